@@ -1,0 +1,113 @@
+"""What a person declares, resolved: every default applied, every unit converted, every path absolute.
+
+``config`` makes these from files and options; the core decides by them; the master stores them. Durations
+are seconds (float), sizes are bytes (int). A field's default is the product's default.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+__all__ = ["AppSpec", "Autorestart", "LogSpec", "Origin", "RestartPolicy", "instance_name"]
+
+Autorestart = Literal["always", "on-failure", "never"]
+
+MEBIBYTE = 1024 * 1024
+
+
+class RestartPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """When a run that ended by itself is followed by another one, and how soon.
+
+    By default a crash loop is slowed and ends: the first restart comes at once, the following ones after
+    ``backoff`` × 1.5ⁿ seconds up to ``max_backoff`` (with jitter), and more than ``max_restarts`` restarts
+    within ``window`` seconds end in ``errored``. ``delay`` is PM2's ``restart_delay``: a constant instead
+    of the growing delay (0.0: at once, always).
+    """
+
+    autorestart: Autorestart = "always"
+    stop_exit_codes: tuple[int, ...] = ()
+    """Exit codes after which there is no restart. A death by signal is never one of them."""
+    delay: float | None = None
+    """Constant delay in seconds; ``None``: the growing delay."""
+    backoff: float | None = None
+    """First delay in seconds of the growing delay (PM2's ``exp_backoff_restart_delay``); ``None``: the first
+    restart comes at once, the second after 0.1 s."""
+    max_backoff: float = 15.0
+    backoff_reset: float = 30.0
+    """Uptime in seconds after which the growing delay begins anew."""
+    max_restarts: int | None = 16
+    """Restarts allowed within ``window``; ``None``: no limit."""
+    window: float = 900.0
+
+
+class LogSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where an app's output goes, and how much of it is kept.
+
+    Files are absolute paths or ``None`` for the default below ``PYPM_HOME/logs``; ``/dev/null`` keeps
+    nothing. With several instances ``-<index>`` goes before the suffix unless ``merge`` is set.
+    """
+
+    out_file: str | None = None
+    error_file: str | None = None
+    combined_file: str | None = None
+    """A further file that gets both streams (PM2's ``log_file``)."""
+    merge: bool = False
+    disabled: bool = False
+    max_size: int = 50 * MEBIBYTE
+    """Bytes at which a file is rotated; 0: never."""
+    retain: int = 10
+    """Rotated files that are kept beside the current one; 0: the content is dropped at rotation."""
+
+
+class AppSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One app, as declared and resolved."""
+
+    name: str
+    command: tuple[str, ...]
+    """The argument vector, ready for exec: ``command[0]`` is an absolute path."""
+    cwd: str
+    """Absolute path."""
+    namespace: str = "default"
+    script: str = ""
+    """What the person wrote as script, module or command, for people."""
+    instances: int = 1
+    instance_var: str = "PYPM_INSTANCE"
+    """Environment variable that carries the instance's index."""
+    increment_var: str | None = None
+    """Environment variable whose declared number grows by the instance's index."""
+    env: dict[str, str] = {}
+    env_files: tuple[str, ...] = ()
+    """Absolute paths, read anew at each start; what ``env`` declares wins over them."""
+    filter_env: tuple[str, ...] | Literal[True] = ()
+    """Substrings of names that are dropped from the shell's environment; ``True``: all are."""
+    autostart: bool = True
+    restart: RestartPolicy = RestartPolicy()
+    min_uptime: float = 1.0
+    """Uptime in seconds from which a start counts as a success."""
+    kill_signal: str = "SIGTERM"
+    kill_timeout: float = 10.0
+    """Grace period in seconds between ``kill_signal`` and SIGKILL."""
+    treekill: bool = True
+    """Signals go to the whole process group; ``False``: to the main process only."""
+    wait_ready: bool = False
+    listen_timeout: float = 30.0
+    """Seconds within which an app with ``wait_ready`` has to say that it is ready."""
+    max_memory: int | None = None
+    """Bytes of resident memory of the whole tree beyond which the instance is restarted."""
+    logs: LogSpec = LogSpec()
+    source: str | None = None
+    """The file that declared the app, if there is one."""
+
+
+class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an app inherits from the shell in which it was first started."""
+
+    env: dict[str, str] = {}
+    umask: int = 0o022
+
+
+def instance_name(app: str, index: int, instances: int) -> str:
+    """The name of an instance: ``app`` when there is one, ``app:0``, ``app:1`` … when there are several."""
+    return app if instances == 1 else f"{app}:{index}"

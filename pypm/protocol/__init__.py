@@ -1,0 +1,1 @@
+"""What crosses the socket: methods, messages and framing, without I/O. ``docs/protocol.md`` is the prose."""
