@@ -7,7 +7,6 @@
 # .venv/.unfinished says that somebody is at work on .venv or was interrupted while at it; .venv/.installed-*
 # holds what pypm was last installed from.
 
-unset CDPATH
 checkout=$(pwd -P)
 venv=.venv
 unfinished=$venv/.unfinished
