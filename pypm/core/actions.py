@@ -1,0 +1,44 @@
+"""What the core orders: small frozen values that the master's executor carries out."""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["Action", "ArmTimer", "CancelTimer", "Forget", "Persist", "Publish", "Signal", "Spawn"]
+
+
+class Action(msgspec.Struct, frozen=True, tag=True):
+    """Base of all actions."""
+
+
+class Spawn(Action):
+    """Start a run; answered by ``Spawned`` or ``SpawnFailed``."""
+
+
+class Signal(Action):
+    """Send a signal to the present run: to its process group, or to the main process only."""
+
+    signal: str
+    group: bool
+
+
+class ArmTimer(Action):
+    """Send ``DeadlinePassed`` at this time; replaces the instance's earlier timer."""
+
+    deadline: float
+
+
+class CancelTimer(Action):
+    """Forget the instance's timer."""
+
+
+class Persist(Action):
+    """The instance has changed: it is part of the next commit."""
+
+
+class Publish(Action):
+    """Something that clients can see has changed."""
+
+
+class Forget(Action):
+    """The instance is gone: drop it, its timer and its logs' descriptors."""

@@ -1,0 +1,169 @@
+"""What can happen to an instance: facts, as small frozen values.
+
+An event with a ``run_id`` concerns that run only; when the run is over the event is stale and is dropped.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from pypm.core.spec import AppSpec
+
+__all__ = [
+    "EVENTS",
+    "Beat",
+    "DeadlinePassed",
+    "DeleteRequested",
+    "Event",
+    "Exited",
+    "MemoryOver",
+    "Ready",
+    "Recovered",
+    "ResetRequested",
+    "RestartRequested",
+    "SpawnFailed",
+    "Spawned",
+    "SpecChanged",
+    "StartRequested",
+    "StatusReported",
+    "StopRequested",
+    "StoppingReported",
+    "TreeGone",
+]
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
+    """Base of all events."""
+
+
+class StartRequested(Event):
+    """Somebody wants the instance up."""
+
+    by: str = "operator"
+
+
+class StopRequested(Event):
+    """Somebody wants the instance down; with ``keep_desired`` only for as long as the master is away."""
+
+    by: str = "operator"
+    keep_desired: bool = False
+
+
+class RestartRequested(Event):
+    """Somebody wants a new run."""
+
+    by: str = "operator"
+    reason: str = ""
+
+
+class DeleteRequested(Event):
+    """Somebody wants the instance stopped and forgotten."""
+
+    by: str = "operator"
+
+
+class ResetRequested(Event):
+    """Somebody wants the counters at zero."""
+
+
+class SpecChanged(Event):
+    """The app has been declared anew; it holds from the next run on."""
+
+    spec: AppSpec
+
+
+class Recovered(Event):
+    """A master has begun and found the instance in its state; ``alive``: its run's process still lives."""
+
+    alive: bool = False
+
+
+class Spawned(Event):
+    """The ordered process runs."""
+
+    new_run_id: str
+    token: str
+    pid: int
+    start_ticks: int
+
+
+class SpawnFailed(Event):
+    """The ordered process could not be started."""
+
+    error: str
+
+
+class Ready(Event):
+    """The agent says that it is ready."""
+
+    run_id: str
+
+
+class Beat(Event):
+    """The agent says that it lives."""
+
+    run_id: str
+
+
+class StatusReported(Event):
+    """The agent says what it does."""
+
+    run_id: str
+    text: str
+
+
+class StoppingReported(Event):
+    """The agent says that it has begun to end by itself."""
+
+    run_id: str
+
+
+class MemoryOver(Event):
+    """The run's tree uses more memory than its limit."""
+
+    run_id: str
+    memory_bytes: int
+
+
+class Exited(Event):
+    """The run's main process has ended: exit code or signal, or neither where nobody saw its end."""
+
+    run_id: str
+    code: int | None = None
+    signal: int | None = None
+    core_dumped: bool = False
+    leftovers: bool = False
+    """Other processes of the run's group live on."""
+
+
+class TreeGone(Event):
+    """After the main process the last process of the run's group is gone."""
+
+    run_id: str
+
+
+class DeadlinePassed(Event):
+    """The instance's deadline has come."""
+
+    deadline: float
+
+
+EVENTS: tuple[type[Event], ...] = (
+    StartRequested,
+    StopRequested,
+    RestartRequested,
+    DeleteRequested,
+    ResetRequested,
+    SpecChanged,
+    Recovered,
+    Spawned,
+    SpawnFailed,
+    Ready,
+    Beat,
+    StatusReported,
+    StoppingReported,
+    MemoryOver,
+    Exited,
+    TreeGone,
+    DeadlinePassed,
+)

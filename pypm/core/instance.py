@@ -1,0 +1,162 @@
+"""An instance as a value: what is wanted, what it is, its present run and how its last runs ended.
+
+Times are seconds of the boot-time clock (CLOCK_BOOTTIME: it goes on in suspend and never jumps); they become
+wall-clock times only where a person reads them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from pypm.core.spec import AppSpec, instance_name
+
+__all__ = ["After", "Desired", "Health", "Instance", "Run", "RunEnd", "Status", "shift"]
+
+KEPT_RUNS = 10
+"""How many ended runs an instance remembers."""
+
+
+class Status(StrEnum):
+    """Where an instance is in its life; ``docs/design.md`` has the words."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    ONLINE = "online"
+    STOPPING = "stopping"
+    BACKOFF = "backoff"
+    HELD = "held"
+    ERRORED = "errored"
+    EXITED = "exited"
+
+
+class Desired(StrEnum):
+    """What the operator wants."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+class Health(StrEnum):
+    """What is known about the work of an instance."""
+
+    UNKNOWN = "unknown"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    STALLED = "stalled"
+
+
+class After(StrEnum):
+    """What follows when the tree of a stopping run is gone."""
+
+    STOP = "stop"
+    RESTART = "restart"
+    DELETE = "delete"
+    DECIDE = "decide"
+    """The restart policy decides, by the way the run ended."""
+
+
+class RunEnd(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a run ended: exit code or signal (neither: it never began, or nobody saw its end), and why."""
+
+    at: float
+    uptime: float
+    reason: str
+    code: int | None = None
+    signal: int | None = None
+    core_dumped: bool = False
+    planned: bool = False
+    """We ended it, for a reason such as a memory limit; it did not end by itself."""
+    run_id: str = ""
+
+
+class Run(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One life of an instance as an operating-system process."""
+
+    run_id: str
+    token: str
+    """The secret with which the agent proves on the agent channel that it is this run."""
+    pid: int
+    start_ticks: int
+    """Start time of the process in clock ticks after boot: with the pid and the boot id it names a process."""
+    started: float
+    ready: bool = False
+    last_beat: float | None = None
+    status_text: str = ""
+    leaving: RunEnd | None = None
+    """Set when the main process has ended and others of its tree have not."""
+
+
+NO_SPEC = AppSpec(name="", command=(), cwd="")
+"""Stands in for the spec in a stored instance: the spec is stored once, with its app."""
+
+
+class Instance(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One of an app's copies."""
+
+    id: int
+    app: str
+    index: int
+    created: float
+    since: float
+    """When the present status was entered."""
+    spec: AppSpec = NO_SPEC
+    desired: Desired = Desired.UP
+    status: Status = Status.STOPPED
+    health: Health = Health.UNKNOWN
+    reason: str = ""
+    run: Run | None = None
+    runs: tuple[RunEnd, ...] = ()
+    """The last ended runs, newest first."""
+    restarts: int = 0
+    restart_times: tuple[float, ...] = ()
+    """When it was restarted automatically, within the policy's window, oldest first."""
+    failures: int = 0
+    """Ends in a row without a healthy uptime between them: the step of the growing delay."""
+    deadline: float | None = None
+    """When the present status is over: not ready in time, grace period over, backoff over."""
+    after: After = After.STOP
+    stop_reason: str = ""
+    """Why the present run is being stopped."""
+    killed: bool = False
+    """SIGKILL has been sent to the present run."""
+
+    @property
+    def name(self) -> str:
+        """The instance's name as people write it: ``app`` or ``app:0``."""
+        return instance_name(self.app, self.index, self.spec.instances)
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of its app."""
+        return self.spec.namespace
+
+    @property
+    def last(self) -> RunEnd | None:
+        """How the last run ended."""
+        return self.runs[0] if self.runs else None
+
+
+def shift(instance: Instance, seconds: float) -> Instance:
+    """Return the instance with all its times moved by ``seconds``: after a reboot the boot clock begins anew."""
+    run = instance.run
+    return msgspec.structs.replace(
+        instance,
+        created=instance.created + seconds,
+        since=instance.since + seconds,
+        deadline=None if instance.deadline is None else instance.deadline + seconds,
+        restart_times=tuple(time + seconds for time in instance.restart_times),
+        runs=tuple(msgspec.structs.replace(end, at=end.at + seconds) for end in instance.runs),
+        run=None if run is None else _shift_run(run, seconds),
+    )
+
+
+def _shift_run(run: Run, seconds: float) -> Run:
+    leaving = run.leaving
+    return msgspec.structs.replace(
+        run,
+        started=run.started + seconds,
+        last_beat=None if run.last_beat is None else run.last_beat + seconds,
+        leaving=None if leaving is None else msgspec.structs.replace(leaving, at=leaving.at + seconds),
+    )

@@ -1,0 +1,109 @@
+"""Restart policy: verdicts with their reasons, from values only."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+from zlib import crc32
+
+from pypm.core.instance import Instance, RunEnd
+from pypm.core.spec import RestartPolicy
+
+__all__ = ["Verdict", "describe_duration", "describe_exit", "recent", "restart_delay", "should_restart"]
+
+FIRST_GROWING_DELAY = 0.1
+"""Seconds before the second restart in a row, where the app names no delay of its own."""
+GROWTH = 1.5
+JITTER = 0.1
+"""The growing delay varies by this part up and down, so that instances do not fail in step."""
+
+
+class Verdict(NamedTuple):
+    """What follows the end of a run: ``restart`` after ``delay`` seconds, or a status to rest in, and why."""
+
+    kind: Literal["restart", "exited", "errored"]
+    reason: str
+    delay: float = 0.0
+
+
+def should_restart(instance: Instance, end: RunEnd, now: float) -> Verdict:
+    """Decide what follows a run that nobody asked to end.
+
+    ``exited``: it ended as the policy finds right. ``errored``: it failed and is given up: restarts are off,
+    or there were ``max_restarts`` of them within the sliding window already. Unlike PM2, a death by signal is
+    not exit code 0, and the brake counts at any age of the app.
+    """
+    policy = instance.spec.restart
+    success = end.code == 0 and not end.planned
+    if end.code is not None and end.code in policy.stop_exit_codes:
+        return Verdict("exited", f"{end.reason}, which is one of its stop_exit_codes")
+    if policy.autorestart == "never" and not end.planned:
+        if success:
+            return Verdict("exited", end.reason)
+        return Verdict("errored", f"{end.reason}; autorestart is off")
+    if policy.autorestart == "on-failure" and success:
+        return Verdict("exited", end.reason)
+    healthy = end.uptime >= policy.backoff_reset
+    if end.planned and healthy:
+        return Verdict("restart", end.reason)
+    return _brake(instance, end, now) or Verdict("restart", end.reason, restart_delay(instance, healthy))
+
+
+def _brake(instance: Instance, end: RunEnd, now: float) -> Verdict | None:
+    policy = instance.spec.restart
+    if policy.max_restarts is None:
+        return None
+    count = len(recent(instance.restart_times, policy, now))
+    if count < policy.max_restarts:
+        return None
+    times = "restart" if count == 1 else "restarts"
+    return Verdict("errored", f"{end.reason}; {count} {times} within {describe_duration(policy.window)}")
+
+
+def restart_delay(instance: Instance, healthy: bool) -> float:
+    """Seconds until the next start, given how many ends in a row there were without a healthy uptime."""
+    policy = instance.spec.restart
+    step = 0 if healthy else instance.failures
+    if policy.backoff is not None:
+        first, growing = policy.backoff, step
+    elif policy.delay is not None:
+        return policy.delay
+    elif step == 0:
+        return 0.0
+    else:
+        first, growing = FIRST_GROWING_DELAY, step - 1
+    # The exponent is bounded because 1.5 ** 2000 is no float any more.
+    delay = first * GROWTH ** min(growing, 64)
+    return min(delay * _jitter(instance), policy.max_backoff)
+
+
+def _jitter(instance: Instance) -> float:
+    """A factor around 1 that differs between instances and restarts, yet is the same in a replay."""
+    unit = crc32(f"{instance.app}:{instance.index}:{instance.restarts}".encode()) / 0xFFFFFFFF
+    return 1.0 - JITTER + 2.0 * JITTER * unit
+
+
+def recent(times: tuple[float, ...], policy: RestartPolicy, now: float) -> tuple[float, ...]:
+    """The restart times that still count: within the window, and no more than the brake needs."""
+    if policy.max_restarts is None:
+        return ()
+    kept = tuple(time for time in times if now - time <= policy.window)
+    return kept[-policy.max_restarts :] if policy.max_restarts else ()
+
+
+def describe_exit(code: int | None, signal_name: str | None, core_dumped: bool) -> str:
+    """How a process ended, in words: ``exit code 3``, ``killed by SIGSEGV (core dumped)``."""
+    if signal_name is not None:
+        return f"killed by {signal_name}" + (" (core dumped)" if core_dumped else "")
+    if code is not None:
+        return f"exit code {code}"
+    return "ended while no master watched; its exit status is unknown"
+
+
+def describe_duration(seconds: float) -> str:
+    """A duration of a policy in words: ``15m``, ``30s``, ``500ms``."""
+    if seconds < 1:
+        return f"{seconds * 1000:g}ms"
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds:g}s"
