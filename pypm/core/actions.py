@@ -11,34 +11,34 @@ class Action(msgspec.Struct, frozen=True, tag=True):
     """Base of all actions."""
 
 
-class Spawn(Action):
+class Spawn(Action, frozen=True):
     """Start a run; answered by ``Spawned`` or ``SpawnFailed``."""
 
 
-class Signal(Action):
+class Signal(Action, frozen=True):
     """Send a signal to the present run: to its process group, or to the main process only."""
 
     signal: str
     group: bool
 
 
-class ArmTimer(Action):
+class ArmTimer(Action, frozen=True):
     """Send ``DeadlinePassed`` at this time; replaces the instance's earlier timer."""
 
     deadline: float
 
 
-class CancelTimer(Action):
+class CancelTimer(Action, frozen=True):
     """Forget the instance's timer."""
 
 
-class Persist(Action):
+class Persist(Action, frozen=True):
     """The instance has changed: it is part of the next commit."""
 
 
-class Publish(Action):
+class Publish(Action, frozen=True):
     """Something that clients can see has changed."""
 
 
-class Forget(Action):
+class Forget(Action, frozen=True):
     """The instance is gone: drop it, its timer and its logs' descriptors."""

@@ -36,49 +36,49 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
     """Base of all events."""
 
 
-class StartRequested(Event):
+class StartRequested(Event, frozen=True):
     """Somebody wants the instance up."""
 
     by: str = "operator"
 
 
-class StopRequested(Event):
+class StopRequested(Event, frozen=True):
     """Somebody wants the instance down; with ``keep_desired`` only for as long as the master is away."""
 
     by: str = "operator"
     keep_desired: bool = False
 
 
-class RestartRequested(Event):
+class RestartRequested(Event, frozen=True):
     """Somebody wants a new run."""
 
     by: str = "operator"
     reason: str = ""
 
 
-class DeleteRequested(Event):
+class DeleteRequested(Event, frozen=True):
     """Somebody wants the instance stopped and forgotten."""
 
     by: str = "operator"
 
 
-class ResetRequested(Event):
+class ResetRequested(Event, frozen=True):
     """Somebody wants the counters at zero."""
 
 
-class SpecChanged(Event):
+class SpecChanged(Event, frozen=True):
     """The app has been declared anew; it holds from the next run on."""
 
     spec: AppSpec
 
 
-class Recovered(Event):
+class Recovered(Event, frozen=True):
     """A master has begun and found the instance in its state; ``alive``: its run's process still lives."""
 
     alive: bool = False
 
 
-class Spawned(Event):
+class Spawned(Event, frozen=True):
     """The ordered process runs."""
 
     new_run_id: str
@@ -87,45 +87,45 @@ class Spawned(Event):
     start_ticks: int
 
 
-class SpawnFailed(Event):
+class SpawnFailed(Event, frozen=True):
     """The ordered process could not be started."""
 
     error: str
 
 
-class Ready(Event):
+class Ready(Event, frozen=True):
     """The agent says that it is ready."""
 
     run_id: str
 
 
-class Beat(Event):
+class Beat(Event, frozen=True):
     """The agent says that it lives."""
 
     run_id: str
 
 
-class StatusReported(Event):
+class StatusReported(Event, frozen=True):
     """The agent says what it does."""
 
     run_id: str
     text: str
 
 
-class StoppingReported(Event):
+class StoppingReported(Event, frozen=True):
     """The agent says that it has begun to end by itself."""
 
     run_id: str
 
 
-class MemoryOver(Event):
+class MemoryOver(Event, frozen=True):
     """The run's tree uses more memory than its limit."""
 
     run_id: str
     memory_bytes: int
 
 
-class Exited(Event):
+class Exited(Event, frozen=True):
     """The run's main process has ended: exit code or signal, or neither where nobody saw its end."""
 
     run_id: str
@@ -136,13 +136,13 @@ class Exited(Event):
     """Other processes of the run's group live on."""
 
 
-class TreeGone(Event):
+class TreeGone(Event, frozen=True):
     """After the main process the last process of the run's group is gone."""
 
     run_id: str
 
 
-class DeadlinePassed(Event):
+class DeadlinePassed(Event, frozen=True):
     """The instance's deadline has come."""
 
     deadline: float

@@ -79,7 +79,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     """The secret with which the agent proves on the agent channel that it is this run."""
     pid: int
     start_ticks: int
-    """Start time of the process in clock ticks after boot: with the pid and the boot id it names a process."""
+    """Start time of the process in clock ticks after boot: with pid and boot id it names a process."""
     started: float
     ready: bool = False
     last_beat: float | None = None
@@ -139,7 +139,7 @@ class Instance(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def shift(instance: Instance, seconds: float) -> Instance:
-    """Return the instance with all its times moved by ``seconds``: after a reboot the boot clock begins anew."""
+    """Return the instance with all its times moved by ``seconds``: a reboot begins a new boot clock."""
     run = instance.run
     return msgspec.structs.replace(
         instance,

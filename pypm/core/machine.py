@@ -1,7 +1,7 @@
 """The state machine: ``step(instance, event, now) -> (instance, actions)``, pure, with its whole table.
 
 The table names a cell for every pair of status and event. A cell is a handler, or the reason why nothing
-happens; a pair that cannot occur unless pypm has a bug is missing and raises InvalidTransition.
+happens; a pair that cannot occur unless pypm has a bug is missing and raises InvalidTransitionError.
 
 Persisting, publishing and timers are derived in one place (``step``) from what changed, never by hand: the
 timer is armed exactly when the new instance has a deadline.
@@ -10,25 +10,20 @@ timer is armed exactly when the new instance has a deadline.
 from __future__ import annotations
 
 from collections.abc import Callable
-from signal import Signals
-
 from msgspec.structs import replace
 
 from pypm.core import events as ev
-from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Publish, Signal, Spawn
-from pypm.core.instance import KEPT_RUNS, After, Desired, Health, Instance, Run, RunEnd, Status
-from pypm.core.policy import describe_duration, describe_exit, recent, should_restart
+from pypm.core import transitions as on
+from pypm.core.actions import Action, ArmTimer, CancelTimer, Persist, Publish
+from pypm.core.instance import Instance, Status
 
-__all__ = ["TABLE", "InvalidTransition", "step"]
-
-KILL_AGAIN = 5.0
-"""Seconds after which SIGKILL is sent again to what has not gone."""
+__all__ = ["TABLE", "InvalidTransitionError", "step"]
 
 Result = tuple[Instance, list[Action]]
 Handler = Callable[[Instance, ev.Event, float], Result]
 
 
-class InvalidTransition(Exception):
+class InvalidTransitionError(Exception):
     """An event that cannot occur in this status: a bug in pypm, with the values that show it."""
 
     def __init__(self, instance: Instance, event: ev.Event) -> None:
@@ -45,13 +40,13 @@ def step(instance: Instance, event: ev.Event, now: float) -> Result:
     """Return the instance after the event, and what is to be done about it.
 
     ``now`` is in seconds of the boot clock. Stale events (of a run that is over, of a deadline that was
-    replaced) change nothing. Raises InvalidTransition for a pair that cannot occur.
+    replaced) change nothing. Raises InvalidTransitionError for a pair that cannot occur.
     """
     if _is_stale(instance, event):
         return instance, []
     cell = TABLE.get((instance.status, type(event)))
     if cell is None:
-        raise InvalidTransition(instance, event)
+        raise InvalidTransitionError(instance, event)
     if isinstance(cell, str):
         return instance, []
     after, actions = cell(instance, event, now)
@@ -79,363 +74,6 @@ def _derived(before: Instance, after: Instance, event: ev.Event) -> list[Action]
     return actions
 
 
-# --- what an operator asks for ---------------------------------------------------------------------------------
-
-
-def _begin(instance: Instance, now: float, reason: str = "", *, restart: bool = False) -> Result:
-    """Enter ``starting`` and order a run; an automatic restart is counted towards the brake."""
-    times = (*instance.restart_times, now) if restart else instance.restart_times
-    if reason and not reason.startswith("restarted"):
-        reason = f"restarted: {reason}"
-    changed = replace(
-        instance,
-        status=Status.STARTING,
-        health=Health.UNKNOWN,
-        reason=reason,
-        run=None,
-        deadline=None,
-        after=After.STOP,
-        stop_reason="",
-        killed=False,
-        restarts=instance.restarts + restart,
-        restart_times=recent(times, instance.spec.restart, now),
-    )
-    return changed, [Spawn()]
-
-
-def _fresh(instance: Instance) -> Instance:
-    """The operator vouches for the instance: the brake and the growing delay begin anew."""
-    return replace(instance, desired=Desired.UP, failures=0, restart_times=())
-
-
-def _start(instance: Instance, event: ev.Event, now: float) -> Result:
-    return _begin(_fresh(instance), now)
-
-
-def _want_up(instance: Instance, event: ev.Event, now: float) -> Result:
-    return (instance if instance.desired is Desired.UP else replace(instance, desired=Desired.UP)), []
-
-
-def _start_while_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
-    if instance.after is After.DELETE:
-        return instance, []
-    after = After.RESTART if instance.after is After.STOP else instance.after
-    return replace(instance, desired=Desired.UP, after=after), []
-
-
-def _rest(instance: Instance, status: Status, reason: str) -> Result:
-    """Enter a status without a run in which nothing is due."""
-    changed = replace(
-        instance,
-        status=status,
-        health=Health.UNKNOWN,
-        reason=reason,
-        run=None,
-        deadline=None,
-        after=After.STOP,
-        stop_reason="",
-        killed=False,
-    )
-    return changed, []
-
-
-def _stop_desired(instance: Instance, event: ev.StopRequested) -> Desired:
-    return instance.desired if event.keep_desired else Desired.DOWN
-
-
-def _stop_at_rest(instance: Instance, event: ev.Event, now: float) -> Result:
-    assert isinstance(event, ev.StopRequested)
-    if event.keep_desired:
-        return instance, []
-    rested, actions = _rest(instance, Status.STOPPED, f"stopped by {event.by}")
-    return replace(rested, desired=Desired.DOWN), actions
-
-
-def _stop_stopped(instance: Instance, event: ev.Event, now: float) -> Result:
-    assert isinstance(event, ev.StopRequested)
-    if event.keep_desired or instance.desired is Desired.DOWN:
-        return instance, []
-    return replace(instance, desired=Desired.DOWN, reason=f"stopped by {event.by}"), []
-
-
-def _stop_running(instance: Instance, event: ev.Event, now: float) -> Result:
-    assert isinstance(event, ev.StopRequested)
-    reason = f"stopped by {event.by}"
-    wanted = replace(instance, desired=_stop_desired(instance, event))
-    if instance.run is None:
-        return _rest(wanted, Status.STOPPED, reason)
-    return _begin_stop(wanted, now, reason, After.STOP)
-
-
-def _stop_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
-    assert isinstance(event, ev.StopRequested)
-    after = instance.after if instance.after is After.DELETE else After.STOP
-    reason = f"stopped by {event.by}"
-    return replace(instance, desired=_stop_desired(instance, event), after=after, stop_reason=reason), []
-
-
-def _begin_stop(instance: Instance, now: float, reason: str, after: After) -> Result:
-    """Enter ``stopping``: the kill signal now, SIGKILL when the grace period is over."""
-    spec = instance.spec
-    changed = replace(
-        instance,
-        status=Status.STOPPING,
-        reason=reason,
-        stop_reason=reason,
-        after=after,
-        deadline=now + spec.kill_timeout,
-        killed=False,
-    )
-    return changed, [Signal(spec.kill_signal, spec.treekill)]
-
-
-def _restart_running(instance: Instance, event: ev.Event, now: float) -> Result:
-    assert isinstance(event, ev.RestartRequested)
-    if instance.run is None:
-        return _want_up(instance, event, now)
-    reason = event.reason or f"restarted by {event.by}"
-    return _begin_stop(_fresh(instance), now, reason, After.RESTART)
-
-
-def _restart_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
-    if instance.after is After.DELETE:
-        return instance, []
-    return replace(_fresh(instance), after=After.RESTART), []
-
-
-def _delete_at_rest(instance: Instance, event: ev.Event, now: float) -> Result:
-    return instance, [Forget()]
-
-
-def _delete_running(instance: Instance, event: ev.Event, now: float) -> Result:
-    assert isinstance(event, ev.DeleteRequested)
-    if instance.run is None:
-        return instance, [Forget()]
-    wanted = replace(instance, desired=Desired.DOWN)
-    return _begin_stop(wanted, now, f"deleted by {event.by}", After.DELETE)
-
-
-def _delete_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
-    return replace(instance, desired=Desired.DOWN, after=After.DELETE), []
-
-
-def _reset(instance: Instance, event: ev.Event, now: float) -> Result:
-    return replace(instance, restarts=0, restart_times=(), failures=0), []
-
-
-def _change_spec(instance: Instance, event: ev.Event, now: float) -> Result:
-    assert isinstance(event, ev.SpecChanged)
-    return replace(instance, spec=event.spec), []
-
-
-# --- what becomes of a run -------------------------------------------------------------------------------------
-
-
-def _spawned(instance: Instance, event: ev.Event, now: float) -> Result:
-    assert isinstance(event, ev.Spawned)
-    spec = instance.spec
-    run = Run(
-        run_id=event.new_run_id,
-        token=event.token,
-        pid=event.pid,
-        start_ticks=event.start_ticks,
-        started=now,
-        ready=not spec.wait_ready,
-    )
-    if spec.wait_ready:
-        return replace(instance, run=run, deadline=now + spec.listen_timeout), []
-    return replace(instance, run=run, status=Status.ONLINE), []
-
-
-def _spawn_failed(instance: Instance, event: ev.Event, now: float) -> Result:
-    assert isinstance(event, ev.SpawnFailed)
-    end = RunEnd(at=now, uptime=0.0, reason=f"could not start: {event.error}")
-    return _decide(_record(instance, end), end, now)
-
-
-def _ready(instance: Instance, event: ev.Event, now: float) -> Result:
-    assert instance.run is not None
-    return replace(instance, status=Status.ONLINE, run=replace(instance.run, ready=True), deadline=None), []
-
-
-def _ready_again(instance: Instance, event: ev.Event, now: float) -> Result:
-    assert instance.run is not None
-    if instance.run.ready:
-        return instance, []
-    return replace(instance, run=replace(instance.run, ready=True)), []
-
-
-def _beat(instance: Instance, event: ev.Event, now: float) -> Result:
-    assert instance.run is not None
-    return replace(instance, run=replace(instance.run, last_beat=now)), []
-
-
-def _status_reported(instance: Instance, event: ev.Event, now: float) -> Result:
-    assert isinstance(event, ev.StatusReported)
-    assert instance.run is not None
-    if instance.run.status_text == event.text:
-        return instance, []
-    return replace(instance, run=replace(instance.run, status_text=event.text)), []
-
-
-def _stopping_reported(instance: Instance, event: ev.Event, now: float) -> Result:
-    return replace(instance, reason="the agent is ending by itself"), []
-
-
-def _memory_over(instance: Instance, event: ev.Event, now: float) -> Result:
-    assert isinstance(event, ev.MemoryOver)
-    limit = instance.spec.max_memory
-    if limit is None or event.memory_bytes <= limit:
-        return instance, []
-    reason = f"memory {_size(event.memory_bytes, limit)} > {_size(limit, limit)}"
-    return _begin_stop(instance, now, reason, After.DECIDE)
-
-
-def _size(size: int, limit: int) -> str:
-    """``312M``, or finer where the limit is no whole number of mebibytes."""
-    for step_size, unit in ((2**20, "M"), (2**10, "K")):
-        if limit % step_size == 0 and size >= step_size:
-            return f"{-(-size // step_size)}{unit}"
-    return f"{size}B"
-
-
-def _exited(instance: Instance, event: ev.Event, now: float) -> Result:
-    """The main process has ended: settle, or first see the rest of its tree gone."""
-    assert isinstance(event, ev.Exited)
-    run = instance.run
-    assert run is not None
-    end = _end_of_run(instance, run, event, now)
-    if not event.leftovers or not instance.spec.treekill:
-        return _settle(instance, end, now)
-    leaving = replace(run, leaving=end)
-    if instance.status is Status.STOPPING:
-        return replace(instance, run=leaving), []
-    # It died by itself and left children behind: they get the same grace as in a stop.
-    stopping, actions = _begin_stop(replace(instance, run=leaving), now, end.reason, After.DECIDE)
-    return replace(stopping, stop_reason=""), actions
-
-
-def _end_of_run(instance: Instance, run: Run, event: ev.Exited, now: float) -> RunEnd:
-    name = None if event.signal is None else _signal_name(event.signal)
-    how = describe_exit(event.code, name, event.core_dumped)
-    return RunEnd(
-        at=now,
-        uptime=now - run.started,
-        reason=_why(instance, how),
-        code=event.code,
-        signal=event.signal,
-        core_dumped=event.core_dumped,
-        planned=bool(instance.stop_reason),
-        run_id=run.run_id,
-    )
-
-
-def _why(instance: Instance, how: str) -> str:
-    """The reason of a run's end: ours where we ended it, and whether it had to be killed; else how it ended."""
-    reason = instance.stop_reason or how
-    if instance.killed:
-        return f"{reason} (SIGKILL after {describe_duration(instance.spec.kill_timeout)})"
-    return reason
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-def _tree_gone(instance: Instance, event: ev.Event, now: float) -> Result:
-    assert instance.run is not None
-    if instance.run.leaving is None:
-        return instance, []
-    return _settle(instance, instance.run.leaving, now)
-
-
-def _record(instance: Instance, end: RunEnd) -> Instance:
-    return replace(instance, run=None, runs=(end, *instance.runs[: KEPT_RUNS - 1]))
-
-
-def _settle(instance: Instance, end: RunEnd, now: float) -> Result:
-    """The run is over, its tree is gone: what follows was ordered, or the policy decides."""
-    after = instance.after if instance.status is Status.STOPPING else After.DECIDE
-    recorded = _record(instance, end)
-    if after is After.DELETE:
-        return recorded, [Forget()]
-    if after is After.RESTART:
-        return _begin(replace(recorded, restarts=recorded.restarts + 1), now, end.reason)
-    if after is After.STOP:
-        return _rest(recorded, Status.STOPPED, end.reason)
-    return _decide(recorded, end, now)
-
-
-def _decide(instance: Instance, end: RunEnd, now: float) -> Result:
-    """Let the restart policy say what follows."""
-    verdict = should_restart(instance, end, now)
-    if verdict.kind != "restart":
-        status = Status.EXITED if verdict.kind == "exited" else Status.ERRORED
-        return _rest(instance, status, verdict.reason)
-    healthy = end.uptime >= instance.spec.restart.backoff_reset
-    counted = replace(instance, failures=1 if healthy else instance.failures + 1)
-    if end.planned and healthy:
-        return _begin(replace(counted, failures=0, restarts=counted.restarts + 1), now, verdict.reason)
-    if verdict.delay <= 0:
-        return _begin(counted, now, verdict.reason, restart=True)
-    waiting, actions = _rest(counted, Status.BACKOFF, verdict.reason)
-    return replace(waiting, deadline=now + verdict.delay), actions
-
-
-# --- time and recovery -----------------------------------------------------------------------------------------
-
-
-def _not_ready_in_time(instance: Instance, event: ev.Event, now: float) -> Result:
-    timeout = describe_duration(instance.spec.listen_timeout)
-    return _begin_stop(instance, now, f"not ready within {timeout}", After.DECIDE)
-
-
-def _grace_over(instance: Instance, event: ev.Event, now: float) -> Result:
-    changed = replace(instance, killed=True, deadline=now + KILL_AGAIN)
-    return changed, [Signal("SIGKILL", instance.spec.treekill)]
-
-
-def _backoff_over(instance: Instance, event: ev.Event, now: float) -> Result:
-    return _begin(instance, now, instance.reason, restart=True)
-
-
-def _recover_at_rest(instance: Instance, event: ev.Event, now: float) -> Result:
-    if instance.desired is Desired.DOWN:
-        return instance, []
-    return _begin(instance, now, instance.reason)
-
-
-def _recover_backoff(instance: Instance, event: ev.Event, now: float) -> Result:
-    """The rest of the delay is waited for: the timer was the old master's."""
-    return instance, [ArmTimer(instance.deadline if instance.deadline is not None else now)]
-
-
-def _recover_running(instance: Instance, event: ev.Event, now: float) -> Result:
-    """The run was another master's: nobody reads its output any more, so it is replaced; or it is gone."""
-    assert isinstance(event, ev.Recovered)
-    if instance.run is None:
-        return _begin(instance, now, instance.reason)
-    if event.alive:
-        return _begin_stop(instance, now, "its master was lost", After.RESTART)
-    lost = ev.Exited(run_id=instance.run.run_id)
-    return _settle(instance, _end_of_run(instance, instance.run, lost, now), now)
-
-
-def _recover_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
-    """A stop half done is finished, with a grace period of its own."""
-    assert isinstance(event, ev.Recovered)
-    assert instance.run is not None
-    if event.alive:
-        return _begin_stop(instance, now, instance.stop_reason, instance.after)
-    lost = ev.Exited(run_id=instance.run.run_id)
-    return _settle(instance, instance.run.leaving or _end_of_run(instance, instance.run, lost, now), now)
-
-
-# --- the table -------------------------------------------------------------------------------------------------
-
 _AT_REST = (Status.STOPPED, Status.BACKOFF, Status.HELD, Status.ERRORED, Status.EXITED)
 _OF_A_RUN = (
     ev.Ready,
@@ -450,67 +88,67 @@ _NO_RUN = "there is no run, so the event is stale"
 _NOTHING_DUE = "nothing is due in this status"
 
 TABLE: dict[tuple[Status, type[ev.Event]], Handler | str] = {
-    (Status.STOPPED, ev.StopRequested): _stop_stopped,
-    (Status.STOPPED, ev.Recovered): _recover_at_rest,
+    (Status.STOPPED, ev.StopRequested): on.stop_stopped,
+    (Status.STOPPED, ev.Recovered): on.recover_at_rest,
     (Status.STOPPED, ev.DeadlinePassed): _NOTHING_DUE,
-    (Status.BACKOFF, ev.StopRequested): _stop_at_rest,
-    (Status.BACKOFF, ev.Recovered): _recover_backoff,
-    (Status.BACKOFF, ev.DeadlinePassed): _backoff_over,
-    (Status.HELD, ev.StopRequested): _stop_at_rest,
+    (Status.BACKOFF, ev.StopRequested): on.stop_at_rest,
+    (Status.BACKOFF, ev.Recovered): on.recover_backoff,
+    (Status.BACKOFF, ev.DeadlinePassed): on.backoff_over,
+    (Status.HELD, ev.StopRequested): on.stop_at_rest,
     (Status.HELD, ev.Recovered): "it is kept down until somebody or its time says otherwise",
-    (Status.HELD, ev.DeadlinePassed): _backoff_over,
-    (Status.ERRORED, ev.StopRequested): _stop_at_rest,
+    (Status.HELD, ev.DeadlinePassed): on.backoff_over,
+    (Status.ERRORED, ev.StopRequested): on.stop_at_rest,
     (Status.ERRORED, ev.Recovered): "it was given up, also for the next master",
     (Status.ERRORED, ev.DeadlinePassed): _NOTHING_DUE,
-    (Status.EXITED, ev.StopRequested): _stop_at_rest,
+    (Status.EXITED, ev.StopRequested): on.stop_at_rest,
     (Status.EXITED, ev.Recovered): "it ended as its policy finds right",
     (Status.EXITED, ev.DeadlinePassed): _NOTHING_DUE,
-    (Status.STARTING, ev.StartRequested): _want_up,
-    (Status.STARTING, ev.StopRequested): _stop_running,
-    (Status.STARTING, ev.RestartRequested): _restart_running,
-    (Status.STARTING, ev.DeleteRequested): _delete_running,
-    (Status.STARTING, ev.Recovered): _recover_running,
-    (Status.STARTING, ev.Spawned): _spawned,
-    (Status.STARTING, ev.SpawnFailed): _spawn_failed,
-    (Status.STARTING, ev.Ready): _ready,
-    (Status.STARTING, ev.MemoryOver): _memory_over,
-    (Status.STARTING, ev.Exited): _exited,
-    (Status.STARTING, ev.DeadlinePassed): _not_ready_in_time,
-    (Status.ONLINE, ev.StartRequested): _want_up,
-    (Status.ONLINE, ev.StopRequested): _stop_running,
-    (Status.ONLINE, ev.RestartRequested): _restart_running,
-    (Status.ONLINE, ev.DeleteRequested): _delete_running,
-    (Status.ONLINE, ev.Recovered): _recover_running,
-    (Status.ONLINE, ev.Ready): _ready_again,
-    (Status.ONLINE, ev.MemoryOver): _memory_over,
-    (Status.ONLINE, ev.Exited): _exited,
+    (Status.STARTING, ev.StartRequested): on.want_up,
+    (Status.STARTING, ev.StopRequested): on.stop_running,
+    (Status.STARTING, ev.RestartRequested): on.restart_running,
+    (Status.STARTING, ev.DeleteRequested): on.delete_running,
+    (Status.STARTING, ev.Recovered): on.recover_running,
+    (Status.STARTING, ev.Spawned): on.spawned,
+    (Status.STARTING, ev.SpawnFailed): on.spawn_failed,
+    (Status.STARTING, ev.Ready): on.ready,
+    (Status.STARTING, ev.MemoryOver): on.memory_over,
+    (Status.STARTING, ev.Exited): on.exited,
+    (Status.STARTING, ev.DeadlinePassed): on.not_ready_in_time,
+    (Status.ONLINE, ev.StartRequested): on.want_up,
+    (Status.ONLINE, ev.StopRequested): on.stop_running,
+    (Status.ONLINE, ev.RestartRequested): on.restart_running,
+    (Status.ONLINE, ev.DeleteRequested): on.delete_running,
+    (Status.ONLINE, ev.Recovered): on.recover_running,
+    (Status.ONLINE, ev.Ready): on.ready_again,
+    (Status.ONLINE, ev.MemoryOver): on.memory_over,
+    (Status.ONLINE, ev.Exited): on.exited,
     (Status.ONLINE, ev.DeadlinePassed): _NOTHING_DUE,
-    (Status.STOPPING, ev.StartRequested): _start_while_stopping,
-    (Status.STOPPING, ev.StopRequested): _stop_stopping,
-    (Status.STOPPING, ev.RestartRequested): _restart_stopping,
-    (Status.STOPPING, ev.DeleteRequested): _delete_stopping,
-    (Status.STOPPING, ev.Recovered): _recover_stopping,
+    (Status.STOPPING, ev.StartRequested): on.start_while_stopping,
+    (Status.STOPPING, ev.StopRequested): on.stop_stopping,
+    (Status.STOPPING, ev.RestartRequested): on.restart_stopping,
+    (Status.STOPPING, ev.DeleteRequested): on.delete_stopping,
+    (Status.STOPPING, ev.Recovered): on.recover_stopping,
     (Status.STOPPING, ev.Ready): "it is being stopped",
     (Status.STOPPING, ev.MemoryOver): "it is being stopped",
-    (Status.STOPPING, ev.Exited): _exited,
-    (Status.STOPPING, ev.TreeGone): _tree_gone,
-    (Status.STOPPING, ev.DeadlinePassed): _grace_over,
+    (Status.STOPPING, ev.Exited): on.exited,
+    (Status.STOPPING, ev.TreeGone): on.tree_gone,
+    (Status.STOPPING, ev.DeadlinePassed): on.grace_over,
 }
 
 for _status in Status:
-    TABLE[_status, ev.ResetRequested] = _reset
-    TABLE[_status, ev.SpecChanged] = _change_spec
+    TABLE[_status, ev.ResetRequested] = on.reset
+    TABLE[_status, ev.SpecChanged] = on.change_spec
 
 for _status in _AT_REST:
-    TABLE[_status, ev.StartRequested] = _start
-    TABLE[_status, ev.RestartRequested] = _start
-    TABLE[_status, ev.DeleteRequested] = _delete_at_rest
+    TABLE[_status, ev.StartRequested] = on.start
+    TABLE[_status, ev.RestartRequested] = on.start
+    TABLE[_status, ev.DeleteRequested] = on.delete_at_rest
     for _of_a_run in _OF_A_RUN:
         TABLE[_status, _of_a_run] = _NO_RUN
 
 for _status in (Status.STARTING, Status.ONLINE, Status.STOPPING):
-    TABLE[_status, ev.Beat] = _beat
-    TABLE[_status, ev.StatusReported] = _status_reported
-    TABLE[_status, ev.StoppingReported] = _stopping_reported
+    TABLE[_status, ev.Beat] = on.beat
+    TABLE[_status, ev.StatusReported] = on.status_reported
+    TABLE[_status, ev.StoppingReported] = on.stopping_reported
 for _status in (Status.STARTING, Status.ONLINE):
     TABLE[_status, ev.TreeGone] = "its main process lives"

@@ -1,0 +1,376 @@
+"""What each event does to an instance: the handlers of the state machine's table, pure.
+
+A handler takes the instance, the event and the present time (seconds of the boot clock) and returns the
+instance after it with the orders that do not follow from the state itself.
+"""
+
+from __future__ import annotations
+
+from signal import Signals
+
+from msgspec.structs import replace
+
+from pypm.core import events as ev
+from pypm.core.actions import Action, ArmTimer, Forget, Signal, Spawn
+from pypm.core.instance import KEPT_RUNS, After, Desired, Health, Instance, Run, RunEnd, Status
+from pypm.core.policy import describe_duration, describe_exit, recent, should_restart
+
+KILL_AGAIN = 5.0
+"""Seconds after which SIGKILL is sent again to what has not gone."""
+
+Result = tuple[Instance, list[Action]]
+
+
+# --- what an operator asks for ---
+
+
+def _begin(instance: Instance, now: float, reason: str = "", *, restart: bool = False) -> Result:
+    """Enter ``starting`` and order a run; an automatic restart is counted towards the brake."""
+    times = (*instance.restart_times, now) if restart else instance.restart_times
+    if reason and not reason.startswith("restarted"):
+        reason = f"restarted: {reason}"
+    changed = replace(
+        instance,
+        status=Status.STARTING,
+        health=Health.UNKNOWN,
+        reason=reason,
+        run=None,
+        deadline=None,
+        after=After.STOP,
+        stop_reason="",
+        killed=False,
+        restarts=instance.restarts + restart,
+        restart_times=recent(times, instance.spec.restart, now),
+    )
+    return changed, [Spawn()]
+
+
+def _fresh(instance: Instance) -> Instance:
+    """The operator vouches for the instance: the brake and the growing delay begin anew."""
+    return replace(instance, desired=Desired.UP, failures=0, restart_times=())
+
+
+def start(instance: Instance, event: ev.Event, now: float) -> Result:
+    return _begin(_fresh(instance), now)
+
+
+def want_up(instance: Instance, event: ev.Event, now: float) -> Result:
+    return (instance if instance.desired is Desired.UP else replace(instance, desired=Desired.UP)), []
+
+
+def start_while_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
+    if instance.after is After.DELETE:
+        return instance, []
+    after = After.RESTART if instance.after is After.STOP else instance.after
+    return replace(instance, desired=Desired.UP, after=after), []
+
+
+def _rest(instance: Instance, status: Status, reason: str) -> Result:
+    """Enter a status without a run in which nothing is due."""
+    changed = replace(
+        instance,
+        status=status,
+        health=Health.UNKNOWN,
+        reason=reason,
+        run=None,
+        deadline=None,
+        after=After.STOP,
+        stop_reason="",
+        killed=False,
+    )
+    return changed, []
+
+
+def _stop_desired(instance: Instance, event: ev.StopRequested) -> Desired:
+    return instance.desired if event.keep_desired else Desired.DOWN
+
+
+def stop_at_rest(instance: Instance, event: ev.Event, now: float) -> Result:
+    assert isinstance(event, ev.StopRequested)
+    if event.keep_desired:
+        return instance, []
+    rested, actions = _rest(instance, Status.STOPPED, f"stopped by {event.by}")
+    return replace(rested, desired=Desired.DOWN), actions
+
+
+def stop_stopped(instance: Instance, event: ev.Event, now: float) -> Result:
+    assert isinstance(event, ev.StopRequested)
+    if event.keep_desired or instance.desired is Desired.DOWN:
+        return instance, []
+    return replace(instance, desired=Desired.DOWN, reason=f"stopped by {event.by}"), []
+
+
+def stop_running(instance: Instance, event: ev.Event, now: float) -> Result:
+    assert isinstance(event, ev.StopRequested)
+    reason = f"stopped by {event.by}"
+    wanted = replace(instance, desired=_stop_desired(instance, event))
+    if instance.run is None:
+        return _rest(wanted, Status.STOPPED, reason)
+    return _begin_stop(wanted, now, reason, After.STOP)
+
+
+def stop_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
+    assert isinstance(event, ev.StopRequested)
+    after = instance.after if instance.after is After.DELETE else After.STOP
+    reason = f"stopped by {event.by}"
+    return replace(instance, desired=_stop_desired(instance, event), after=after, stop_reason=reason), []
+
+
+def _begin_stop(instance: Instance, now: float, reason: str, after: After) -> Result:
+    """Enter ``stopping``: the kill signal now, SIGKILL when the grace period is over."""
+    spec = instance.spec
+    changed = replace(
+        instance,
+        status=Status.STOPPING,
+        reason=reason,
+        stop_reason=reason,
+        after=after,
+        deadline=now + spec.kill_timeout,
+        killed=False,
+    )
+    return changed, [Signal(spec.kill_signal, spec.treekill)]
+
+
+def restart_running(instance: Instance, event: ev.Event, now: float) -> Result:
+    assert isinstance(event, ev.RestartRequested)
+    if instance.run is None:
+        return want_up(instance, event, now)
+    reason = event.reason or f"restarted by {event.by}"
+    return _begin_stop(_fresh(instance), now, reason, After.RESTART)
+
+
+def restart_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
+    if instance.after is After.DELETE:
+        return instance, []
+    return replace(_fresh(instance), after=After.RESTART), []
+
+
+def delete_at_rest(instance: Instance, event: ev.Event, now: float) -> Result:
+    return instance, [Forget()]
+
+
+def delete_running(instance: Instance, event: ev.Event, now: float) -> Result:
+    assert isinstance(event, ev.DeleteRequested)
+    if instance.run is None:
+        return instance, [Forget()]
+    wanted = replace(instance, desired=Desired.DOWN)
+    return _begin_stop(wanted, now, f"deleted by {event.by}", After.DELETE)
+
+
+def delete_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
+    return replace(instance, desired=Desired.DOWN, after=After.DELETE), []
+
+
+def reset(instance: Instance, event: ev.Event, now: float) -> Result:
+    return replace(instance, restarts=0, restart_times=(), failures=0), []
+
+
+def change_spec(instance: Instance, event: ev.Event, now: float) -> Result:
+    assert isinstance(event, ev.SpecChanged)
+    return replace(instance, spec=event.spec), []
+
+
+# --- what becomes of a run ---
+
+
+def spawned(instance: Instance, event: ev.Event, now: float) -> Result:
+    assert isinstance(event, ev.Spawned)
+    spec = instance.spec
+    run = Run(
+        run_id=event.new_run_id,
+        token=event.token,
+        pid=event.pid,
+        start_ticks=event.start_ticks,
+        started=now,
+        ready=not spec.wait_ready,
+    )
+    if spec.wait_ready:
+        return replace(instance, run=run, deadline=now + spec.listen_timeout), []
+    return replace(instance, run=run, status=Status.ONLINE), []
+
+
+def spawn_failed(instance: Instance, event: ev.Event, now: float) -> Result:
+    assert isinstance(event, ev.SpawnFailed)
+    end = RunEnd(at=now, uptime=0.0, reason=f"could not start: {event.error}")
+    return _decide(_record(instance, end), end, now)
+
+
+def ready(instance: Instance, event: ev.Event, now: float) -> Result:
+    assert instance.run is not None
+    return replace(instance, status=Status.ONLINE, run=replace(instance.run, ready=True), deadline=None), []
+
+
+def ready_again(instance: Instance, event: ev.Event, now: float) -> Result:
+    assert instance.run is not None
+    if instance.run.ready:
+        return instance, []
+    return replace(instance, run=replace(instance.run, ready=True)), []
+
+
+def beat(instance: Instance, event: ev.Event, now: float) -> Result:
+    assert instance.run is not None
+    return replace(instance, run=replace(instance.run, last_beat=now)), []
+
+
+def status_reported(instance: Instance, event: ev.Event, now: float) -> Result:
+    assert isinstance(event, ev.StatusReported)
+    assert instance.run is not None
+    if instance.run.status_text == event.text:
+        return instance, []
+    return replace(instance, run=replace(instance.run, status_text=event.text)), []
+
+
+def stopping_reported(instance: Instance, event: ev.Event, now: float) -> Result:
+    return replace(instance, reason="the agent is ending by itself"), []
+
+
+def memory_over(instance: Instance, event: ev.Event, now: float) -> Result:
+    assert isinstance(event, ev.MemoryOver)
+    limit = instance.spec.max_memory
+    if limit is None or event.memory_bytes <= limit:
+        return instance, []
+    reason = f"memory {_size(event.memory_bytes, limit)} > {_size(limit, limit)}"
+    return _begin_stop(instance, now, reason, After.DECIDE)
+
+
+def _size(size: int, limit: int) -> str:
+    """``312M``, or finer where the limit is no whole number of mebibytes."""
+    for step_size, unit in ((2**20, "M"), (2**10, "K")):
+        if limit % step_size == 0 and size >= step_size:
+            return f"{-(-size // step_size)}{unit}"
+    return f"{size}B"
+
+
+def exited(instance: Instance, event: ev.Event, now: float) -> Result:
+    """The main process has ended: settle, or first see the rest of its tree gone."""
+    assert isinstance(event, ev.Exited)
+    run = instance.run
+    assert run is not None
+    end = _end_of_run(instance, run, event, now)
+    if not event.leftovers or not instance.spec.treekill:
+        return _settle(instance, end, now)
+    leaving = replace(run, leaving=end)
+    if instance.status is Status.STOPPING:
+        return replace(instance, run=leaving), []
+    # It died by itself and left children behind: they get the same grace as in a stop.
+    stopping, actions = _begin_stop(replace(instance, run=leaving), now, end.reason, After.DECIDE)
+    return replace(stopping, stop_reason=""), actions
+
+
+def _end_of_run(instance: Instance, run: Run, event: ev.Exited, now: float) -> RunEnd:
+    name = None if event.signal is None else _signal_name(event.signal)
+    how = describe_exit(event.code, name, event.core_dumped)
+    return RunEnd(
+        at=now,
+        uptime=now - run.started,
+        reason=_why(instance, how),
+        code=event.code,
+        signal=event.signal,
+        core_dumped=event.core_dumped,
+        planned=bool(instance.stop_reason),
+        run_id=run.run_id,
+    )
+
+
+def _why(instance: Instance, how: str) -> str:
+    """Why a run ended: our reason where we ended it, and whether it had to be killed; else how."""
+    reason = instance.stop_reason or how
+    if instance.killed:
+        return f"{reason} (SIGKILL after {describe_duration(instance.spec.kill_timeout)})"
+    return reason
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def tree_gone(instance: Instance, event: ev.Event, now: float) -> Result:
+    assert instance.run is not None
+    if instance.run.leaving is None:
+        return instance, []
+    return _settle(instance, instance.run.leaving, now)
+
+
+def _record(instance: Instance, end: RunEnd) -> Instance:
+    return replace(instance, run=None, runs=(end, *instance.runs[: KEPT_RUNS - 1]))
+
+
+def _settle(instance: Instance, end: RunEnd, now: float) -> Result:
+    """The run is over, its tree is gone: what follows was ordered, or the policy decides."""
+    after = instance.after if instance.status is Status.STOPPING else After.DECIDE
+    recorded = _record(instance, end)
+    if after is After.DELETE:
+        return recorded, [Forget()]
+    if after is After.RESTART:
+        return _begin(replace(recorded, restarts=recorded.restarts + 1), now, end.reason)
+    if after is After.STOP:
+        return _rest(recorded, Status.STOPPED, end.reason)
+    return _decide(recorded, end, now)
+
+
+def _decide(instance: Instance, end: RunEnd, now: float) -> Result:
+    """Let the restart policy say what follows."""
+    verdict = should_restart(instance, end, now)
+    if verdict.kind != "restart":
+        status = Status.EXITED if verdict.kind == "exited" else Status.ERRORED
+        return _rest(instance, status, verdict.reason)
+    healthy = end.uptime >= instance.spec.restart.backoff_reset
+    counted = replace(instance, failures=1 if healthy else instance.failures + 1)
+    if end.planned and healthy:
+        return _begin(replace(counted, failures=0, restarts=counted.restarts + 1), now, verdict.reason)
+    if verdict.delay <= 0:
+        return _begin(counted, now, verdict.reason, restart=True)
+    waiting, actions = _rest(counted, Status.BACKOFF, verdict.reason)
+    return replace(waiting, deadline=now + verdict.delay), actions
+
+
+# --- time and recovery ---
+
+
+def not_ready_in_time(instance: Instance, event: ev.Event, now: float) -> Result:
+    timeout = describe_duration(instance.spec.listen_timeout)
+    return _begin_stop(instance, now, f"not ready within {timeout}", After.DECIDE)
+
+
+def grace_over(instance: Instance, event: ev.Event, now: float) -> Result:
+    changed = replace(instance, killed=True, deadline=now + KILL_AGAIN)
+    return changed, [Signal("SIGKILL", instance.spec.treekill)]
+
+
+def backoff_over(instance: Instance, event: ev.Event, now: float) -> Result:
+    return _begin(instance, now, instance.reason, restart=True)
+
+
+def recover_at_rest(instance: Instance, event: ev.Event, now: float) -> Result:
+    if instance.desired is Desired.DOWN:
+        return instance, []
+    return _begin(instance, now, instance.reason)
+
+
+def recover_backoff(instance: Instance, event: ev.Event, now: float) -> Result:
+    """The rest of the delay is waited for: the timer was the old master's."""
+    return instance, [ArmTimer(instance.deadline if instance.deadline is not None else now)]
+
+
+def recover_running(instance: Instance, event: ev.Event, now: float) -> Result:
+    """The run was another master's: nobody reads its output any more, so it is replaced; or it is gone."""
+    assert isinstance(event, ev.Recovered)
+    if instance.run is None:
+        return _begin(instance, now, instance.reason)
+    if event.alive:
+        return _begin_stop(instance, now, "its master was lost", After.RESTART)
+    lost = ev.Exited(run_id=instance.run.run_id)
+    return _settle(instance, _end_of_run(instance, instance.run, lost, now), now)
+
+
+def recover_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
+    """A stop half done is finished, with a grace period of its own."""
+    assert isinstance(event, ev.Recovered)
+    assert instance.run is not None
+    if event.alive:
+        return _begin_stop(instance, now, instance.stop_reason, instance.after)
+    lost = ev.Exited(run_id=instance.run.run_id)
+    return _settle(instance, instance.run.leaving or _end_of_run(instance, instance.run, lost, now), now)
