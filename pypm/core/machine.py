@@ -10,6 +10,7 @@ timer is armed exactly when the new instance has a deadline.
 from __future__ import annotations
 
 from collections.abc import Callable
+
 from msgspec.structs import replace
 
 from pypm.core import events as ev

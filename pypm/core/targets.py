@@ -41,11 +41,14 @@ def match(targets: Sequence[str], entries: Sequence[EntryT]) -> list[EntryT]:
     for target in targets:
         found = _match_one(target, entries)
         if not found and target != "all":
-            raise NotFoundError(
-                f"no app, instance, id or namespace {target!r}", hint=nearest(target, entries)
-            )
+            message = f"no app, instance, id or namespace {target!r}"
+            raise NotFoundError(message, hint=nearest(target, entries))
         chosen.update(entry.id for entry in found)
     return [entry for entry in entries if entry.id in chosen]
+
+
+def _matches_glob(entry: Entry, pattern: str) -> bool:
+    return fnmatchcase(entry.app, pattern) or fnmatchcase(entry.name, pattern)
 
 
 def _match_one(target: str, entries: Sequence[EntryT]) -> list[EntryT]:
