@@ -86,7 +86,7 @@ except BlockingIOError:
 # Sets python to the first Python >= 3.11 that can make virtual environments, or fails and says what was seen.
 find_python() {
     [ -z "$python" ] || return 0
-    seen_old= seen_bare=
+    seen_old= seen_bare= bare_version=
     for candidate in python3 python3.14 python3.13 python3.12 python3.11 python; do
         # A pyenv shim without a version, a broken link: not there, as far as we are concerned.
         version=$("$candidate" -I -c 'import sys; print("%d.%d" % sys.version_info[:2])' </dev/null 2>/dev/null) ||
@@ -98,14 +98,15 @@ find_python() {
                 python=$candidate
                 return 0
             fi
-            seen_bare=${seen_bare:-$candidate $version}
+            seen_bare=${seen_bare:-$candidate}
+            bare_version=${bare_version:-$version}
             ;;
         esac
     done
     if [ -n "$seen_bare" ]; then
-        fail "$seen_bare has no venv module, which makes the environment that pypm is installed into." \
+        fail "$seen_bare (Python $bare_version) has no venv module, which makes the environment that pypm is installed into." \
             "On Debian and Ubuntu it is a package of its own:" \
-            "    apt install python3-venv        (or python${seen_bare##* }-venv)" \
+            "    apt install python3-venv        (or python$bare_version-venv)" \
             "Then run this again."
     fi
     if [ -n "$seen_old" ]; then
