@@ -1,0 +1,80 @@
+"""What all tests share: a home of their own, and the proof that they leave nothing running in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pypm.testing import wait_until
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A ``PYPM_HOME`` for one test: an empty folder with a short path (sockets), removed at the end.
+
+    A process that still lives in it when the test and its fixtures are done is killed, and fails the test.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="pp-", dir="/tmp"))
+    monkeypatch.setenv("PYPM_HOME", str(folder))
+    yield folder
+    left = kill_processes_of(folder)
+    shutil.rmtree(folder)
+    if left:
+        lines = [f"  {pid}: {title}" for pid, title in left.items()]
+        pytest.fail("\n".join(["left running:", *lines]), pytrace=False)
+
+
+def kill_processes_of(folder: Path) -> dict[int, str]:
+    """Kill whatever lives in ``folder``, also what is started meanwhile, and give pid -> title of it all."""
+    killed: dict[int, str] = {}
+
+    def none_is_left() -> bool:
+        left = processes_of(folder)
+        killed.update({pid: title for pid, title in left.items() if pid not in killed})
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        return not left
+
+    wait_until(none_is_left, 10.0, f"the end of what runs in {folder}")
+    return killed
+
+
+def processes_of(folder: Path) -> dict[int, str]:
+    """Give pid -> title of the processes that live in ``folder``, without this one.
+
+    Those are the ones that have it in their environment (``PYPM_HOME``, or an agent's endpoint), and those
+    that hold a file in it open: a process that sets its title overwrites the environment the kernel shows.
+    """
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                if lives_in(entry, os.fsencode(folder)):
+                    title = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
+                    found[int(entry.name)] = os.fsdecode(title).strip()
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue  # gone meanwhile, or somebody else's
+    return found
+
+
+def lives_in(process: Path, folder: bytes) -> bool:
+    environment = (process / "environ").read_bytes().split(b"\0")
+    if any(entry.startswith(b"PYPM_") and folder in entry for entry in environment):
+        return True
+    return any(open_file(descriptor).startswith(folder + b"/") for descriptor in (process / "fd").iterdir())
+
+
+def open_file(descriptor: Path) -> bytes:
+    try:
+        return os.fsencode(os.readlink(descriptor))
+    except FileNotFoundError:
+        return b""  # closed meanwhile
