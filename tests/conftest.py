@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from pypm.testing import wait_until
-
 
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -32,6 +30,8 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def kill_processes_of(folder: Path) -> dict[int, str]:
     """Kill whatever lives in ``folder``, also what is started meanwhile, and give pid -> title of it all."""
+    from pypm.testing import wait_until  # not at the top: unit tests need no process kit
+
     killed: dict[int, str] = {}
 
     def none_is_left() -> bool:
