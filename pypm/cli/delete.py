@@ -1,0 +1,28 @@
+"""``pypm delete``."""
+
+from __future__ import annotations
+
+import click
+
+from pypm.cli.options import all_option, all_targets, json_option, targets_argument
+from pypm.cli.orders import show_change
+from pypm.cli.session import master
+
+__all__ = ["command"]
+
+
+@click.command("delete")
+@targets_argument
+@all_option
+@json_option
+def command(targets: tuple[str, ...], everything: bool, as_json: bool) -> int:
+    """Stop instances and forget them. Their log files stay.
+
+    \b
+    Examples:
+      pypm delete worker
+      pypm delete ecosystem.toml
+    """
+    names = all_targets(targets, everything)
+    with master() as connection:
+        return show_change(connection.call_patiently("delete", targets=names), as_json=as_json)

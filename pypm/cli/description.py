@@ -1,0 +1,133 @@
+"""What ``pypm describe`` tells a person about one instance."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from typing import Any
+
+import msgspec
+
+from pypm.cli.output import plain
+from pypm.cli.process_tree import tree_lines
+from pypm.config.units import format_duration, format_size
+from pypm.core.spec import AppSpec, RestartPolicy
+
+__all__ = ["policy_in_words", "sections"]
+
+_HISTORY = 10
+"""Transitions shown, the newest; ``--json`` has all that the master remembers."""
+
+Lines = list[str]
+
+
+def sections(detail: dict[str, Any]) -> str:
+    """Give the text for one *detail* of the protocol: sections with a title, aligned fields within."""
+    spec = msgspec.convert(detail["spec"], AppSpec)
+    parts = [
+        (f"{plain(detail['name'])} (id {detail['id']})", _fields(_state(detail))),
+        ("command", _fields(_command(spec))),
+        ("policy", _fields(_policy(spec))),
+        ("logs", _fields([("stdout", detail["out_file"]), ("stderr", detail["error_file"])])),
+        ("environment it declares", _fields(sorted(spec.env.items()))),
+        ("last runs, newest first", [_run(run) for run in detail.get("runs", [])]),
+        ("history, oldest first", [_transition(entry) for entry in detail.get("history", [])[-_HISTORY:]]),
+        ("processes", tree_lines(detail["pid"])),
+    ]
+    return "\n\n".join(_section(title, lines) for title, lines in parts if lines)
+
+
+def policy_in_words(policy: RestartPolicy) -> str:
+    """Say when a run that ended is followed by another one, how soon, and when that ends."""
+    if policy.autorestart == "never":
+        return "never restarted by itself"
+    when = "always" if policy.autorestart == "always" else "after a failure"
+    if policy.stop_exit_codes:
+        when += f", but not after exit code {' or '.join(map(str, policy.stop_exit_codes))}"
+    return f"restarted {when}; {_pace(policy)}; {_brake(policy)}"
+
+
+def _pace(policy: RestartPolicy) -> str:
+    if policy.delay is not None:
+        return f"{format_duration(policy.delay)} after the end" if policy.delay else "at once"
+    first = "at once" if policy.backoff is None else f"after {format_duration(policy.backoff)}"
+    return (
+        f"first {first}, then after growing delays up to {format_duration(policy.max_backoff)}"
+        f" until a run has lasted {format_duration(policy.backoff_reset)}"
+    )
+
+
+def _brake(policy: RestartPolicy) -> str:
+    if policy.max_restarts is None:
+        return "without a limit"
+    return f"given up after {policy.max_restarts} restarts within {format_duration(policy.window)}"
+
+
+def _state(detail: dict[str, Any]) -> list[tuple[str, str]]:
+    fields = [
+        ("status", detail["status"] + (f": {plain(detail['reason'])}" if detail["reason"] else "")),
+        ("desired", detail["desired"]),
+        ("app", f"{plain(detail['app'])}, namespace {plain(detail['namespace'])}"),
+        ("pid", str(detail["pid"]) if detail["pid"] is not None else ""),
+        ("up for", _duration(detail["uptime_seconds"])),
+        ("next start in", _duration(detail["retry_in_seconds"])),
+        ("restarts", str(detail["restarts"])),
+        ("cpu", "" if detail["cpu_percent"] is None else f"{detail['cpu_percent']:.1f}%"),
+        ("memory", "" if detail["memory_bytes"] is None else format_size(detail["memory_bytes"])),
+        ("ready", ("yes" if detail["ready"] else "no") if detail["pid"] is not None else ""),
+        ("health", "" if detail["health"] == "unknown" else detail["health"]),
+        ("says", plain(detail["status_text"])),
+        ("created", _moment(detail["created_at"])),
+    ]
+    return [(name, text) for name, text in fields if text]
+
+
+def _command(spec: AppSpec) -> list[tuple[str, str]]:
+    fields = [
+        ("command", shlex.join(spec.command)),
+        ("written as", spec.script),
+        ("folder", spec.cwd),
+        ("declared in", spec.source or ""),
+        ("env files", ", ".join(spec.env_files)),
+    ]
+    return [(name, plain(text)) for name, text in fields if text]
+
+
+def _policy(spec: AppSpec) -> list[tuple[str, str]]:
+    target = "the whole process group" if spec.treekill else "the main process only"
+    fields = [
+        ("restart", policy_in_words(spec.restart)),
+        ("stop", f"{spec.kill_signal} to {target}, SIGKILL after {format_duration(spec.kill_timeout)}"),
+        ("ready", f"it says so within {format_duration(spec.listen_timeout)}" if spec.wait_ready else ""),
+        ("memory", f"restarted above {format_size(spec.max_memory)}" if spec.max_memory else ""),
+        ("start", "" if spec.autostart else "only when it is told to"),
+    ]
+    return [(name, text) for name, text in fields if text]
+
+
+def _run(run: dict[str, Any]) -> str:
+    return (
+        f"{_moment(run['at'])}  ended after {format_duration(run['uptime_seconds'])}: {plain(run['reason'])}"
+    )
+
+
+def _transition(entry: dict[str, Any]) -> str:
+    text = f"{_moment(entry['at'])}  {entry['from']} → {entry['to']}  ({entry['event']})"
+    return f"{text}  {plain(entry['reason'])}" if entry.get("reason") else text
+
+
+def _duration(seconds: float | None) -> str:
+    return "" if seconds is None else format_duration(seconds)
+
+
+def _moment(at: float | None) -> str:
+    return "" if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def _fields(pairs: list[tuple[str, str]]) -> Lines:
+    width = max((len(name) for name, _ in pairs), default=0)
+    return [f"{name:<{width}}  {plain(text)}" for name, text in pairs]
+
+
+def _section(title: str, lines: Lines) -> str:
+    return "\n".join([title, *("  " + line for line in lines)])

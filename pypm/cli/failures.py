@@ -1,0 +1,84 @@
+"""Which instances have failed after a start, and what a person needs to know about each at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pypm.cli.output import note, plain
+from pypm.client.connection import Connection
+from pypm.config.units import format_duration
+
+__all__ = ["failed_rows", "report_failures", "run_failed"]
+
+_LINES = 10
+"""Lines of stderr shown for a failed instance."""
+
+_SHOWN = 5
+"""Failed instances of which stderr is shown; of the others there is the reason."""
+
+
+def report_failures(connection: Connection, rows: list[dict[str, Any]], timeout: float | None = None) -> int:
+    """Tell on stderr which of ``rows`` have failed, why, and the last lines of their stderr.
+
+    ``timeout`` is the time in seconds that is over, if it is. Gives the exit status: 1 when something has
+    failed or was not up in time, else 0.
+    """
+    failed = failed_rows(connection, rows)
+    for index, row in enumerate(failed):
+        note(f"pypm: {row['name']} is {_state(row)}")
+        if index < _SHOWN:
+            _show_last_words(row)
+    if timeout is None:
+        return 1 if failed else 0
+    late = [row for row in rows if row["status"] in ("starting", "stopping", "online") and row not in failed]
+    for row in late:
+        note(f"pypm: {row['name']} is still {row['status']} after {format_duration(timeout)}")
+    return 1
+
+
+def failed_rows(connection: Connection, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give those of ``rows`` that are down for a failure: not those that ended as their policy has it."""
+    down = ("backoff", "errored", "held")
+    return [row for row in rows if row["status"] in down or _ended_badly(connection, row)]
+
+
+def run_failed(last_exit: dict[str, Any] | None, stop_exit_codes: list[int]) -> bool:
+    """Tell whether a run ended by a signal or with an exit code that its app has not declared as fine."""
+    if last_exit is None:
+        return False
+    if last_exit.get("signal"):
+        return True
+    return bool(last_exit.get("code")) and last_exit["code"] not in stop_exit_codes
+
+
+def _ended_badly(connection: Connection, row: dict[str, Any]) -> bool:
+    if row["status"] != "exited" or not run_failed(row.get("last_exit"), []):
+        return False
+    spec = connection.call("describe", targets=[str(row["id"])])[0]["spec"]
+    return run_failed(row["last_exit"], spec.get("restart", {}).get("stop_exit_codes", []))
+
+
+def _state(row: dict[str, Any]) -> str:
+    text = str(row["status"])
+    if row.get("reason"):
+        text += f": {plain(row['reason'])}"
+    elif row.get("last_exit"):
+        text += f": {plain(row['last_exit']['reason'])}"
+    if row.get("retry_in_seconds") is not None:
+        text += f" (again in {format_duration(row['retry_in_seconds'])})"
+    return text
+
+
+def _show_last_words(row: dict[str, Any]) -> None:
+    from pypm.logs.reader import tail
+
+    try:
+        lines = tail(row["error_file"], _LINES)
+    except OSError:
+        lines = []
+    if not lines:
+        note("  it wrote nothing to stderr")
+        return
+    note(f"  the last lines of {row['error_file']}:")
+    for line in lines:
+        note("  | " + plain(line.decode("utf-8", "replace").rstrip("\r\n").expandtabs()))

@@ -1,0 +1,28 @@
+"""``pypm list``."""
+
+from __future__ import annotations
+
+import click
+
+from pypm.cli.options import json_option
+from pypm.cli.reads import show_list
+from pypm.cli.session import master
+from pypm.cli.targets import expanded
+
+__all__ = ["command"]
+
+
+@click.command("list")
+@click.argument("targets", nargs=-1, metavar="[TARGET]…")
+@json_option
+def command(targets: tuple[str, ...], as_json: bool) -> int:
+    """Show all instances, or those of some targets.
+
+    \b
+    Examples:
+      pypm list
+      pypm list worker 'api*'
+      pypm list --json | jq '.[] | select(.status == "errored") | .name'
+    """
+    with master() as connection:
+        return show_list(connection, expanded(targets), as_json=as_json)

@@ -1,0 +1,122 @@
+"""The table of ``pypm list``: what its cells say, which columns fit, and its plain form for a pipe.
+
+The form for a terminal is in ``listing_rich``: the quick road must not import rich.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from pypm.cli.output import note, plain
+from pypm.config.units import format_duration, format_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["COLUMNS", "EMPTY", "RIGHT", "cells", "display_width", "fitting", "plain_table", "show_table"]
+
+EMPTY = "no apps yet; start one with: pypm start FILE"
+
+COLUMNS = (
+    "id", "name", "namespace", "status", "pid", "↺", "uptime", "cpu", "mem", "ready", "health", "note",
+)  # fmt: skip
+
+RIGHT = frozenset({"id", "pid", "↺", "uptime", "cpu", "mem"})
+"""Columns of numbers, aligned right."""
+
+_LEAVING = ("health", "namespace", "ready", "cpu", "note", "pid", "mem", "↺", "uptime")
+"""The order in which columns are left out where the terminal is too narrow."""
+
+_NOTE_WIDTH = 12
+"""The least width that a note is worth showing in."""
+
+_GAP = 2
+
+
+def show_table(rows: list[dict[str, Any]]) -> None:
+    """Print the table: in colours on a terminal, as plain text into a pipe; what to do where it is empty."""
+    if not rows:
+        note(EMPTY)
+    elif sys.stdout.isatty():
+        from pypm.cli.listing_rich import print_table
+
+        print_table(rows)
+    else:
+        sys.stdout.write(plain_table(rows))
+
+
+def row_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """Give what each of ``COLUMNS`` says for one row of the protocol."""
+    running = row.get("pid") is not None
+    return (
+        str(row["id"]),
+        plain(str(row["name"])),
+        plain(str(row["namespace"])),
+        str(row["status"]),
+        str(row["pid"]) if running else "-",
+        str(row["restarts"]),
+        "-" if row.get("uptime_seconds") is None else format_duration(row["uptime_seconds"]),
+        "-" if row.get("cpu_percent") is None else f"{row['cpu_percent']:.0f}%",
+        "-" if row.get("memory_bytes") is None else format_size(row["memory_bytes"]),
+        ("yes" if row.get("ready") else "no") if running else "-",
+        "-" if row.get("health") in (None, "unknown") else str(row["health"]),
+        _note(row),
+    )
+
+
+def cells(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Give the cells of all rows, in the order of the ids."""
+    return [row_cells(row) for row in sorted(rows, key=lambda row: int(row["id"]))]
+
+
+def plain_table(rows: list[dict[str, Any]]) -> str:
+    """Give the whole table as aligned text without colours, uncut, each line ended."""
+    lines = [COLUMNS, *cells(rows)]
+    widths = _widths(lines)
+    return "".join(_aligned(line, widths) for line in lines)
+
+
+def fitting(lines: list[tuple[str, ...]], width: int, frame: int) -> list[int]:
+    """Give the indices of the columns that fit into ``width`` signs.
+
+    ``frame`` is what a column costs beside its text. The note counts with little: it can be cut.
+    """
+    widths = dict(zip(COLUMNS, _widths([COLUMNS, *lines]), strict=True))
+    widths["note"] = min(widths["note"], _NOTE_WIDTH)
+    if not any(line[COLUMNS.index("note")] for line in lines):
+        del widths["note"]
+    for name in _LEAVING:
+        if sum(widths.values()) + frame * len(widths) + 1 <= width:
+            break
+        widths.pop(name, None)
+    return [COLUMNS.index(name) for name in widths]
+
+
+def display_width(text: str) -> int:
+    """Give how many columns of a terminal ``text`` takes."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(sign) else 2 if east_asian_width(sign) in "WF" else 1 for sign in text)
+
+
+def _note(row: dict[str, Any]) -> str:
+    text = plain(str(row.get("reason") or row.get("status_text") or ""))
+    retry = row.get("retry_in_seconds")
+    if retry is not None:
+        text = f"{text}, again in {format_duration(retry)}".lstrip(", ")
+    return text
+
+
+def _widths(lines: list[tuple[str, ...]]) -> list[int]:
+    return [max(map(display_width, column)) for column in zip(*lines, strict=True)]
+
+
+def _aligned(line: tuple[str, ...], widths: list[int]) -> str:
+    parts = []
+    for name, text, width in zip(COLUMNS, line, widths, strict=True):
+        padding = " " * (width - display_width(text))
+        parts.append(padding + text if name in RIGHT else text + padding)
+    return (" " * _GAP).join(parts).rstrip() + "\n"

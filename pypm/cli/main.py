@@ -1,0 +1,99 @@
+"""The click road: the group of all verbs, each imported when it is used."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+import click
+
+from pypm import __version__
+from pypm.cli.output import INTERRUPTED
+
+__all__ = ["ALIASES", "VERBS", "group", "run"]
+
+VERBS = (
+    "start", "stop", "restart", "delete", "scale",
+    "list", "describe", "logs", "pid", "env",
+    "reset", "signal", "flush",
+    "ping", "kill", "version",
+)  # fmt: skip
+"""Each is a module of this name beside this one, with the click command as ``command``."""
+
+ALIASES = {
+    "del": "delete",
+    "ls": "list",
+    "status": "list",
+    "ps": "list",
+    "show": "describe",
+    "info": "describe",
+    "desc": "describe",
+    "log": "logs",
+    "sendSignal": "signal",
+}
+"""PM2's other names of the verbs; help does not list them."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a verb when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Give the verbs in the order of their help."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Give the command of a verb or of one of its aliases."""
+        verb = ALIASES.get(cmd_name, cmd_name)
+        if verb not in VERBS:
+            return None
+        command: click.Command = import_module(f"pypm.cli.{verb}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an unknown one is answered with the nearest right names."""
+        word = args[0]
+        if not word.startswith("-") and word not in VERBS and word not in ALIASES:
+            close = get_close_matches(word, [*VERBS, *ALIASES], n=3, cutoff=0.5)
+            verbs = dict.fromkeys(ALIASES.get(name, name) for name in close)
+            hint = f" Did you mean {' or '.join(verbs)}?" if verbs else ""
+            raise click.UsageError(f"no such command {word!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "-v", "--version", message="pypm %(version)s")
+def group() -> None:
+    """Keep long-running agents alive.
+
+    \b
+    Begin with:
+      pypm start ecosystem.toml      start the apps that a file declares
+      pypm start agent.py --name a   start one program
+      pypm list                      see how they are
+      pypm logs -f                   see what they say
+
+    `pypm COMMAND --help` has examples. What runs, the logs and the state are in
+    PYPM_HOME (~/.pypm).
+    """
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command in ``arguments``; give its exit status.
+
+    Raises :class:`PypmError` for what a person is to be told.
+    """
+    try:
+        status: Any = group.main(arguments, prog_name="pypm", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    return status if isinstance(status, int) else 0

@@ -1,0 +1,46 @@
+"""The options and arguments that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from pypm.core.errors import UsageError
+
+__all__ = ["all_option", "all_targets", "json_option", "targets_argument", "wait_options"]
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print only JSON on stdout.")
+
+all_option: Decorator = click.option("--all", "everything", is_flag=True, help="As the target `all`.")
+
+targets_argument: Decorator = click.argument("targets", nargs=-1, metavar="TARGET…")
+
+
+def wait_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--wait/--no-wait`` and ``--timeout``."""
+    command = click.option(
+        "--timeout", type=click.FloatRange(min=0), metavar="SECONDS",
+        help="Wait at most so long; then exit 1. The agents go on.",
+    )(command)  # fmt: skip
+    return click.option(
+        "--wait/--no-wait", "wait", default=True,
+        help="Wait until every instance is online or has failed (the default).",
+    )(command)  # fmt: skip
+
+
+def all_targets(targets: tuple[str, ...], everything: bool) -> list[str]:
+    """Give what the protocol takes as targets; raises :class:`UsageError` when nothing is named.
+
+    The apps of an ecosystem file stand for the file.
+    """
+    from pypm.cli.targets import expanded
+
+    if everything:
+        return ["all"]
+    if not targets:
+        raise UsageError("name at least one target, or `all`", hint="`pypm list` shows what there is")
+    return expanded(targets)

@@ -1,0 +1,92 @@
+"""What the commands print: JSON or text on stdout, everything about failures on stderr.
+
+The quick road reads this, so it imports nothing that takes time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from pypm.core.errors import PypmError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["guarded", "names_in_words", "note", "plain", "prepare_streams", "print_json", "report", "say"]
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C: 128 + SIGINT."""
+
+PIPE_CLOSED = 141
+"""Exit status when the reader of our output has gone: 128 + SIGPIPE."""
+
+
+def prepare_streams() -> None:
+    """Let a name or a sign that the terminal's encoding lacks become ``?`` instead of a failure."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def print_json(value: Any) -> None:
+    """Print ``value`` as one line of JSON in ASCII, the same on both roads."""
+    sys.stdout.write(json.dumps(value) + "\n")
+
+
+def say(text: str) -> None:
+    """Tell a person a result, on stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """Tell a person something beside the result, on stderr."""
+    sys.stderr.write(text + "\n")
+
+
+def report(error: PypmError) -> int:
+    """Tell a person on stderr what went wrong and what to do next; give the exit status."""
+    sys.stdout.flush()
+    note(f"pypm: {error.message}")
+    if error.hint:
+        note(f"hint: {error.hint}")
+    return error.exit_status
+
+
+def guarded(command: Callable[[list[str]], int | None], arguments: list[str]) -> int | None:
+    """Run ``command(arguments)``; turn what it raises into words on stderr and an exit status."""
+    try:
+        status = command(arguments)
+        sys.stdout.flush()
+    except PypmError as error:
+        return report(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes stdout once more at its end: give it somewhere to flush to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    return status
+
+
+def plain(text: str) -> str:
+    """Give ``text`` from an agent as one line that a terminal shows and does not obey."""
+    if text.isprintable():
+        return text
+    return "".join(map(_shown, text)).strip()
+
+
+def _shown(sign: str) -> str:
+    if sign.isprintable():
+        return sign
+    return " " if sign.isspace() else "\ufffd"
+
+
+def names_in_words(names: list[str], most: int = 10) -> str:
+    """Give ``names`` as people would say them: all of a few, the first of many and how many more."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return ", ".join(names[:most]) + f" and {len(names) - most} more"

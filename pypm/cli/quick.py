@@ -1,0 +1,99 @@
+"""The quick road: the plain forms of the verbs that scripts call often, before click is imported.
+
+It takes only words that it fully understands and leaves everything else, also a home without a master,
+to the click road, which prints exactly the same through the same functions.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from pypm.core.errors import NoMasterError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pypm.client.connection import Connection
+
+__all__ = ["run_quickly"]
+
+
+def run_quickly(arguments: list[str]) -> int | None:
+    """Run the command in ``arguments`` if it is a plain one; give its exit status, or ``None`` if it is not.
+
+    Raises what the master reports, as the click road does.
+    """
+    if not arguments or (verb := _VERBS.get(arguments[0])) is None:
+        return None
+    words = [word for word in arguments[1:] if word != "--json"]
+    as_json = len(words) < len(arguments) - 1
+    if any(word.startswith("-") for word in words):
+        return None
+    command = verb(words, as_json)
+    if command is None:
+        return None
+    from pypm.cli.session import existing_master
+
+    try:
+        connection = existing_master()
+    except NoMasterError:
+        return None
+    with connection:
+        return command(connection)
+
+
+def _list(words: list[str], as_json: bool) -> Callable[[Connection], int] | None:
+    if words or not (as_json or not sys.stdout.isatty()):
+        return None
+    from pypm.cli.reads import show_list
+
+    return lambda connection: show_list(connection, [], as_json=as_json)
+
+
+def _ping(words: list[str], as_json: bool) -> Callable[[Connection], int] | None:
+    if words:
+        return None
+    from pypm.cli.reads import show_ping
+
+    return lambda connection: show_ping(connection, as_json=as_json)
+
+
+def _pid(words: list[str], as_json: bool) -> Callable[[Connection], int] | None:
+    from pypm.cli.reads import show_pids
+
+    return lambda connection: show_pids(connection, words, as_json=as_json)
+
+
+def _stop(words: list[str], as_json: bool) -> Callable[[Connection], int] | None:
+    if not _plain_targets(words):
+        return None
+    from pypm.cli.orders import stop
+
+    return lambda connection: stop(connection, words, as_json=as_json)
+
+
+def _restart(words: list[str], as_json: bool) -> Callable[[Connection], int] | None:
+    if not _plain_targets(words):
+        return None
+    from pypm.cli.orders import restart
+
+    return lambda connection: restart(connection, words, as_json=as_json)
+
+
+def _plain_targets(words: list[str]) -> bool:
+    from pypm.cli.targets import is_file
+
+    return bool(words) and not any(is_file(word) for word in words)
+
+
+_VERBS: dict[str, Callable[[list[str], bool], Callable[[Connection], int] | None]] = {
+    "list": _list,
+    "ls": _list,
+    "status": _list,
+    "ps": _list,
+    "ping": _ping,
+    "pid": _pid,
+    "stop": _stop,
+    "restart": _restart,
+}

@@ -1,0 +1,51 @@
+"""What the read-only verbs that scripts call often print, on both roads. Quick to import."""
+
+from __future__ import annotations
+
+from pypm.cli.output import note, plain, print_json, say
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pypm.client.connection import Connection
+
+__all__ = ["show_list", "show_pids", "show_ping"]
+
+
+def show_list(connection: Connection, targets: list[str], *, as_json: bool) -> int:
+    """Print the rows of ``targets``, of all instances when there are none."""
+    rows = connection.call("list", targets=targets or None)
+    if as_json:
+        print_json(rows)
+    else:
+        from pypm.cli.listing import show_table
+
+        show_table(rows)
+    return 0
+
+
+def show_ping(connection: Connection, *, as_json: bool) -> int:
+    """Print who the master is."""
+    answer = connection.call("ping")
+    if as_json:
+        print_json(answer)
+    else:
+        from pypm.config.units import format_duration
+
+        up = format_duration(answer["uptime_seconds"])
+        say(f"pong: pypm {answer['version']}, master {answer['master_pid']}, up {up}, home {answer['home']}")
+    return 0
+
+
+def show_pids(connection: Connection, targets: list[str], *, as_json: bool) -> int:
+    """Print the pids of what runs of ``targets``, a line each; 1 when a target is named and nothing runs."""
+    rows = connection.call("list", targets=targets or None)
+    running = [row for row in rows if row["pid"] is not None]
+    if as_json:
+        print_json([{"id": row["id"], "name": row["name"], "pid": row["pid"]} for row in rows])
+    else:
+        for row in running:
+            say(str(row["pid"]))
+    if not targets or running:
+        return 0
+    note(f"pypm: {', '.join(plain(word) for word in targets)} is not running")
+    return 1

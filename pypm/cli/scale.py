@@ -1,0 +1,48 @@
+"""``pypm scale``."""
+
+from __future__ import annotations
+
+import click
+
+from pypm.cli.options import json_option, wait_options
+from pypm.cli.orders import await_up, show_change
+from pypm.cli.session import master
+from pypm.core.errors import NotFoundError, UsageError
+
+__all__ = ["command"]
+
+
+@click.command("scale")
+@click.argument("app")
+@click.argument("instances", metavar="N|+N|-N")
+@wait_options
+@json_option
+def command(app: str, instances: str, wait: bool, timeout: float | None, as_json: bool) -> int:
+    """Set how many instances an app has.
+
+    `pypm scale worker -- -2` takes two away.
+
+    \b
+    Examples:
+      pypm scale worker 4
+      pypm scale worker +2
+    """
+    number = _number(instances)
+    with master() as connection:
+        if instances[0] in "+-":
+            rows = connection.call("list")
+            present = sum(row["app"] == app for row in rows)
+            if not present:
+                raise NotFoundError(f"no app {app!r}", hint="`pypm list` shows what there is")
+            number = max(0, present + number)
+        change = connection.call_patiently("scale", app=app, instances=number)
+        if not wait:
+            return show_change(change, as_json=as_json)
+        return await_up(connection, change, as_json=as_json, timeout=timeout)
+
+
+def _number(word: str) -> int:
+    try:
+        return int(word)
+    except ValueError:
+        raise UsageError(f"{word!r} is not a number of instances", hint="such as 4, +2 or -- -1") from None

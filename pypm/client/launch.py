@@ -1,0 +1,146 @@
+"""Start a master, quietly, when none answers.
+
+A plain fork and exec: ``subprocess`` would cost the first command more than the start itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from pypm.client.connection import Connection
+from pypm.client.home import socket_path
+from pypm.core.errors import NoMasterError, RequestError
+from pypm.protocol.names import AGENT_VARIABLES
+
+__all__ = ["connect", "connect_or_launch", "launch"]
+
+_POLL = 0.01
+_LAST_LINES = 5
+
+
+def connect(home: str, timeout: float = 30.0) -> Connection:
+    """Connect to the master of ``home``; raises :class:`NoMasterError` when there is none."""
+    return Connection(socket_path(home), timeout)
+
+
+def connect_or_launch(home: str, timeout: float = 30.0) -> tuple[Connection, bool]:
+    """Connect to the master of ``home``, starting one if none answers.
+
+    Gives the connection and whether a master was started. Raises as :func:`launch` does.
+    """
+    try:
+        return connect(home, timeout), False
+    except NoMasterError:
+        launch(home)
+    return connect(home, timeout), True
+
+
+def launch(home: str, timeout: float = 10.0) -> None:
+    """Start a master for ``home`` and wait, ``timeout`` seconds at most, until its socket answers.
+
+    Prints nothing; what the master says goes to ``home/master.log``. When two clients do this at once one
+    of the masters leaves for the other, and both clients find the one that stays.
+    Raises :class:`RequestError` when the home cannot be used and :class:`NoMasterError`, with the last
+    lines of the log, when no master comes up.
+    """
+    _prepare_home(home)
+    log_path = os.path.join(home, "master.log")
+    log = _open_log(log_path)
+    try:
+        size = os.fstat(log).st_size
+        pid = _spawn(home, log)
+    finally:
+        os.close(log)
+    _await_socket(home, pid, timeout, log_path, size)
+
+
+def _prepare_home(home: str) -> None:
+    try:
+        os.makedirs(home, mode=0o700, exist_ok=True)
+        owner = os.stat(home).st_uid
+    except OSError as error:
+        raise RequestError(
+            f"cannot use the home {home}: {error.strerror}",
+            hint="PYPM_HOME names another folder",
+        ) from None
+    if owner != os.geteuid():
+        raise RequestError(
+            f"the home {home} belongs to another user (uid {owner}, you are {os.geteuid()})",
+            hint="set PYPM_HOME to a folder of your own",
+        )
+
+
+def _open_log(path: str) -> int:
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise RequestError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _spawn(home: str, log: int) -> int:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    argv = [sys.executable, "-m", "pypm.master"]
+    environment = _environment(home)
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        os.setsid()
+        os.chdir("/")
+        null = os.open(os.devnull, os.O_RDONLY)
+        for source, target in ((null, 0), (log, 1), (log, 2)):
+            os.dup2(source, target)
+        # A descriptor that came from the caller's shell would keep its pipe open for days.
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        os.execve(argv[0], argv, environment)
+    finally:
+        os._exit(127)  # only reached when something above failed; nothing of the parent may run here
+
+
+def _environment(home: str) -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name not in AGENT_VARIABLES}
+    environment["PYPM_HOME"] = home
+    return environment
+
+
+def _await_socket(home: str, pid: int, timeout: float, log_path: str, log_size: int) -> None:
+    deadline = time.monotonic() + timeout
+    status: int | None = None
+    while True:
+        # Asked before the socket is tried: what ended before that had its chance to answer.
+        status = _exit_status(pid) if status is None else status
+        try:
+            return connect(home).close()
+        except NoMasterError:
+            if status or time.monotonic() > deadline:
+                raise _no_master(status, timeout, log_path, log_size) from None
+        time.sleep(_POLL)
+
+
+def _exit_status(pid: int) -> int | None:
+    """Give the exit status of our child when it has ended: 0 also where it left for another master."""
+    done, status = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if done else None
+
+
+def _no_master(status: int | None, timeout: float, log_path: str, log_size: int) -> NoMasterError:
+    what = f"did not answer within {timeout:g} s" if not status else f"ended with {_ending(status)}"
+    said = _said_since(log_path, log_size)
+    return NoMasterError(f"the master {what}", hint=f"it said:\n{said}" if said else f"see {log_path}")
+
+
+def _ending(status: int) -> str:
+    return f"signal {-status}" if status < 0 else f"exit code {status}"
+
+
+def _said_since(path: str, offset: int) -> str:
+    try:
+        with open(path, "rb") as log:
+            log.seek(offset)
+            text = log.read(1 << 20).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return "\n".join("  " + line for line in text.splitlines()[-_LAST_LINES:])
