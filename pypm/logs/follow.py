@@ -13,6 +13,8 @@ __all__ = ["Follower"]
 
 SHARE = 1024 * 1024
 """Bytes read of one log in one poll."""
+MARK = 64
+"""Bytes before the place of reading that are compared with what was read."""
 LONGEST_PARTIAL = 8 * 1024 * 1024
 """Bytes after which a line without an end is given in pieces."""
 
@@ -24,8 +26,8 @@ class Follower(Generic[Source]):
 
     It never waits: the caller looks again after a while, or at once as long as something comes. Each log is
     read to its end before the next file of that name, also when it was rotated several times between two
-    looks. A file that was truncated is read from its beginning; that it was is seen if it is then shorter
-    than what has been read.
+    looks. A file that was truncated is read from its beginning; that it was is seen by its size or by other
+    bytes at the place of reading.
     """
 
     def __init__(self) -> None:
@@ -41,7 +43,8 @@ class Follower(Generic[Source]):
     def poll(self) -> list[tuple[Source, list[bytes]]]:
         """Whole lines that have come since the last look, with their newlines, by source.
 
-        At most 1 MiB of each log is read. A line that has grown beyond 8 MiB is given in pieces.
+        About 1 MiB of each log is read; empty only if no line has ended. A line that has grown beyond
+        8 MiB is given in pieces.
 
         Raises ``OSError`` when a file may not be read.
         """
@@ -70,18 +73,20 @@ class FollowedLog:
         self._fd: int | None = None
         self._identity: Identity = (0, 0)
         self._offset = 0
+        self._mark = b""
+        """The last bytes before the offset: if others are there, the file was truncated and written anew."""
 
     def poll(self) -> list[bytes]:
-        """Whole lines that have come, from at most ``SHARE`` bytes."""
-        chunks: list[bytes] = []
+        """Whole lines that have come, from at most ``SHARE`` bytes or as many as the first line has."""
+        lines: list[bytes] = []
         rest = SHARE
-        while rest > 0 and not self._is_idle():
-            if data := self._read(rest):
-                chunks.append(data)
+        while (rest > 0 or not lines) and not self._is_idle():
+            if data := self._read(SHARE):
+                lines += self._lines(data)
                 rest -= len(data)
             elif not self._go_on():
                 break
-        return self._lines(b"".join(chunks))
+        return lines
 
     def flush(self) -> bytes:
         """The line that has not ended, which is then forgotten."""
@@ -107,17 +112,23 @@ class FollowedLog:
         return (status.st_dev, status.st_ino) == self._identity and status.st_size == self._offset
 
     def _read(self, limit: int) -> bytes:
+        """What comes next in the file, from its beginning if it is not the one any more that was read."""
         if self._fd is None:
             return b""
-        data = os.pread(self._fd, limit, self._offset)
+        mark = len(self._mark)
+        data = os.pread(self._fd, mark + limit, self._offset - mark)
+        if data.startswith(self._mark):
+            data = data[mark:]
+        else:
+            self._offset = 0
+            self._mark = b""
+            data = os.pread(self._fd, limit, 0)
         self._offset += len(data)
+        self._mark = (self._mark + data[-MARK:])[-MARK:]
         return data
 
     def _go_on(self) -> bool:
-        """After the file's end: begin it anew if it was truncated, or go to the next one; ``False``: wait."""
-        if self._fd is not None and os.fstat(self._fd).st_size < self._offset:
-            self._offset = 0
-            return True
+        """After the file's end: go to the next one; ``False``: there is none yet."""
         following = self._following()
         if following is None:
             return False
@@ -156,7 +167,11 @@ class FollowedLog:
         self._fd = descriptor
         self._identity = file.identity
         position, self._position = self._position, None
-        self._offset = position.offset if position and position.identity == file.identity else 0
+        self._offset = 0
+        if position and position.identity == file.identity and position.offset <= file.size:
+            self._offset = position.offset
+        start = max(self._offset - MARK, 0)
+        self._mark = os.pread(descriptor, self._offset - start, start)
         return True
 
     def _lines(self, data: bytes) -> list[bytes]:

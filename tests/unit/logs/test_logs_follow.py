@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pypm.logs import follow
+from pypm.logs.follow import Follower
+from pypm.logs.reader import read_tail
+from pypm.logs.writer import LogFile
+
+
+class Log:
+    """A log that is written and followed."""
+
+    def __init__(self, path: Path, max_size: int = 0, retain: int = 1000) -> None:
+        self.path = path
+        self.file = LogFile(str(path), max_size=max_size, retain=retain)
+        self.follower: Follower[str] = Follower()
+
+    def begin(self) -> None:
+        self.follower.add("x", str(self.path), read_tail(str(self.path), 0).position)
+
+    def come(self) -> list[bytes]:
+        """All lines that have come."""
+        lines: list[bytes] = []
+        while polled := self.follower.poll():
+            assert [source for source, _ in polled] == ["x"]
+            lines += polled[0][1]
+        return lines
+
+    def close(self) -> None:
+        self.file.close()
+        self.follower.close()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    log = Log(tmp_path / "x.log")
+    yield log
+    log.close()
+
+
+WRITE = st.text("ab\n", min_size=1, max_size=20).map(str.encode)
+LOOK = st.none()
+
+
+@given(
+    st.lists(WRITE, max_size=5), st.lists(WRITE | LOOK, max_size=40), st.integers(1, 30), st.integers(1, 20)
+)
+def test_every_line_comes_once_and_whole(
+    before: list[bytes], steps: list[bytes | None], max_size: int, share: int
+) -> None:
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(follow, "SHARE", share)
+        log = Log(Path(folder, "x.log"), max_size)
+        for chunk in before:
+            log.file.write(chunk)
+        log.begin()
+        came: list[bytes] = []
+        for step in steps:
+            if step is None:
+                came += log.come()
+            else:
+                log.file.write(step)
+        came += log.come()
+        assert all(line.count(b"\n") == 1 and line.endswith(b"\n") for line in came)
+        came += [line for _, lines in log.follower.flush() for line in lines]
+        log.close()
+        assert b"".join(came) == b"".join(step for step in steps if step is not None)
+
+
+def test_a_line_comes_when_it_is_complete_or_asked_for(log: Log) -> None:
+    log.begin()
+    log.file.write(b"one\ntw")
+    assert log.come() == [b"one\n"]
+    log.file.write(b"o\nthree")
+    assert log.come() == [b"two\n"]
+    assert log.follower.flush() == [("x", [b"three"])]
+    assert log.follower.flush() == []
+
+
+def test_a_beginning_that_was_read_before_is_completed(log: Log) -> None:
+    log.file.write(b"one\ntw")
+    log.follower.add("x", str(log.path), read_tail(str(log.path), 1).position, b"tw")
+    log.file.write(b"o\n")
+    assert log.come() == [b"two\n"]
+
+
+def test_a_file_that_is_not_there_yet_is_read_from_its_oldest_byte(tmp_path: Path) -> None:
+    log = Log(tmp_path / "later" / "x.log", max_size=4)
+    log.begin()
+    assert log.come() == []
+    log.file.write(b"one\ntwo\nthr\n")
+    assert log.come() == [b"one\n", b"two\n", b"thr\n"]
+    log.close()
+
+
+def test_deletion_and_creation_anew(log: Log) -> None:
+    log.begin()
+    log.file.write(b"one\n")
+    assert log.come() == [b"one\n"]
+    log.path.unlink()
+    log.file.write(b"two\n")  # the writer has not noticed yet
+    assert log.come() == [b"two\n"]
+    log.file.write(b"three\n")
+    log.file.reopen()
+    log.file.write(b"four\n")
+    assert log.come() == [b"three\n", b"four\n"]
+
+
+def test_moved_away_by_somebody_who_makes_an_empty_file(log: Log) -> None:
+    log.begin()
+    log.file.write(b"one\n")
+    assert log.come() == [b"one\n"]
+    log.path.rename(log.path.with_name("x.log-20240101"))
+    log.path.touch()
+    assert log.come() == []
+    log.file.write(b"two\n")
+    assert log.come() == [b"two\n"]
+    log.file.reopen()
+    log.file.write(b"three\n")
+    assert log.come() == [b"three\n"]
+
+
+def test_truncation(log: Log) -> None:
+    log.file.write(b"a long line of old\n")
+    log.begin()
+    log.file.truncate()
+    assert log.come() == []
+    log.file.write(b"new\n")
+    assert log.come() == [b"new\n"]
+    log.file.write(b"newer\n")
+    log.file.truncate()
+    log.file.write(b"last\n")
+    assert log.come() == [b"last\n"]
+
+
+def test_nothing_is_given_twice_when_the_file_was_rotated_out_of_existence(tmp_path: Path) -> None:
+    log = Log(tmp_path / "x.log", max_size=2, retain=1)
+    log.file.write(b"a\n")
+    log.begin()
+    log.file.write(b"b\nc\nd\n")
+    os.utime(tmp_path / "x.log.1")  # the clock of files is coarse: surely later than "a"
+    came = log.come()
+    assert came[-1] == b"d\n"
+    assert came == sorted(set(came))
+    log.close()
+
+
+def test_an_endless_line_comes_in_pieces(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "LONGEST_PARTIAL", 10)
+    log.begin()
+    log.file.write(b"x" * 25)
+    assert log.come() == [b"x" * 25]
+    log.file.write(b"y\n")
+    assert log.come() == [b"y\n"]
+
+
+def test_several_logs_are_told_apart(tmp_path: Path) -> None:
+    follower: Follower[int] = Follower()
+    for number in range(3):
+        follower.add(number, str(tmp_path / f"{number}.log"))
+    (tmp_path / "2.log").write_bytes(b"two\n")
+    (tmp_path / "0.log").write_bytes(b"zero\n")
+    assert follower.poll() == [(0, [b"zero\n"]), (2, [b"two\n"])]
+    follower.close()
