@@ -1,0 +1,77 @@
+"""An ecosystem file to the specs of its apps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pypm.config.documents import Document, read_document
+from pypm.config.faults import Faults, Place, nearest
+from pypm.config.keys import read_app
+from pypm.config.resolve import Base, duplicates, merge, resolve
+from pypm.core.spec import AppSpec
+
+__all__ = ["load"]
+
+
+def load(path: str, *, env_name: str | None = None, only: Sequence[str] | None = None) -> list[AppSpec]:
+    """The apps that the file declares, in its order.
+
+    ``env_name``: lay each app's ``env_<name>`` over its ``env``. ``only``: the names of the apps that are
+    wanted; what other named apps run is not looked for.
+
+    Raises ConfigError with all that is wrong with the file, a line a fault: file, place, what is wrong.
+    """
+    path = os.path.expanduser(path)
+    faults = Faults(path)
+    document = read_document(path, faults)
+    base = Base(
+        folder=os.path.dirname(os.path.abspath(path)),
+        instance_var="NODE_APP_INSTANCE" if document.pm2 else "PYPM_INSTANCE",
+        source=os.path.abspath(path),
+    )
+    specs, names = [], []
+    for place, settings in _declared(document, env_name, faults):
+        unwanted = only is not None and settings.get("name", "") not in ("", *only)
+        spec = None if unwanted else resolve(settings, base, place)
+        names.append((spec.name if spec else settings.get("name", ""), place))
+        if spec and (only is None or spec.name in only):
+            specs.append(spec)
+    duplicates([(name, place) for name, place in names if name])
+    _check_only(only, [name for name, _ in names if name], faults)
+    faults.check()
+    return specs
+
+
+def _declared(
+    document: Document, env_name: str | None, faults: Faults
+) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Each app's place, and its settings over the defaults."""
+    defaults_place = Place(faults, "defaults")
+    defaults = read_app(document.defaults, defaults_place)
+    if "name" in defaults:
+        defaults_place.fault("name", "belongs to one app, not to the defaults")
+        del defaults["name"]
+    keys = set(defaults)
+    for path, table in document.apps:
+        place = Place(faults, path)
+        name = table.get("name")
+        place.name = name if isinstance(name, str) else ""
+        settings = read_app(table, place)
+        place.failed |= defaults_place.failed - settings.keys()
+        keys |= settings.keys()
+        yield place, merge(defaults, settings, env_name)
+    _check_env_name(env_name, keys, faults)
+
+
+def _check_env_name(env_name: str | None, keys: set[str], faults: Faults) -> None:
+    known = sorted(key[4:] for key in keys if key.startswith("env_") and key != "env_file")
+    if env_name is not None and env_name not in known:
+        faults.add(f"env_{env_name}", f"no app declares this environment{nearest(env_name, known)}")
+
+
+def _check_only(only: Sequence[str] | None, names: list[str], faults: Faults) -> None:
+    for name in dict.fromkeys(only or ()):
+        if name not in names and not faults.lines:
+            faults.add("", f'declares no app "{name}"{nearest(name, names)}')

@@ -1,0 +1,264 @@
+"""The keys of an app: canonical name, PM2's aliases, type; and the keys that are refused, each with a reason.
+
+Every name and alias is also accepted in camelCase, as PM2 does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pypm.config import values
+from pypm.config.faults import Place, nearest
+from pypm.config.units import parse_duration, parse_size, shown
+from pypm.core.errors import ConfigError
+
+__all__ = ["KEYS", "LOG_KEYS", "Key", "is_app_key", "read_app", "read_logs"]
+
+
+class Key:
+    """A key of the file: its canonical name, the names that mean the same, and its converter."""
+
+    def __init__(self, name: str, convert: Callable[[object], Any], *aliases: str) -> None:
+        self.name = name
+        self.convert = convert
+        self.aliases = aliases
+
+
+KEYS = (
+    Key("name", values.name),
+    Key("script", values.text, "exec"),
+    Key("command", values.command, "cmd"),
+    Key("module", values.text),
+    Key("args", values.arguments),
+    Key("shell", values.boolean),
+    Key("interpreter", values.text, "exec_interpreter"),
+    Key("interpreter_args", values.arguments, "node_args"),
+    Key("venv", values.venv),
+    Key("cwd", values.text),
+    Key("namespace", values.name),
+    Key("instances", values.instances),
+    Key("instance_var", values.variable),
+    Key("increment_var", values.variable),
+    Key("env", values.environment),
+    Key("env_file", values.texts),
+    Key("filter_env", values.filter_env),
+    Key("autostart", values.boolean),
+    Key("autorestart", values.autorestart),
+    Key("stop_exit_codes", values.exit_codes),
+    Key("restart_delay", parse_duration),
+    Key("exp_backoff_restart_delay", parse_duration),
+    Key("max_backoff", parse_duration),
+    Key("backoff_reset", parse_duration),
+    Key("max_restarts", values.restarts),
+    Key("restart_window", parse_duration),
+    Key("min_uptime", parse_duration),
+    Key("max_memory_restart", values.memory_limit),
+    Key("kill_signal", values.signal_name),
+    Key("kill_timeout", parse_duration),
+    Key("treekill", values.boolean),
+    Key("wait_ready", values.boolean),
+    Key("listen_timeout", parse_duration),
+    Key("out_file", values.text, "out", "output", "out_log"),
+    Key("error_file", values.text, "error", "err", "err_file", "err_log"),
+    Key("log_file", values.text, "log"),
+    Key("merge_logs", values.boolean, "combine_logs"),
+    Key("disable_logs", values.boolean),
+)
+
+LOG_KEYS = (Key("max_size", parse_size), Key("retain", values.whole(0, 100_000)))
+"""The keys of the table ``logs``."""
+
+NOT_YET = frozenset(
+    (
+        "append_env_to_name",
+        "cron",
+        "cron_restart",
+        "depends_on",
+        "deploy",
+        "gid",
+        "group",
+        "health",
+        "ignore_watch",
+        "limits",
+        "log_date_format",
+        "log_type",
+        "name_prefix",
+        "pid",
+        "pid_file",
+        "port",
+        "post_update",
+        "redact",
+        "restart",
+        "sandbox",
+        "schedule",
+        "shutdown_with_message",
+        "static",
+        "time",
+        "uid",
+        "user",
+        "watch",
+        "watch_delay",
+        "watch_options",
+    )
+)
+"""What a later version brings. A value that asks for nothing (``watch = false``) is fine today."""
+
+NEVER = {
+    "automation": "it belongs to PM2's hosted monitoring",
+    "deep_monitoring": "it belongs to PM2's hosted monitoring",
+    "event_loop_inspector": "it instruments Node",
+    "force": "names are unique in pypm; for several copies use instances",
+    "install_url": "it is PM2's own bookkeeping",
+    "io": "it belongs to PM2's hosted monitoring",
+    "kill_retry_time": "pypm is told by the kernel when a process ends and does not poll",
+    "pmx": "it instruments Node for PM2's hosted monitoring",
+    "source_map_support": 'it instruments Node; use interpreter_args = "--enable-source-maps"',
+    "trace": "it belongs to PM2's hosted monitoring",
+    "treat": "it belongs to PM2",
+    "username": "agents run as the user who starts them",
+    "v8": "it instruments Node",
+    "vizion": "pypm does not read version control",
+    "write": "it is PM2's own bookkeeping",
+}
+"""Keys of PM2 that have no meaning here; a value that asks for nothing is fine."""
+
+ASK_NOTHING: Mapping[str, tuple[object, ...]] = {
+    "cron": ("0",),
+    "cron_restart": ("0",),
+    "disable_source_map_support": (True,),
+    "disable_trace": (True,),
+    "exec_mode": ("fork", "fork_mode"),
+    "execute_command": (True,),
+    "log_type": ("raw",),
+    "windows_hide": (True,),
+}
+"""Values, beside false, 0 and null, which ask for what pypm does anyway."""
+
+ONLY_WHILE_WATCHING = frozenset(("ignore_watch", "watch_delay", "watch_options"))
+ZERO_IS_ROOT = frozenset(("gid", "group", "uid", "user"))
+EMPTY_IS_EVERYTHING = frozenset(("watch",))
+
+OTHER_WORDS = {
+    "directory": "cwd",
+    "environment": "env",
+    "max_size": "logs.max_size",
+    "numprocs": "instances",
+    "replicas": "instances",
+    "retain": "logs.retain",
+    "retries": "max_restarts",
+    "startretries": "max_restarts",
+    "stopsignal": "kill_signal",
+    "stopwaitsecs": "kill_timeout",
+    "working_dir": "cwd",
+    "workdir": "cwd",
+}
+"""What others call it, where no letters are alike."""
+
+
+def camel_case(name: str) -> str:
+    """``max_restarts`` as PM2 also takes it: ``maxRestarts``."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _spellings(names: Iterable[str]) -> dict[str, str]:
+    return {spelling: name for name in names for spelling in (camel_case(name), name)}
+
+
+def _index(keys: Iterable[Key]) -> dict[str, Key]:
+    return {spelling: key for key in keys for spelling in _spellings((key.name, *key.aliases))}
+
+
+_APP = _index(KEYS)
+_LOGS = _index(LOG_KEYS)
+_REFUSED = _spellings((*NOT_YET, *NEVER, *ASK_NOTHING))
+
+
+def is_app_key(spelling: str) -> bool:
+    """Whether an app may have the key (``env_<name>`` not counted)."""
+    return spelling in _APP or spelling in _REFUSED or spelling == "logs"
+
+
+def read_app(raw: Mapping[str, object], place: Place) -> dict[str, Any]:
+    """The settings of one app's table by their canonical names, converted; faults go to ``place``.
+
+    ``env_<name>`` tables are kept under that name. A null is a key that is not there.
+    """
+    given = {key: value for key, value in raw.items() if value is not None}
+    settings: dict[str, Any] = {}
+    for spelling, value in given.items():
+        if spelling == "logs":
+            settings["logs"] = read_logs(value, place)
+        elif spelling in _APP:
+            _read_key(_APP[spelling], spelling, value, place, settings)
+        elif spelling.startswith("env_") and spelling != "env_":
+            _read_key(Key(spelling, values.environment), spelling, value, place, settings)
+        else:
+            _refuse(spelling, value, given, place)
+    return settings
+
+
+def read_logs(raw: object, place: Place) -> dict[str, Any]:
+    """The settings of the table ``logs``."""
+    settings: dict[str, Any] = {}
+    if not isinstance(raw, Mapping):
+        place.fault("logs", f"{shown(raw)} is {values.kind(raw)}: expected a table such as [apps.logs]")
+        return settings
+    for spelling, value in raw.items():
+        if value is None:
+            continue
+        where = f"logs.{spelling}"
+        if spelling in _LOGS:
+            _read_key(_LOGS[spelling], where, value, place, settings)
+        else:
+            place.fault(where, f"unknown key{nearest(spelling, _LOGS)}")
+    return settings
+
+
+def _read_key(key: Key, spelling: str, value: object, place: Place, settings: dict[str, Any]) -> None:
+    if key.name in settings:
+        other = place.written.get(key.name, key.name)
+        place.fault(spelling, f'says the same as "{other}"; keep one of them')
+        return
+    place.written.setdefault(key.name, spelling)
+    try:
+        settings[key.name] = key.convert(value)
+    except ConfigError as error:
+        place.failed.add(key.name)
+        place.fault(key.name, error.message)
+
+
+def _refuse(spelling: str, value: object, given: Mapping[str, object], place: Place) -> None:
+    name = _REFUSED.get(spelling)
+    if name is None:
+        place.fault(spelling, f"unknown key{_suggestion(spelling)}")
+    elif _asks_nothing(name, value, given):
+        return
+    elif name in NEVER:
+        place.fault(spelling, f"pypm does not have this: {NEVER[name]}")
+    elif name == "exec_mode":
+        place.fault(spelling, f'{shown(value)} is not supported yet; each instance is a process ("fork")')
+    elif name in NOT_YET:
+        place.fault(spelling, "not supported yet")
+    else:
+        place.fault(spelling, f"{shown(value)}: pypm does not have this, as it does not instrument Node")
+
+
+def _suggestion(spelling: str) -> str:
+    other = OTHER_WORDS.get(spelling)
+    if other:
+        return f'; did you mean "{other}"?'
+    return nearest(spelling, (*(name for name in _APP if name.islower()), "logs", *_REFUSED))
+
+
+def _asks_nothing(name: str, value: object, given: Mapping[str, object]) -> bool:
+    if isinstance(value, bool) and not value:
+        return True
+    if name in ONLY_WHILE_WATCHING and "watch" in given and _asks_nothing("watch", given["watch"], given):
+        return True
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value == 0 and name not in ZERO_IS_ROOT
+    if value in ASK_NOTHING.get(name, ()):
+        return True
+    return isinstance(value, str | list | Mapping) and not value and name not in EMPTY_IS_EVERYTHING

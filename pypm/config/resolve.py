@@ -1,0 +1,210 @@
+"""Settings of an app to its AppSpec: defaults applied, paths absolute, everything that it needs found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pypm.config.faults import Place
+from pypm.config.program import Program, resolve_program
+from pypm.config.search import Search
+from pypm.config.units import shown
+from pypm.config.values import name as checked_name
+from pypm.core.errors import ConfigError
+from pypm.core.spec import AppSpec, LogSpec, RestartPolicy
+
+__all__ = ["Base", "duplicates", "merge", "resolve"]
+
+Settings = Mapping[str, Any]
+
+APP_FIELDS = {
+    "namespace": "namespace",
+    "instances": "instances",
+    "instance_var": "instance_var",
+    "increment_var": "increment_var",
+    "filter_env": "filter_env",
+    "autostart": "autostart",
+    "min_uptime": "min_uptime",
+    "max_memory_restart": "max_memory",
+    "kill_signal": "kill_signal",
+    "kill_timeout": "kill_timeout",
+    "treekill": "treekill",
+    "wait_ready": "wait_ready",
+    "listen_timeout": "listen_timeout",
+}
+"""Key of the file to field of AppSpec, where the value is taken as it is; the next two are for its parts."""
+
+RESTART_FIELDS = {
+    "autorestart": "autorestart",
+    "stop_exit_codes": "stop_exit_codes",
+    "max_backoff": "max_backoff",
+    "backoff_reset": "backoff_reset",
+    "max_restarts": "max_restarts",
+    "restart_window": "window",
+}
+LOG_FIELDS = {"merge_logs": "merge", "disable_logs": "disabled"}
+LOG_FILES = {"out_file": "out_file", "error_file": "error_file", "log_file": "combined_file"}
+
+WHAT_RUNS = ("script", "command", "module")
+GROUND = frozenset((*WHAT_RUNS, "cwd", "env", "interpreter", "shell", "venv"))
+"""Keys without whose values nothing can be looked for."""
+
+
+class Base(NamedTuple):
+    """What the source of a declaration contributes to each app."""
+
+    folder: str
+    """Absolute path: relative ones begin here."""
+    instance_var: str = "PYPM_INSTANCE"
+    source: str | None = None
+
+
+def merge(defaults: Settings, settings: Settings, env_name: str | None) -> dict[str, Any]:
+    """An app's settings over the defaults; with ``env_name``, each ``env_<name>`` over its ``env``.
+
+    Environments and the table ``logs`` are merged, any other value is replaced.
+    """
+    merged = {**defaults, **settings}
+    if any(key in settings for key in WHAT_RUNS):
+        for key in WHAT_RUNS:
+            if key not in settings:
+                merged.pop(key, None)
+    env: dict[str, str] = {}
+    for table in (defaults, settings):
+        env.update(table.get("env", {}))
+        env.update(table.get(f"env_{env_name}", {}) if env_name else {})
+    merged["env"] = env
+    merged["logs"] = {**defaults.get("logs", {}), **settings.get("logs", {})}
+    return merged
+
+
+def resolve(settings: Settings, base: Base, place: Place) -> AppSpec | None:
+    """The spec of one app; ``None`` if anything is wrong, which then is among the faults of ``place``."""
+    if place.failed & GROUND:
+        return None
+    env = dict(settings.get("env", {}))
+    cwd = _cwd(settings, base, place)
+    search = Search(cwd or base.folder, base.folder, env.get("PATH") or os.environ.get("PATH", os.defpath))
+    program = _program(settings, search, place) if cwd else None
+    name = _name(settings, program, place)
+    fields = {field: settings[key] for key, field in APP_FIELDS.items() if key in settings}
+    env_files = _env_files(settings, search, place)
+    logs = _logs(settings, search.cwd, place)
+    _check_increment(settings, env, place)
+    if program is None or place.count:
+        return None
+    spec_fields: dict[str, Any] = {"instance_var": base.instance_var, **fields}
+    return AppSpec(
+        name=name,
+        command=program.argv,
+        cwd=search.cwd,
+        script=program.script,
+        env={**program.env, **env},
+        env_files=env_files,
+        restart=_restart(settings),
+        logs=logs,
+        source=base.source,
+        **spec_fields,
+    )
+
+
+def _cwd(settings: Settings, base: Base, place: Place) -> str | None:
+    written = os.path.expanduser(settings.get("cwd", ""))
+    path = os.path.normpath(os.path.join(base.folder, written))
+    if not os.path.isdir(path):
+        place.fault("cwd", f"{path} is {'not a folder' if os.path.exists(path) else 'not there'}")
+        return None
+    if not os.access(path, os.X_OK):
+        place.fault("cwd", f"{path} cannot be entered: permission denied")
+        return None
+    return path
+
+
+def _program(settings: Settings, search: Search, place: Place) -> Program | None:
+    key = "venv"
+    try:
+        if "venv" in settings:
+            search.use_venv(settings["venv"])
+        key = next((key for key in WHAT_RUNS if key in settings), "")
+        if not key and place.count:
+            return None  # it is probably the misspelled key
+        return resolve_program(settings, search, place)
+    except ConfigError as error:
+        place.fault(key, error.message)
+    return None
+
+
+def _name(settings: Settings, program: Program | None, place: Place) -> str:
+    if "name" in settings or "name" in place.failed or program is None:
+        return str(settings.get("name", ""))
+    try:
+        return checked_name(program.name)
+    except ConfigError as error:
+        place.fault("name", f"give the app a name: {error.message}")
+    return ""
+
+
+def _env_files(settings: Settings, search: Search, place: Place) -> tuple[str, ...]:
+    found = []
+    for word in settings.get("env_file", ()):
+        path = search.file(word)
+        if path is None:
+            place.fault("env_file", f"{shown(word)} is not a file in {' or '.join(search.folders())}")
+        elif not os.access(path, os.R_OK):
+            place.fault("env_file", f"{path} cannot be read: permission denied")
+        else:
+            found.append(path)
+    return tuple(found)
+
+
+def _restart(settings: Settings) -> RestartPolicy:
+    fields = {field: settings[key] for key, field in RESTART_FIELDS.items() if key in settings}
+    # As in PM2 the growing delay wins over the constant one, and is off when it is 0.
+    backoff = settings.get("exp_backoff_restart_delay") or None
+    delay = settings.get("restart_delay") if backoff is None else None
+    return RestartPolicy(backoff=backoff, delay=delay, **fields)
+
+
+def _logs(settings: Settings, cwd: str, place: Place) -> LogSpec:
+    fields = {field: settings[key] for key, field in LOG_FIELDS.items() if key in settings}
+    for key, field in LOG_FILES.items():
+        if key in settings:
+            fields[field] = _log_path(key, settings[key], cwd, place)
+    return LogSpec(**fields, **settings.get("logs", {}))
+
+
+def _log_path(key: str, written: str, cwd: str, place: Place) -> str:
+    if written in ("NULL", "/dev/null"):
+        return "/dev/null"
+    path = os.path.normpath(os.path.join(cwd, os.path.expanduser(written)))
+    folder = os.path.dirname(path)
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    if os.path.isdir(path):
+        place.fault(key, f"{path} is a folder")
+    elif not os.path.isdir(folder):
+        place.fault(key, f"{path} cannot be written: {folder} is not a folder")
+    elif not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        place.fault(key, f"{path} cannot be written: permission denied")
+    return path
+
+
+def _check_increment(settings: Settings, env: Mapping[str, str], place: Place) -> None:
+    variable = settings.get("increment_var")
+    if variable is None or (variable not in env and settings.get("env_file")):
+        return  # the environment file may declare it, and is read at each start
+    value = env.get(variable)
+    if value is None:
+        place.fault("increment_var", f'env does not declare "{variable}"')
+    elif not value.strip().removeprefix("-").isdecimal():
+        place.fault("increment_var", f'env declares "{variable}" as {shown(value)}, which is no whole number')
+
+
+def duplicates(names: Sequence[tuple[str, Place]]) -> None:
+    """A fault for each name that an earlier app has already."""
+    places: dict[str, Place] = {}
+    for name, place in names:
+        if name in places:
+            place.fault("name", f'"{name}" is also the name of {places[name].path}')
+        places.setdefault(name, place)
