@@ -1,0 +1,74 @@
+/* The agent of the benchmarks: so small that its own start does not drown what is measured.
+ *
+ *   agent STAMPS KEY idle                stay until a signal ends it
+ *   agent STAMPS KEY exit                end at once with status 1
+ *   agent STAMPS KEY lines BYTES         write numbered 200-byte lines in 64 kB writes to stdout, then stay
+ *
+ * The first thing main() does is to read CLOCK_MONOTONIC and append {nanoseconds, pid, key} to STAMPS in one
+ * write, which O_APPEND makes atomic: many agents share one file.
+ */
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct stamp {
+    int64_t nanoseconds;
+    int32_t pid;
+    int32_t key;
+};
+
+enum { LINE = 200, DIGITS = 12, BLOCK = 64 * 1024 };
+
+static void write_all(const char *data, size_t size) {
+    while (size > 0) {
+        ssize_t written = write(STDOUT_FILENO, data, size);
+        if (written <= 0)
+            _exit(3);
+        data += written;
+        size -= (size_t)written;
+    }
+}
+
+/* Whole lines are made into a buffer that is a little larger than a block; blocks leave it. */
+static void write_lines(long long bytes) {
+    static char buffer[BLOCK + LINE];
+    size_t filled = 0;
+    long long count = bytes / LINE;
+    for (long long number = 0; number < count; number++) {
+        char *line = buffer + filled, digits[24];
+        memset(line, 'x', LINE - 1);
+        snprintf(digits, sizeof digits, "%012lld", number);
+        memcpy(line, digits, DIGITS);
+        line[DIGITS] = ' ';
+        line[LINE - 1] = '\n';
+        filled += LINE;
+        if (filled >= BLOCK) {
+            write_all(buffer, BLOCK);
+            filled -= BLOCK;
+            memmove(buffer, buffer + BLOCK, filled);
+        }
+    }
+    write_all(buffer, filled);
+}
+
+int main(int argc, char **argv) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (argc < 4)
+        return 2;
+    struct stamp stamp = {now.tv_sec * 1000000000LL + now.tv_nsec, getpid(), atoi(argv[2])};
+    int file = open(argv[1], O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (file < 0 || write(file, &stamp, sizeof stamp) != sizeof stamp)
+        return 3;
+    close(file);
+    if (strcmp(argv[3], "exit") == 0)
+        return 1;
+    if (strcmp(argv[3], "lines") == 0 && argc > 4)
+        write_lines(atoll(argv[4]));
+    for (;;)
+        pause();
+}

@@ -1,0 +1,31 @@
+"""What is measured, one scenario a file, each with a function ``run(bench) -> Report``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks.bench import Bench
+from benchmarks.report import Report
+from benchmarks.scenarios import (
+    cli_latency,
+    crash_storm,
+    idle_cost,
+    log_throughput,
+    restart_all,
+    restart_latency,
+    start_n,
+    stop_n,
+)
+
+__all__ = ["SCENARIOS"]
+
+SCENARIOS: dict[str, Callable[[Bench], Report]] = {
+    "restart_latency": restart_latency.run,
+    "start_n": start_n.run,
+    "stop_n": stop_n.run,
+    "restart_all": restart_all.run,
+    "cli_latency": cli_latency.run,
+    "idle_cost": idle_cost.run,
+    "crash_storm": crash_storm.run,
+    "log_throughput": log_throughput.run,
+}
