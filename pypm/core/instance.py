@@ -12,7 +12,7 @@ import msgspec
 
 from pypm.core.spec import AppSpec, instance_name
 
-__all__ = ["After", "Desired", "Health", "Instance", "Run", "RunEnd", "Status", "shift"]
+__all__ = ["After", "Desired", "Health", "Instance", "Run", "RunEnd", "Status", "settled_at", "shift"]
 
 KEPT_RUNS = 10
 """How many ended runs an instance remembers."""
@@ -160,3 +160,16 @@ def _shift_run(run: Run, seconds: float) -> Run:
         last_beat=None if run.last_beat is None else run.last_beat + seconds,
         leaving=None if leaving is None else msgspec.structs.replace(leaving, at=leaving.at + seconds),
     )
+
+
+def settled_at(instance: Instance) -> float | None:
+    """When (boot clock) a start counts as decided: it worked, or it ended or failed; None: not in sight yet.
+
+    An agent that has to say that it is ready is settled when it does; any other when it has been up for its
+    ``min_uptime``.
+    """
+    if instance.status in (Status.STARTING, Status.STOPPING):
+        return None
+    if instance.status is Status.ONLINE and instance.run is not None and not instance.spec.wait_ready:
+        return instance.run.started + instance.spec.min_uptime
+    return instance.since

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from signal import Signals
 from typing import Literal, NamedTuple
 from zlib import crc32
 
 from pypm.core.instance import Instance, RunEnd
 from pypm.core.spec import RestartPolicy
 
-__all__ = ["Verdict", "describe_duration", "describe_exit", "recent", "restart_delay", "should_restart"]
+__all__ = [
+    "Verdict",
+    "describe_duration",
+    "describe_exit",
+    "recent",
+    "restart_delay",
+    "should_restart",
+    "signal_name",
+]
 
 FIRST_GROWING_DELAY = 0.1
 """Seconds before the second restart in a row, where the app names no delay of its own."""
@@ -97,6 +106,14 @@ def describe_exit(code: int | None, signal_name: str | None, core_dumped: bool) 
     if code is not None:
         return f"exit code {code}"
     return "ended while no master watched; its exit status is unknown"
+
+
+def signal_name(number: int) -> str:
+    """``SIGSEGV`` for 11; ``signal 99`` for what has no name."""
+    try:
+        return Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def describe_duration(seconds: float) -> str:

@@ -6,14 +6,12 @@ instance after it with the orders that do not follow from the state itself.
 
 from __future__ import annotations
 
-from signal import Signals
-
 from msgspec.structs import replace
 
 from pypm.core import events as ev
 from pypm.core.actions import Action, ArmTimer, Forget, Signal, Spawn
 from pypm.core.instance import KEPT_RUNS, After, Desired, Health, Instance, Run, RunEnd, Status
-from pypm.core.policy import describe_duration, describe_exit, recent, should_restart
+from pypm.core.policy import describe_duration, describe_exit, recent, should_restart, signal_name
 
 KILL_AGAIN = 5.0
 """Seconds after which SIGKILL is sent again to what has not gone."""
@@ -59,9 +57,8 @@ def want_up(instance: Instance, event: ev.Event, now: float) -> Result:
 
 
 def start_while_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
-    if instance.after is After.DELETE:
-        return instance, []
-    after = After.RESTART if instance.after is After.STOP else instance.after
+    """The later command wins, also over a deletion that is not done yet."""
+    after = instance.after if instance.after is After.DECIDE else After.RESTART
     return replace(instance, desired=Desired.UP, after=after), []
 
 
@@ -140,8 +137,6 @@ def restart_running(instance: Instance, event: ev.Event, now: float) -> Result:
 
 
 def restart_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
-    if instance.after is After.DELETE:
-        return instance, []
     return replace(_fresh(instance), after=After.RESTART), []
 
 
@@ -258,7 +253,7 @@ def exited(instance: Instance, event: ev.Event, now: float) -> Result:
 
 
 def _end_of_run(instance: Instance, run: Run, event: ev.Exited, now: float) -> RunEnd:
-    name = None if event.signal is None else _signal_name(event.signal)
+    name = None if event.signal is None else signal_name(event.signal)
     how = describe_exit(event.code, name, event.core_dumped)
     return RunEnd(
         at=now,
@@ -278,13 +273,6 @@ def _why(instance: Instance, how: str) -> str:
     if instance.killed:
         return f"{reason} (SIGKILL after {describe_duration(instance.spec.kill_timeout)})"
     return reason
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def tree_gone(instance: Instance, event: ev.Event, now: float) -> Result:

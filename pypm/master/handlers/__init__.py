@@ -1,0 +1,47 @@
+"""One file a method of the socket protocol (docs/protocol.md): its parameters, and what it does."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from pypm.master.handlers import (
+    apply,
+    delete,
+    describe,
+    env,
+    flush,
+    kill,
+    list,  # noqa: A004 - the method's name
+    ping,
+    reset,
+    restart,
+    scale,
+    signal,
+    start,
+    stop,
+    wait,
+)
+
+__all__ = ["HANDLERS"]
+
+HANDLERS: dict[str, ModuleType] = {
+    module.__name__.rpartition(".")[2]: module
+    for module in (
+        apply,
+        delete,
+        describe,
+        env,
+        flush,
+        kill,
+        list,
+        ping,
+        reset,
+        restart,
+        scale,
+        signal,
+        start,
+        stop,
+        wait,
+    )
+}
+"""Each has ``Params`` and ``handle(master, params)``, which returns or awaits the result."""

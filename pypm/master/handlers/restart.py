@@ -1,0 +1,52 @@
+"""``restart``: new runs, many in parallel but not all at once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from pypm.core.events import RestartRequested
+from pypm.core.instance import Status
+from pypm.core.spec import Origin
+from pypm.master.apps import change_of
+
+if TYPE_CHECKING:
+    from pypm.master.main import Master
+
+
+class Params(msgspec.Struct, forbid_unknown_fields=True):
+    """Which instances, how many at a time, and the shell's environment if it is to be taken anew."""
+
+    targets: list[str]
+    parallel: Annotated[int, msgspec.Meta(ge=1)] = 32
+    origin: Origin | None = None
+
+
+async def handle(master: Master, params: Params) -> dict[str, Any]:
+    """Answer when each of them has been stopped and spawned anew, or has failed to be."""
+    chosen = master.select(params.targets)
+    if params.origin is not None:
+        for name in {instance.app for instance in chosen}:
+            master.apps.set_origin(name, params.origin)
+    slots = asyncio.Semaphore(params.parallel)
+    await asyncio.gather(*(_restart(master, instance.id, slots) for instance in chosen))
+    return await master.done([change_of(instance, "restarted") for instance in chosen])
+
+
+async def _restart(master: Master, instance_id: int, slots: asyncio.Semaphore) -> None:
+    async with slots:
+        master.engine.handle(instance_id, RestartRequested())
+        revision = 0
+        while _is_under_way(master, instance_id):
+            revision = master.engine.changed_at.get(instance_id, revision)
+            await master.waiting.wait([instance_id], "settled", revision=revision)
+
+
+def _is_under_way(master: Master, instance_id: int) -> bool:
+    """The old run is not gone yet, or the new one has not been spawned."""
+    instance = master.engine.instances.get(instance_id)
+    if instance is None:
+        return False
+    return instance.status is Status.STOPPING or (instance.status is Status.STARTING and instance.run is None)

@@ -1,0 +1,30 @@
+"""``start``: bring up instances that are down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pypm.core.events import StartRequested
+from pypm.core.instance import Status
+from pypm.master.apps import change_of
+
+if TYPE_CHECKING:
+    from pypm.master.main import Master
+
+
+class Params(msgspec.Struct, forbid_unknown_fields=True):
+    """Which instances."""
+
+    targets: list[str]
+
+
+async def handle(master: Master, params: Params) -> dict[str, Any]:
+    """Start what is not up; what is up stays as it is."""
+    changes = []
+    for instance in master.select(params.targets):
+        is_up = instance.status in (Status.STARTING, Status.ONLINE)
+        changes.append(change_of(instance, "unchanged" if is_up else "started"))
+        master.engine.handle(instance.id, StartRequested())
+    return await master.done(changes)

@@ -1,0 +1,30 @@
+"""``stop``: bring instances down, and keep them down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pypm.core.events import StopRequested
+from pypm.core.instance import Desired
+from pypm.master.apps import change_of
+
+if TYPE_CHECKING:
+    from pypm.master.main import Master
+
+
+class Params(msgspec.Struct, forbid_unknown_fields=True):
+    """Which instances."""
+
+    targets: list[str]
+
+
+async def handle(master: Master, params: Params) -> dict[str, Any]:
+    """Order it and save that; ``wait`` tells when they are down."""
+    changes = []
+    for instance in master.select(params.targets):
+        is_down = instance.desired is Desired.DOWN
+        changes.append(change_of(instance, "unchanged" if is_down else "stopped"))
+        master.engine.handle(instance.id, StopRequested())
+    return await master.done(changes)

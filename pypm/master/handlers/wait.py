@@ -1,0 +1,31 @@
+"""``wait``: until instances are settled or stopped, or have changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    from pypm.master.main import Master
+
+
+class Params(msgspec.Struct, forbid_unknown_fields=True, rename={"goal": "for"}):
+    """Which instances, what for, how many seconds at most, and from which revision on changes are told."""
+
+    ids: list[int]
+    goal: Literal["settled", "stopped"]
+    timeout: float | None = None
+    revision: int | None = None
+
+
+async def handle(master: Master, params: Params) -> dict[str, Any]:
+    """Give the rows as they are then."""
+    outcome = await master.waiting.wait(params.ids, params.goal, params.timeout, params.revision)
+    instances = master.engine.instances
+    return {
+        "done": outcome.done,
+        "timed_out": outcome.timed_out,
+        "revision": master.engine.revision,
+        "rows": master.rows([instances[each] for each in params.ids if each in instances]),
+    }

@@ -1,0 +1,149 @@
+"""The output of instances: their pipes, which live across their runs, and the pumps from there into logs.
+
+A pipe belongs to an instance's stream, not to a run: what a run wrote before it ended is in the pipe and is
+read, whoever else still holds the pipe open; and the next master can be handed the same pipes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+
+from pypm.core.instance import Instance
+from pypm.logs.paths import log_files
+from pypm.logs.pump import Pump
+from pypm.logs.registry import LogRegistry
+from pypm.logs.writer import LogFile
+
+__all__ = ["InstanceOutput", "Outputs"]
+
+
+class Stream:
+    """One stream of an instance: a pipe whose write end is kept, so that it has no end between runs."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._read, self._write = os.pipe2(os.O_CLOEXEC)
+        fcntl.fcntl(self._read, fcntl.F_SETFL, os.O_NONBLOCK)
+        self.pump = Pump(self._read, [])
+        loop.add_reader(self._read, self.pump.turn)
+
+    def open_writer(self) -> int:
+        """A write end for one run, to be closed after the spawn.
+
+        It is opened anew, so that flags which one run sets on it (node makes it non-blocking) are not found
+        by the next run.
+        """
+        return os.open(f"/proc/self/fd/{self._write}", os.O_WRONLY | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._read)
+        self.pump.drain()
+        self.pump.close()
+        os.close(self._read)
+        os.close(self._write)
+
+
+class InstanceOutput:
+    """Both streams of one instance, and the files they go to. Without files a stream has no pipe."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, registry: LogRegistry, folder: str) -> None:
+        self._loop = loop
+        self._registry = registry
+        self._folder = folder
+        self._declared: object = None
+        self._streams: dict[str, Stream] = {}
+        self._files: dict[str, list[LogFile]] = {}
+
+    def arrange(self, instance: Instance) -> None:
+        """Let the streams go where the instance's spec says; costs nothing while that is unchanged."""
+        spec = instance.spec
+        declared = (spec.logs, spec.instances)
+        if declared == self._declared:
+            return
+        self._declared = declared
+        paths = log_files(self._folder, spec, instance.index)
+        for name, path in (("out", paths.out), ("error", paths.error)):
+            wanted = [each for each in (path, paths.combined) if each is not None]
+            files = [self._registry.open(each, spec.logs.max_size, spec.logs.retain) for each in wanted]
+            old = self._files.get(name, [])
+            self._files[name] = files
+            if files and name not in self._streams:
+                self._streams[name] = Stream(self._loop)
+            if name in self._streams:
+                # A stream that lost its files keeps its pipe: the present run writes there.
+                self._streams[name].pump.replace_files(files)
+            for file in old:
+                self._registry.release(file)
+
+    def open_writers(self) -> tuple[int, int]:
+        """Descriptors for stdout and stderr of one run, to be closed after the spawn."""
+        out = self._open_writer("out")
+        try:
+            return out, self._open_writer("error")
+        except OSError:
+            os.close(out)
+            raise
+
+    def _open_writer(self, name: str) -> int:
+        if self._files.get(name):
+            return self._streams[name].open_writer()
+        return os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
+
+    def drain(self) -> None:
+        """Move what a run has left in the pipes: its last words are in the files before its end is told."""
+        for stream in self._streams.values():
+            stream.pump.drain()
+
+    def flush(self) -> list[str]:
+        """Truncate the files; returns their paths."""
+        self.drain()
+        files = {file.path: file for files in self._files.values() for file in files}
+        for file in files.values():
+            file.truncate()
+        return list(files)
+
+    def close(self) -> None:
+        """Read what is left and give everything back."""
+        for stream in self._streams.values():
+            stream.close()
+        for files in self._files.values():
+            for file in files:
+                self._registry.release(file)
+        self._streams, self._files = {}, {}
+
+
+class Outputs:
+    """The outputs of all instances, by instance id."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, registry: LogRegistry, folder: str) -> None:
+        self._loop = loop
+        self._registry = registry
+        self._folder = folder
+        self._outputs: dict[int, InstanceOutput] = {}
+
+    def of(self, instance: Instance) -> InstanceOutput:
+        """The output of an instance, arranged as its spec says."""
+        output = self._outputs.get(instance.id)
+        if output is None:
+            output = self._outputs[instance.id] = InstanceOutput(self._loop, self._registry, self._folder)
+        output.arrange(instance)
+        return output
+
+    def drain(self, instance_id: int) -> None:
+        """Move what an instance has left in its pipes."""
+        output = self._outputs.get(instance_id)
+        if output is not None:
+            output.drain()
+
+    def forget(self, instance_id: int) -> None:
+        """Close the output of an instance that is gone."""
+        output = self._outputs.pop(instance_id, None)
+        if output is not None:
+            output.close()
+
+    def close(self) -> None:
+        """Close all, when the master ends."""
+        for instance_id in list(self._outputs):
+            self.forget(instance_id)

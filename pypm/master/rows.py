@@ -1,0 +1,152 @@
+"""Instances as clients see them (docs/protocol.md, rows and details)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pypm.core.instance import Instance, RunEnd, Status
+from pypm.core.policy import signal_name
+from pypm.core.spec import AppSpec
+from pypm.core.state import App
+from pypm.logs.paths import log_files
+from pypm.master.engine import Transition
+from pypm.master.sampler import Sample
+
+__all__ = ["Detail", "LastExit", "Row", "make_detail", "make_row"]
+
+
+class LastExit(msgspec.Struct):
+    """How a run ended."""
+
+    code: int | None
+    signal: str | None
+    reason: str
+    at: float
+    uptime_seconds: float
+
+
+class Row(msgspec.Struct):
+    """One instance in a list."""
+
+    id: int
+    name: str
+    app: str
+    namespace: str
+    instance: int
+    status: str
+    desired: str
+    pid: int | None
+    restarts: int
+    uptime_seconds: float | None
+    cpu_percent: float | None
+    memory_bytes: int | None
+    ready: bool
+    health: str
+    reason: str
+    last_exit: LastExit | None
+    status_text: str
+    retry_in_seconds: float | None
+    out_file: str | None
+    error_file: str | None
+
+
+class Detail(Row):
+    """One instance with all that is known of it."""
+
+    spec: AppSpec
+    origin_umask: int
+    created_at: float
+    started_at: float | None
+    run_id: str | None
+    runs: list[LastExit]
+    history: list[dict[str, Any]]
+
+
+class Moment(msgspec.Struct):
+    """The same moment on both clocks, to tell times of the boot clock as Unix times."""
+
+    boot: float
+    wall: float
+
+    def as_wall(self, boot_time: float) -> float:
+        """The Unix time of a time of the boot clock, in milliseconds' precision."""
+        return round(self.wall - (self.boot - boot_time), 3)
+
+
+def make_row(instance: Instance, sample: Sample | None, logs_folder: str, moment: Moment) -> Row:
+    """The row of an instance."""
+    return Row(**_row_fields(instance, sample, logs_folder, moment))
+
+
+def make_detail(
+    instance: Instance,
+    sample: Sample | None,
+    logs_folder: str,
+    moment: Moment,
+    app: App,
+    history: list[Transition],
+) -> Detail:
+    """The detail of an instance."""
+    run = instance.run
+    return Detail(
+        **_row_fields(instance, sample, logs_folder, moment),
+        spec=instance.spec,
+        origin_umask=app.origin.umask,
+        created_at=moment.as_wall(instance.created),
+        started_at=None if run is None else moment.as_wall(run.started),
+        run_id=None if run is None else run.run_id,
+        runs=[_last_exit(end, moment) for end in instance.runs],
+        history=[_history_entry(each, moment) for each in history],
+    )
+
+
+def _row_fields(
+    instance: Instance, sample: Sample | None, logs_folder: str, moment: Moment
+) -> dict[str, Any]:
+    run = instance.run
+    files = log_files(logs_folder, instance.spec, instance.index)
+    waiting = instance.status is Status.BACKOFF and instance.deadline is not None
+    return {
+        "id": instance.id,
+        "name": instance.name,
+        "app": instance.app,
+        "namespace": instance.namespace,
+        "instance": instance.index,
+        "status": instance.status,
+        "desired": instance.desired,
+        "pid": None if run is None else run.pid,
+        "restarts": instance.restarts,
+        "uptime_seconds": None if run is None else round(moment.boot - run.started, 3),
+        "cpu_percent": None if sample is None else round(sample.percent, 1),
+        "memory_bytes": None if sample is None else sample.memory,
+        "ready": run is not None and run.ready,
+        "health": instance.health,
+        "reason": instance.reason,
+        "last_exit": None if instance.last is None else _last_exit(instance.last, moment),
+        "status_text": "" if run is None else run.status_text,
+        "retry_in_seconds": round(max(0.0, (instance.deadline or 0.0) - moment.boot), 3) if waiting else None,
+        "out_file": files.out,
+        "error_file": files.error,
+    }
+
+
+def _last_exit(end: RunEnd, moment: Moment) -> LastExit:
+    return LastExit(
+        code=end.code,
+        signal=None if end.signal is None else signal_name(end.signal),
+        reason=end.reason,
+        at=moment.as_wall(end.at),
+        uptime_seconds=round(end.uptime, 3),
+    )
+
+
+def _history_entry(transition: Transition, moment: Moment) -> dict[str, Any]:
+    return {
+        "at": moment.as_wall(transition.at),
+        "event": type(transition.event).__name__,
+        "from": transition.before,
+        "to": transition.after,
+        "reason": transition.reason,
+    }

@@ -1,0 +1,151 @@
+"""Group commits: what changed in one turn of the loop is one atomic, durable write, off the loop's path.
+
+While a commit is being written, further changes wait for the next one. A disk that refuses is reported once
+and tried again; agents run on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from pypm.core.instance import Instance
+from pypm.core.state import App, assemble, encode_app, encode_instance
+from pypm.system.clock import boot_id, boot_time, wall_time
+from pypm.system.files import replace_file
+
+__all__ = ["Store"]
+
+log = logging.getLogger(__name__)
+
+SPACING = 0.02
+"""Seconds between the beginnings of two commits: a storm of changes does not become one of writes."""
+RETRY = 1.0
+"""Seconds until a commit that the disk refused is tried again."""
+
+
+class Store:
+    """Keeps the state file equal to what it is told. ``write`` is replaced in tests."""
+
+    def __init__(
+        self,
+        path: str,
+        loop: asyncio.AbstractEventLoop,
+        write: Callable[[str, bytes], None] = replace_file,
+    ) -> None:
+        self.trouble: str | None = None
+        """Why the last commit failed; None if it did not."""
+        self._path = path
+        self._loop = loop
+        self._write = write
+        self._boot_id = boot_id()
+        self._apps: dict[str, bytes] = {}
+        self._instances: dict[int, bytes] = {}
+        self._dirty: dict[int, Instance] = {}
+        self._next_id = 0
+        self._changes = 0
+        self._committed = 0
+        self._last_begin = float("-inf")
+        self._handle: asyncio.Handle | None = None
+        self._writing = False
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
+
+    def put_app(self, app: App) -> None:
+        """An app is new or has changed."""
+        self._apps[app.spec.name] = encode_app(app)
+        self._changed()
+
+    def drop_app(self, name: str) -> None:
+        """An app is gone."""
+        self._apps.pop(name, None)
+        self._changed()
+
+    def put_instance(self, instance: Instance) -> None:
+        """An instance is new or has changed; it is encoded when the commit is made."""
+        self._dirty[instance.id] = instance
+        self._changed()
+
+    def drop_instance(self, instance_id: int) -> None:
+        """An instance is gone."""
+        self._dirty.pop(instance_id, None)
+        self._instances.pop(instance_id, None)
+        self._changed()
+
+    def put_next_id(self, next_id: int) -> None:
+        """The id that the next new instance gets."""
+        self._next_id = next_id
+        self._changed()
+
+    async def committed(self) -> None:
+        """Return when all changes so far are on the disk, or the disk has refused them (``trouble``)."""
+        if self._committed >= self._changes:
+            return
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._waiters.append((self._changes, future))
+        await future
+
+    async def close(self) -> None:
+        """Commit what is left and end the thread."""
+        await self.committed()
+        if self._handle is not None:
+            self._handle.cancel()
+        self._thread.shutdown()
+
+    def _changed(self) -> None:
+        self._changes += 1
+        if self._handle is None and not self._writing:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        """Begin a commit after the callbacks of this turn, so that one turn is one commit, or a bit later."""
+        wait = self._last_begin + SPACING - self._loop.time()
+        begin_later = (
+            self._loop.call_later(wait, self._begin) if wait > 0 else self._loop.call_soon(self._begin)
+        )
+        self._handle = begin_later
+
+    def _begin(self) -> None:
+        self._handle = None
+        self._writing = True
+        self._last_begin = self._loop.time()
+        for instance_id, instance in self._dirty.items():
+            self._instances[instance_id] = encode_instance(instance)
+        self._dirty.clear()
+        data = assemble(
+            self._boot_id,
+            boot_time(),
+            wall_time(),
+            self._next_id,
+            self._apps.values(),
+            self._instances.values(),
+        )
+        changes = self._changes
+        future = self._loop.run_in_executor(self._thread, self._write, self._path, data)
+        future.add_done_callback(lambda done: self._end(changes, done.exception()))
+
+    def _end(self, changes: int, error: BaseException | None) -> None:
+        self._writing = False
+        if error is None:
+            if self.trouble is not None:
+                log.warning("the state can be saved again")
+            self.trouble = None
+            self._committed = changes
+        else:
+            self._report(error)
+        for number, future in self._waiters:
+            if (number <= changes or error is not None) and not future.done():
+                future.set_result(None)
+        self._waiters = [each for each in self._waiters if not each[1].done()]
+        if error is not None:
+            self._handle = self._loop.call_later(RETRY, self._begin)
+        elif self._changes > self._committed:
+            self._schedule()
+
+    def _report(self, error: BaseException) -> None:
+        trouble = f"cannot save the state to {self._path}: {error}"
+        if self.trouble is None:
+            log.error("%s; it is tried again each second", trouble)
+        self.trouble = trouble

@@ -1,0 +1,106 @@
+"""Waiting for instances: until they are settled or stopped, or anything about them has changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from typing import Literal, NamedTuple
+
+from pypm.core.instance import settled_at
+from pypm.master.engine import Engine
+
+__all__ = ["Outcome", "Waiting"]
+
+Goal = Literal["settled", "stopped"]
+
+
+class Outcome(NamedTuple):
+    """Whether the goal is reached, or the time is over; neither: something has changed."""
+
+    done: bool
+    timed_out: bool
+
+
+class Waiter:
+    """Somebody who waits for some instances."""
+
+    def __init__(self, ids: Collection[int]) -> None:
+        self.ids = frozenset(ids)
+        self.changed = asyncio.Event()
+
+
+class Waiting:
+    """All who wait; woken by the engine's changes, never by polling."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._waiters: set[Waiter] = set()
+        engine.listeners.append(self._changed)
+
+    def _changed(self, instance_id: int) -> None:
+        for waiter in self._waiters:
+            if instance_id in waiter.ids:
+                waiter.changed.set()
+
+    async def wait(
+        self,
+        ids: Collection[int],
+        goal: Goal,
+        timeout: float | None = None,
+        revision: int | None = None,
+    ) -> Outcome:
+        """Return when all of ``ids`` have reached the goal, or ``timeout`` seconds are over.
+
+        With ``revision`` also when one of them has changed since that revision of the engine.
+        """
+        waiter = Waiter(ids)
+        self._waiters.add(waiter)
+        end = None if timeout is None else self._clock() + timeout
+        pending = set(ids)
+        try:
+            while True:
+                waiter.changed.clear()
+                pending, again = self._look(pending, goal)
+                if not pending:
+                    return Outcome(True, False)
+                if revision is not None and self._changed_since(revision, ids):
+                    return Outcome(False, False)
+                if end is not None and self._clock() >= end:
+                    return Outcome(False, True)
+                await self._pause(
+                    waiter, min((each for each in (end, again) if each is not None), default=None)
+                )
+        finally:
+            self._waiters.discard(waiter)
+
+    async def _pause(self, waiter: Waiter, until: float | None) -> None:
+        """Wait for a change, or until a time of the boot clock."""
+        try:
+            async with asyncio.timeout(None if until is None else max(0.0, until - self._clock())):
+                await waiter.changed.wait()
+        except TimeoutError:
+            pass
+
+    def _changed_since(self, revision: int, ids: Collection[int]) -> bool:
+        return any(self._engine.changed_at.get(instance_id, 0) > revision for instance_id in ids)
+
+    def _look(self, pending: set[int], goal: Goal) -> tuple[set[int], float | None]:
+        """Who has not reached the goal, and when time alone will bring the next one there."""
+        now = self._clock()
+        left: set[int] = set()
+        again: float | None = None
+        for instance_id in pending:
+            instance = self._engine.instances.get(instance_id)
+            if instance is None:
+                continue
+            if goal == "stopped":
+                if instance.run is not None or instance.status in ("starting", "stopping"):
+                    left.add(instance_id)
+                continue
+            time = settled_at(instance)
+            if time is None or time > now:
+                left.add(instance_id)
+                if time is not None:
+                    again = time if again is None else min(again, time)
+        return left, again

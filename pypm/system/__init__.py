@@ -1,0 +1,1 @@
+"""The kernel's side, one facility a file: clocks, files, locks, spawning, reaping, signals, process trees."""

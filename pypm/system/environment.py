@@ -1,0 +1,76 @@
+"""The environment of a run: what the app declares over the shell's, plus a few names of pypm's own."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+
+from pypm.core.spec import AppSpec
+from pypm.system.spawn import SpawnError
+
+__all__ = ["build_environment", "read_env_file"]
+
+MAX_ENV_FILE = 1024 * 1024
+
+
+def build_environment(
+    spec: AppSpec, index: int, inherited: Mapping[str, str], own: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the whole environment of a run.
+
+    In rising order: the shell's environment as filtered, the app's files, what the app declares, the
+    instance's index, and ``own``, the names that begin with ``PYPM_``. Raises SpawnError if a file cannot
+    be read.
+    """
+    env = _filtered(spec, inherited)
+    for path in spec.env_files:
+        env.update(read_env_file(path))
+    env.update(spec.env)
+    env[spec.instance_var] = str(index)
+    if spec.increment_var is not None:
+        env[spec.increment_var] = str(
+            _incremented(env.get(spec.increment_var, "0"), index, spec.increment_var)
+        )
+    env.update(own)
+    return env
+
+
+def _filtered(spec: AppSpec, inherited: Mapping[str, str]) -> dict[str, str]:
+    if spec.filter_env is True:
+        return {}
+    dropped = spec.filter_env
+    return {
+        name: value
+        for name, value in inherited.items()
+        if not (name.startswith("PYPM_") or name == "NOTIFY_SOCKET" or any(part in name for part in dropped))
+    }
+
+
+def _incremented(base: str, index: int, name: str) -> int:
+    try:
+        return int(base) + index
+    except ValueError:
+        raise SpawnError(f"increment_var: {name} is {base!r}, which is no whole number") from None
+
+
+def read_env_file(path: str) -> dict[str, str]:
+    """Read a file of ``NAME=value`` lines as python-dotenv does, without expanding ``$NAME``.
+
+    Raises SpawnError if it cannot be read, is larger than 1 MiB, or has a line that is no assignment.
+    """
+    from dotenv.parser import parse_stream
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read(MAX_ENV_FILE + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpawnError(f"env_file {path}: {error}") from error
+    if len(text) > MAX_ENV_FILE:
+        raise SpawnError(f"env_file {path}: it is larger than 1 MiB")
+    values: dict[str, str] = {}
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error:
+            raise SpawnError(f"env_file {path}, line {binding.original.line}: no assignment")
+        if binding.key is not None:
+            values[binding.key] = binding.value or ""
+    return values

@@ -1,0 +1,37 @@
+"""The lock that makes a master the only one of its home."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+__all__ = ["HomeLock"]
+
+
+class HomeLock:
+    """An exclusive lock on a file; it is gone when the process is, however it ends."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def acquire(self) -> bool:
+        """Take the lock and write our pid into the file; False if another process holds it."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        self._descriptor = descriptor
+        return True
+
+    def holder(self) -> str:
+        """The pid of who holds the lock, as it wrote it itself; empty if unknown."""
+        try:
+            with open(self._path, encoding="ascii") as file:
+                return file.read().strip()
+        except (OSError, UnicodeDecodeError):
+            return ""

@@ -1,0 +1,81 @@
+"""One process: who it is beyond its pid, whether it lives, and signals to it and to its group."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+__all__ = ["group_lives", "is_same", "send", "send_group", "start_ticks"]
+
+
+def _stat_fields(pid: int) -> list[bytes] | None:
+    """The fields of /proc/PID/stat from the third (state) on; None if there is no such process."""
+    try:
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        data = os.read(descriptor, 4096)
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(descriptor)
+    # The second field is the name in parentheses, which may itself contain spaces and parentheses.
+    return data[data.rindex(b")") + 2 :].split()
+
+
+def start_ticks(pid: int) -> int | None:
+    """When the process was started, in clock ticks after boot (proc(5), field 22); None if it is no more."""
+    fields = _stat_fields(pid)
+    return None if fields is None else int(fields[19])
+
+
+def is_same(pid: int, ticks: int) -> bool:
+    """Whether the process with this pid and start time lives (a zombie does not)."""
+    fields = _stat_fields(pid)
+    return fields is not None and int(fields[19]) == ticks and fields[0] not in (b"Z", b"X")
+
+
+def send(pid: int, number: int) -> bool:
+    """Send a signal to one process; False if it is no more."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def send_group(pgid: int, number: int) -> bool:
+    """Send a signal to a process group; False if it is empty."""
+    try:
+        os.killpg(pgid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def group_lives(pgid: int) -> bool:
+    """Whether any process of the group is left that is not a zombie."""
+    try:
+        os.killpg(pgid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return _has_living_member(pgid)
+
+
+def _has_living_member(pgid: int) -> bool:
+    """Zombies whose parent does not reap them stay in their group; they are not alive."""
+    for name in os.listdir("/proc"):
+        if not name.isdecimal():
+            continue
+        fields = _stat_fields(int(name))
+        if fields is not None and int(fields[2]) == pgid and fields[0] not in (b"Z", b"X"):
+            return True
+    return False
+
+
+def signal_number(name: str) -> int:
+    """The number of a signal by its canonical name, such as ``SIGTERM``."""
+    return int(signal.Signals[name])

@@ -1,0 +1,33 @@
+"""The ends of children, as the kernel tells them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+__all__ = ["Death", "reap"]
+
+
+class Death(NamedTuple):
+    """How a child ended: exit code or signal number."""
+
+    pid: int
+    code: int | None
+    signal: int | None
+    core_dumped: bool
+
+
+def reap() -> Iterator[Death]:
+    """Reap every child that has ended, our own and the orphans that came to us, one at a time."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        if os.WIFSIGNALED(status):
+            yield Death(pid, None, os.WTERMSIG(status), os.WCOREDUMP(status))
+        else:
+            yield Death(pid, os.WEXITSTATUS(status), None, False)

@@ -1,0 +1,68 @@
+"""Start one process as an agent: in a session and process group of its own, with the descriptors it gets."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+
+__all__ = ["SpawnError", "spawn"]
+
+_WORDS = {
+    errno.ENOENT: "no such file or folder",
+    errno.EACCES: "permission denied",
+    errno.ENOEXEC: "it is no program that the kernel can execute (a script needs a first line with #!)",
+    errno.ENOTDIR: "part of the path is no folder",
+    errno.EAGAIN: "the limit of processes is reached",
+    errno.EMFILE: "the limit of open files is reached",
+    errno.ENOMEM: "there is not enough memory",
+    errno.E2BIG: "its arguments and environment are too long",
+}
+
+
+class SpawnError(Exception):
+    """The process could not be started; the message says why."""
+
+
+def spawn(
+    command: Sequence[str],
+    *,
+    cwd: str,
+    env: Mapping[str, str],
+    stdin: int,
+    stdout: int,
+    stderr: int,
+    umask: int,
+) -> int:
+    """Start ``command`` in a session of its own and return its pid; the caller reaps it.
+
+    The descriptors become 0, 1 and 2; no other is inherited. Signals are as after a login: nothing is
+    ignored or blocked. Raises SpawnError when the kernel refuses, which includes a missing program or cwd.
+    """
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=env,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            umask=umask,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise SpawnError(_explain(error, command[0])) from error
+    except ValueError as error:  # a NUL in an argument or in the environment
+        raise SpawnError(str(error)) from error
+    # The master reaps by itself; without this, Popen would complain that nobody did.
+    process.returncode = 0
+    return process.pid
+
+
+def _explain(error: OSError, program: str) -> str:
+    words = _WORDS.get(error.errno or 0, (error.strerror or str(error)).lower())
+    name = error.filename if isinstance(error.filename, str) else program
+    if error.errno == errno.ENOENT and name == program and os.path.exists(program):
+        return f"{program}: the interpreter that its first line names is missing"
+    return f"{name}: {words}"
