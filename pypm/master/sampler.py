@@ -18,6 +18,8 @@ WITHOUT_LIMIT = 30.0
 """Seconds between two samples while some run has a memory limit, and while none has."""
 FRESH = 1.0
 """Seconds for which a sample answers a client."""
+AGAIN = 0.1
+"""Seconds after which a run that is newer than the last sample is reason enough for another one."""
 
 
 class Sample(NamedTuple):
@@ -45,8 +47,14 @@ class Sampler:
 
     def of(self, instance: Instance) -> Sample | None:
         """The usage of an instance's run; measured now unless that was done within the last second."""
-        if self._clock() - self._taken > FRESH:
+        known = self._known(instance)
+        age = self._clock() - self._taken
+        if instance.run is not None and age > (AGAIN if known is None else FRESH):
             self._measure()
+            known = self._known(instance)
+        return known
+
+    def _known(self, instance: Instance) -> Sample | None:
         sample = self._samples.get(instance.id)
         if sample is None or instance.run is None or sample.run_id != instance.run.run_id:
             return None
