@@ -88,7 +88,8 @@ def command(
 def show(view: LogView, *, follow: bool) -> None:
     """Show the ends of the logs and, with ``follow``, go on until Ctrl-C or until nobody reads."""
     try:
-        allow_many_files()
+        if follow:
+            allow_many_files()
         count = view.begin(follow=follow)
         if follow and not count:
             note("pypm: there are no apps yet; waiting for one (Ctrl-C ends)")

@@ -140,6 +140,8 @@ class FollowedLog:
     def _following(self) -> Generation | None:
         """The file that comes after the one that was read, once it has a byte."""
         files = generations(self._path)
+        if files is None:
+            return None
         if self._fd is None:
             return self._first(files)
         places = [place for place, file in enumerate(files) if file.identity == self._identity]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pypm.logs.rotation import Generation, Position, generations
 __all__ = ["Tail", "open_generation", "read_tail", "split_lines", "tail"]
 
 BLOCK = 65536
-TRIES = 5
+TRIES = 20
 """How often reading begins anew because a rotation came between listing and opening the files."""
 
 
@@ -32,7 +33,7 @@ def tail(path: str, lines: int) -> list[bytes]:
 
     Bytes after the last newline count as a line. Empty if there is no file.
 
-    Raises ``OSError`` when a file may not be read.
+    Raises ``OSError`` as ``read_tail``.
     """
     return read_tail(path, lines).lines
 
@@ -40,12 +41,14 @@ def tail(path: str, lines: int) -> list[bytes]:
 def read_tail(path: str, lines: int) -> Tail:
     """Like ``tail``, with the place where the lines end; ``lines`` may be 0 to learn only that.
 
-    Raises ``OSError`` when a file may not be read.
+    Raises ``OSError`` when a file may not be read, or when the log is rotated faster than it can be listed.
     """
     for _ in range(TRIES):
         with contextlib.suppress(FileNotFoundError):
-            return read_generations(generations(path), lines)
-    return Tail([], None)
+            files = generations(path)
+            if files is not None:
+                return read_generations(files, lines)
+    raise OSError(errno.EAGAIN, "rotated faster than it can be read", path)
 
 
 def read_generations(files: list[Generation], lines: int) -> Tail:

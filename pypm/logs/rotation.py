@@ -42,20 +42,21 @@ class Position(msgspec.Struct, frozen=True):
     offset: int
 
 
-def generations(path: str) -> list[Generation]:
-    """The regular files of a log, oldest first; empty if there is none.
+def generations(path: str) -> list[Generation] | None:
+    """The regular files of a log, oldest first; empty if there is none, ``None`` if they will not hold still.
 
     A listing can fall into the middle of a rotation and see a file twice or not at all, so two listings
-    have to agree on names and files.
+    in a row have to agree on names and files.
     """
     path = os.path.realpath(path)
-    listed = list_generations(path)
+    before: list[tuple[int, Identity]] | None = None
     for _ in range(LISTINGS):
-        again = list_generations(path)
-        if [(g.number, g.identity) for g in again] == [(g.number, g.identity) for g in listed]:
-            return again
-        listed = again
-    return listed
+        listed = list_generations(path)
+        seen = [(file.number, file.identity) for file in listed]
+        if seen == before:
+            return listed
+        before = seen
+    return None
 
 
 def list_generations(path: str) -> list[Generation]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -160,6 +162,25 @@ def test_an_endless_line_comes_in_pieces(log: Log, monkeypatch: pytest.MonkeyPat
     assert log.come() == [b"x" * 25]
     log.file.write(b"y\n")
     assert log.come() == [b"y\n"]
+
+
+def test_a_writer_in_another_process_that_rotates_all_the_time(tmp_path: Path) -> None:
+    path, count = str(tmp_path / "x.log"), 30_000
+    program = (
+        "import sys\nfrom pypm.logs.writer import LogFile\n"
+        "file = LogFile(sys.argv[1], max_size=4000, retain=1000)\n"
+        "for number in range(int(sys.argv[2])): file.write(b'%d\\n' % number)\n"
+    )
+    follower: Follower[str] = Follower()
+    follower.add("x", path)
+    came: list[int] = []
+    with subprocess.Popen([sys.executable, "-c", program, path, str(count)]) as process:
+        while process.poll() is None:
+            came += [int(line) for _, lines in follower.poll() for line in lines]
+    while polled := follower.poll():
+        came += [int(line) for _, lines in polled for line in lines]
+    follower.close()
+    assert came == list(range(count))
 
 
 def test_several_logs_are_told_apart(tmp_path: Path) -> None:

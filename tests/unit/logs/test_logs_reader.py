@@ -75,7 +75,7 @@ def test_a_rotation_between_listing_and_opening_is_noticed(
     file.write(b"a\nb\nc\n")
     list_files = reader.generations
 
-    def rotated_meanwhile(path: str) -> list[Generation]:
+    def rotated_meanwhile(path: str) -> list[Generation] | None:
         files = list_files(path)
         monkeypatch.setattr(reader, "generations", list_files)
         file.write(b"d\n")
@@ -84,3 +84,9 @@ def test_a_rotation_between_listing_and_opening_is_noticed(
     monkeypatch.setattr(reader, "generations", rotated_meanwhile)
     assert tail(path, 9) == [b"a\n", b"b\n", b"c\n", b"d\n"]
     file.close()
+
+
+def test_a_log_that_never_holds_still_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "generations", lambda path: None)
+    with pytest.raises(OSError, match="rotated faster"):
+        tail(str(tmp_path / "x.log"), 1)
