@@ -41,7 +41,7 @@ def check_owner(path: str) -> None:
 def replace_file(path: str, data: bytes) -> None:
     """Write ``data`` to ``path`` atomically and durably, readable by the owner only.
 
-    After a crash at any point the file has either its old content or ``data``. Raises OSError and leaves
+    After a crash at any point it has either its old content or ``data``. Raises OSError and leaves
     the old file as it was when the disk is full or refuses.
     """
     temporary = f"{path}.new"

@@ -16,7 +16,7 @@ PAUSE = 0.01
 def wait_until(condition: Callable[[], T], timeout: float = 10.0, what: str = "") -> T:
     """Call ``condition`` until it gives something true, and give that.
 
-    Raises AssertionError with ``what`` (or the condition's name) and its last value after ``timeout`` seconds.
+    Raises AssertionError with ``what`` and the last value after ``timeout`` seconds.
     """
     end = time.monotonic() + timeout
     while True:
