@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 LEAKS = {
-    "environment": "subprocess.Popen(['sleep', '300'])",
-    "open file": "subprocess.Popen(['sleep', '300'], env={}, stdout=open(home / 'out.log', 'w'))",
+    "environment": "subprocess.Popen(['sleep', '300'], stdout=DEVNULL, stderr=DEVNULL)",
+    "open file": "subprocess.Popen(['sleep', '300'], env={}, stdout=open(home / 'out.log', 'w'), stderr=DEVNULL)",
 }
 
 
@@ -21,6 +21,7 @@ def run_test_that_says(statement: str, folder: Path) -> subprocess.CompletedProc
     shutil.copy(Path(__file__).parents[1] / "conftest.py", folder)
     (folder / "test_leaving.py").write_text(
         "import subprocess\n"
+        "from subprocess import DEVNULL\n"
         "def test_leaving(home):\n"
         f"    child = {statement}\n"
         "    print('home', home, 'pid', child.pid, flush=True)\n"
