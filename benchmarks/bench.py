@@ -14,7 +14,7 @@ from benchmarks.commands import Order
 from benchmarks.figures import Samples
 from benchmarks.peers import ALL_PEERS
 from benchmarks.peers.base import Installation, Peer, PeerError, Workload
-from benchmarks.processes import DeathWatch, kill_all, processes_mentioning
+from benchmarks.processes import DeathWatch, kill_all, processes_in
 from benchmarks.report import Report, Row
 from benchmarks.stamps import Stamp, StampFile
 from benchmarks.workspace import Programs
@@ -161,9 +161,9 @@ class Bench:
 
 
 def _sweep(home: Path) -> None:
-    """Ends whatever still names this home in its arguments or environment."""
+    """Ends whatever still has to do with this home."""
     deadline = time.monotonic() + GONE_SECONDS
-    while left := processes_mentioning(str(home)):
+    while left := processes_in(str(home)):
         kill_all(left)
         if time.monotonic() > deadline:
             raise RuntimeError(f"processes that cannot be ended: {left}")

@@ -22,7 +22,7 @@ __all__ = [
     "parse_rollup",
     "parse_stat",
     "peak_resident",
-    "processes_mentioning",
+    "processes_in",
     "reaped_cpu_seconds",
 ]
 
@@ -73,13 +73,30 @@ def descendants(roots: Iterable[int]) -> list[int]:
     return found
 
 
-def processes_mentioning(text: str) -> list[int]:
-    """The living processes, other than this one, that have ``text`` in their arguments or environment."""
-    return [
-        pid
-        for pid in _all_pids()
-        if pid != os.getpid() and (text in _read(pid, "cmdline") or text in _read(pid, "environ"))
-    ]
+def processes_in(folder: str) -> list[int]:
+    """The living processes, other than this one, that have to do with a folder.
+
+    They name it in their arguments or environment, work in it, or hold a file in it open: a process that
+    sets its title overwrites the first two.
+    """
+    return [pid for pid in _all_pids() if pid != os.getpid() and _has_to_do_with(pid, folder)]
+
+
+def _has_to_do_with(pid: int, folder: str) -> bool:
+    return folder in _read(pid, "cmdline") or folder in _read(pid, "environ") or folder in _links(pid)
+
+
+def _links(pid: int) -> str:
+    """The working folder and the open files of a process, a line each."""
+    try:
+        descriptors = [f"fd/{number}" for number in os.listdir(f"/proc/{pid}/fd")]
+    except OSError:
+        return ""
+    lines = []
+    for name in ("cwd", *descriptors):
+        with contextlib.suppress(OSError):
+            lines.append(os.readlink(f"/proc/{pid}/{name}"))
+    return "\n".join(lines)
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:

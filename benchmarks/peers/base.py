@@ -107,6 +107,10 @@ class Peer(ABC):
         """The status command for people, where it is another one."""
         return None
 
+    def missing_from(self, output: str) -> list[str]:
+        """The apps that the output of a status command does not show."""
+        return [name for name in self.workload.names() if name not in output]
+
     def log_files(self) -> list[Path]:
         """The files that hold the agents' stdout, in no order."""
         return [path for path in self.log_folder.rglob("*") if path.is_file()]

@@ -52,9 +52,13 @@ class Pypm(Peer):
         self.environment["PYPM_HOME"] = str(self._pypm_home)
         self.log_folder = self._pypm_home / "logs"
         self._file = self.home / "ecosystem.toml"
-        self._file.write_text("".join(map(self._app, range(self.workload.count))))
+        self._file.write_text(self.ecosystem())
         self.command(*self._pypm, "list", "--json")
         self._roots = self._ask_for_pids()
+
+    def ecosystem(self) -> str:
+        """The ecosystem file that declares the workload."""
+        return "".join(map(self._app, range(self.workload.count)))
 
     def _app(self, key: int) -> str:
         return APP.format(

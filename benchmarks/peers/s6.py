@@ -74,5 +74,9 @@ class S6(ForegroundPeer):
     def status_command(self) -> list[str]:
         return self._all("s6-svstat")
 
+    def missing_from(self, output: str) -> list[str]:
+        # s6-svstat prints a line a service, without its name.
+        return self.workload.names()[output.count("up (pid ") :]
+
     def log_files(self) -> list[Path]:
         return [path for path in super().log_files() if path.name == "current" or path.name.startswith("@")]

@@ -13,6 +13,8 @@ __all__ = ["Supervisor"]
 
 VERSION = "4.3.0"
 NO_LIMIT = 1_000_000_000
+SHIPPED_DESCRIPTORS = 1024
+DESCRIPTORS_EACH = 5
 
 HEAD = """\
 [unix_http_server]
@@ -21,7 +23,7 @@ file = {home}/supervisor.sock
 logfile = {home}/supervisord.log
 pidfile = {home}/supervisord.pid
 childlogdir = {home}
-minfds = 16384
+minfds = {descriptors}
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 [supervisorctl]
@@ -51,8 +53,10 @@ class Supervisor(Peer):
 
     def boot(self) -> None:
         self._config = self.home / "supervisord.conf"
+        # Not more than it needs: every child closes that many descriptors one by one.
+        descriptors = max(SHIPPED_DESCRIPTORS, DESCRIPTORS_EACH * self.workload.count)
         programs = [self._program(key) for key in range(self.workload.count)]
-        self._config.write_text(HEAD.format(home=self.home) + "".join(programs))
+        self._config.write_text(HEAD.format(home=self.home, descriptors=descriptors) + "".join(programs))
         self.command(str(self.installation.folder / "supervisord"), "-c", str(self._config))
         self.wait_until((self.home / "supervisor.sock").exists, "supervisord's socket")
 

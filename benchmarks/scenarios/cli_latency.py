@@ -63,7 +63,7 @@ def _ask(session: Session) -> dict[str, Finished]:
         answers["terminal"] = run_in_terminal(table, peer.environment)
         answers["pipe"] = run_command(table, peer.environment)
     for way, done in answers.items():
-        missing = [name for name in peer.workload.names() if name not in done.output]
+        missing = peer.missing_from(done.output)
         if missing or done.status != 0:
             raise PeerError(f"status ({way}) exited with {done.status} and did not show {missing[:3]}")
     return answers
