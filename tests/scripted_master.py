@@ -122,7 +122,13 @@ def make_row(instance_id: int = 0, name: str = "worker", **fields: Any) -> dict[
         "error_file": f"/nowhere/{name}-error.log",
     }
     if fields.get("status", "online") not in ("online", "starting", "stopping"):
-        row |= {"pid": None, "uptime_seconds": None, "cpu_percent": None, "memory_bytes": None, "ready": False}
+        row |= {
+            "pid": None,
+            "uptime_seconds": None,
+            "cpu_percent": None,
+            "memory_bytes": None,
+            "ready": False,
+        }
     return row | fields
 
 
@@ -131,7 +137,9 @@ def make_exit(code: int | None = None, signal: str | None = None, reason: str = 
     return {"code": code, "signal": signal, "reason": reason, "at": 1_700_000_000.0, "uptime_seconds": 0.5}
 
 
-def make_change(*rows: dict[str, Any], action: str = "started", warnings: tuple[str, ...] = ()) -> dict[str, Any]:
+def make_change(
+    *rows: dict[str, Any], action: str = "started", warnings: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """Give a *change* of the protocol that did ``action`` to ``rows``."""
     instances = [{"id": row["id"], "name": row["name"], "action": action} for row in rows]
     return {"instances": instances, "warnings": list(warnings)}

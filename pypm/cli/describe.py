@@ -16,7 +16,7 @@ from pypm.cli.targets import expanded
 __all__ = ["command"]
 
 
-@click.command("describe")
+@click.command("describe", short_help="Tell all about some instances.")
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET…")
 @secrets_option
 @json_option

@@ -18,6 +18,8 @@ __all__ = ["policy_in_words", "sections"]
 _HISTORY = 10
 """Transitions shown, the newest; ``--json`` has all that the master remembers."""
 
+_STREAMS = (("stdout", "out"), ("stderr", "error"))
+
 Lines = list[str]
 
 
@@ -28,7 +30,7 @@ def sections(detail: dict[str, Any]) -> str:
         (f"{plain(detail['name'])} (id {detail['id']})", _fields(_state(detail))),
         ("command", _fields(_command(spec))),
         ("policy", _fields(_policy(spec))),
-        ("logs", _fields([("stdout", detail["out_file"]), ("stderr", detail["error_file"])])),
+        ("logs", _fields([(name, detail[f"{key}_file"] or "not kept") for name, key in _STREAMS])),
         ("environment it declares", _fields(sorted(spec.env.items()))),
         ("last runs, newest first", [_run(run) for run in detail.get("runs", [])]),
         ("history, oldest first", [_transition(entry) for entry in detail.get("history", [])[-_HISTORY:]]),

@@ -72,6 +72,8 @@ def _state(row: dict[str, Any]) -> str:
 def _show_last_words(row: dict[str, Any]) -> None:
     from pypm.logs.reader import tail
 
+    if not row["error_file"]:
+        return
     try:
         lines = tail(row["error_file"], _LINES)
     except OSError:

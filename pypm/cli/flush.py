@@ -12,7 +12,7 @@ from pypm.cli.targets import expanded
 __all__ = ["command"]
 
 
-@click.command("flush")
+@click.command("flush", short_help="Empty log files.")
 @click.argument("targets", nargs=-1, metavar="[TARGET]…")
 @all_option
 @json_option

@@ -125,7 +125,9 @@ def exit_code(row: dict[str, Any]) -> int:
     if row["status"] not in ("errored", "exited"):
         return 0
     last = row.get("last_exit") or {}
-    return 128 + last["signal"] if last.get("signal") else last.get("code") or 1
+    if last.get("signal") in signal.Signals.__members__:
+        return 128 + signal.Signals[last["signal"]].value
+    return last.get("code") or 1
 
 
 def _watch(connection: Connection, change: dict[str, Any], echo: Echo, interruption: Interruption) -> int:

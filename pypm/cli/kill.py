@@ -11,7 +11,7 @@ from pypm.cli.session import existing_master
 __all__ = ["command"]
 
 
-@click.command("kill")
+@click.command("kill", short_help="Stop every agent, then the master.")
 @json_option
 def command(as_json: bool) -> int:
     """Stop every agent, then the master. What was declared is kept for the next master.

@@ -12,7 +12,7 @@ from pypm.cli.targets import expanded
 __all__ = ["command"]
 
 
-@click.command("list")
+@click.command("list", short_help="Show all instances.")
 @click.argument("targets", nargs=-1, metavar="[TARGET]…")
 @json_option
 def command(targets: tuple[str, ...], as_json: bool) -> int:

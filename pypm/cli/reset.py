@@ -11,7 +11,7 @@ from pypm.cli.session import master
 __all__ = ["command"]
 
 
-@click.command("reset")
+@click.command("reset", short_help="Set the restart counters to zero.")
 @targets_argument
 @all_option
 @json_option

@@ -12,7 +12,7 @@ from pypm.core.errors import NotFoundError, UsageError
 __all__ = ["command"]
 
 
-@click.command("scale")
+@click.command("scale", short_help="Set how many instances an app has.")
 @click.argument("app")
 @click.argument("instances", metavar="N|+N|-N")
 @wait_options

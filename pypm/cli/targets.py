@@ -28,7 +28,7 @@ def expanded(words: Iterable[str]) -> list[str]:
     targets: list[str] = []
     for word in words:
         if is_file(word) and is_config_file(word):
-            from pypm.config.load import load
+            from pypm.config import load
 
             targets += [spec.name for spec in load(word)]
         else:

@@ -27,7 +27,9 @@ def test_a_relative_home_is_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_without_one_it_is_in_the_home_of_the_user(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+def test_without_one_it_is_in_the_home_of_the_user(
+    monkeypatch: pytest.MonkeyPatch, value: str | None
+) -> None:
     monkeypatch.setenv("HOME", "/home/ada")
     monkeypatch.delenv("PYPM_HOME", raising=False)
     if value is not None:

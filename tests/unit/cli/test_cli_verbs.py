@@ -1,0 +1,279 @@
+"""What each verb asks the master, what it prints, and its exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from scripted_master import ScriptedMaster, make_change, make_row, make_settled
+
+from pypm import __version__
+from pypm.cli.main import ALIASES, VERBS, group, run
+from pypm.cli.output import guarded
+from pypm.core.errors import ConfigError, NotFoundError, PypmError, RequestError, UsageError
+
+WORKER = make_row(0, "worker")
+TWO_APPS = '[[apps]]\nname = "a"\ncommand = "sleep 1"\n[[apps]]\nname = "b"\ncommand = "sleep 1"\n'
+
+Capture = pytest.CaptureFixture[str]
+
+
+def pypm(*words: str) -> int | None:
+    return guarded(run, list(words))
+
+
+def everything(home: Path) -> dict[str, object]:
+    change = make_change(WORKER)
+    return {
+        "list": [WORKER],
+        "ping": {
+            "master_pid": 7,
+            "guardian_pid": None,
+            "version": "9",
+            "uptime_seconds": 1,
+            "home": str(home),
+        },
+        "describe": [],
+        "stop": make_change(WORKER, action="stopped"),
+        "restart": make_change(WORKER, action="restarted"),
+        "delete": make_change(WORKER, action="deleted"),
+        "scale": make_change(WORKER, action="scaled"),
+        "reset": make_change(WORKER, action="reset"),
+        "signal": make_change(WORKER, action="signalled"),
+        "start": change,
+        "flush": {"files": ["/logs/worker-out.log"]},
+        "env": [{"id": 0, "name": "worker", "env": {"A": "1"}}],
+        "wait": make_settled(WORKER),
+        "kill": {},
+    }
+
+
+JSON_COMMANDS = {
+    "start": ["start", "worker"],
+    "stop": ["stop", "worker"],
+    "restart": ["restart", "worker"],
+    "delete": ["delete", "worker"],
+    "scale": ["scale", "worker", "2"],
+    "list": ["list"],
+    "describe": ["describe", "worker"],
+    "logs": ["logs", "--no-follow"],
+    "pid": ["pid", "worker"],
+    "env": ["env", "worker"],
+    "reset": ["reset", "worker"],
+    "signal": ["signal", "HUP", "worker"],
+    "flush": ["flush"],
+    "ping": ["ping"],
+    "kill": ["kill"],
+    "version": ["version"],
+}
+
+
+def test_every_verb_is_tried_with_json() -> None:
+    assert set(JSON_COMMANDS) == set(VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_with_json_stdout_is_json_only(home: Path, capfd: Capture, verb: str) -> None:
+    with ScriptedMaster(home, **everything(home)):
+        assert pypm(*JSON_COMMANDS[verb], "--json") == 0
+    for line in capfd.readouterr().out.splitlines():
+        json.loads(line)
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("logs", "list", "describe")])
+def test_without_json_a_person_is_told_something(home: Path, capfd: Capture, verb: str) -> None:
+    with ScriptedMaster(home, **everything(home)):
+        assert pypm(*JSON_COMMANDS[verb]) == 0
+    assert capfd.readouterr().out.strip()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_help_has_an_example(capfd: Capture, verb: str) -> None:
+    assert pypm(verb, "--help") == 0
+    output = capfd.readouterr().out
+    assert "Examples:" in output
+    assert f"pypm {verb}" in output.split("Examples:")[1]
+
+
+def test_help_lists_each_verb_once_and_no_alias(capfd: Capture) -> None:
+    assert pypm("--help") == 0
+    listed = [line.split()[0] for line in capfd.readouterr().out.split("Commands:")[1].splitlines() if line]
+    assert listed == list(VERBS)
+
+
+@pytest.mark.parametrize(("alias", "verb"), ALIASES.items())
+def test_an_alias_is_its_verb(alias: str, verb: str) -> None:
+    import click
+
+    context = click.Context(group)
+    assert group.get_command(context, alias) is group.get_command(context, verb)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["lits"],
+        ["list", "--josn"],
+        ["stop"],
+        ["restart"],
+        ["describe"],
+        ["signal", "HUP"],
+        ["signal", "SIGFOO", "worker"],
+        ["scale", "worker", "many"],
+        ["restart", "worker", "--parallel", "0"],
+        ["start", "worker", "--timeout", "-1"],
+        ["start", "worker", "--foreground", "--json"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_exits_2_and_says_so_on_stderr(home: Path, capfd: Capture, words: list[str]) -> None:
+    assert pypm(*words) == 2
+    output = capfd.readouterr()
+    assert output.out == ""
+    assert output.err
+    assert "Traceback" not in output.err
+    assert not (home / "master.log").exists()
+
+
+def test_an_unknown_command_is_answered_with_the_nearest(capfd: Capture) -> None:
+    assert pypm("strat") == 2
+    assert "Did you mean start" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (RequestError("it is so", hint="do that"), 1),
+        (ConfigError("it is so", hint="do that"), 1),
+        (UsageError("it is so", hint="do that"), 2),
+        (NotFoundError("it is so", hint="do that"), 3),
+    ],
+)
+def test_what_the_master_refuses_is_told_on_stderr(
+    home: Path, capfd: Capture, error: PypmError, status: int
+) -> None:
+    with ScriptedMaster(home, delete=error):
+        assert pypm("delete", "x", "--json") == status
+    assert capfd.readouterr() == ("", "pypm: it is so\nhint: do that\n")
+
+
+@pytest.mark.parametrize("words", [["ping"], ["kill"], ["pid"], ["signal", "HUP", "worker"]], ids=" ".join)
+def test_without_a_master_these_exit_4_and_start_none(home: Path, capfd: Capture, words: list[str]) -> None:
+    assert pypm(*words) == 4
+    assert "no master is running" in capfd.readouterr().err
+    assert list(home.iterdir()) == []
+
+
+def test_the_empty_list_says_how_to_begin(home: Path, capfd: Capture) -> None:
+    with ScriptedMaster(home, list=[]):
+        assert pypm("list") == 0
+        assert "pypm start" in capfd.readouterr().err
+        assert pypm("list", "--json") == 0
+        assert capfd.readouterr() == ("[]\n", "")
+
+
+def test_stop_waits_until_nothing_runs(home: Path, capfd: Capture) -> None:
+    with ScriptedMaster(home, **everything(home)) as master:
+        assert pypm("stop", "worker", "3") == 0
+    assert master.calls == [("stop", {"targets": ["worker", "3"]}), ("wait", {"ids": [0], "for": "stopped"})]
+    assert capfd.readouterr().out == "stopped worker\n"
+
+
+def test_stop_need_not_wait(home: Path) -> None:
+    with ScriptedMaster(home, **everything(home)) as master:
+        assert pypm("stop", "worker", "--no-wait") == 0
+    assert [method for method, _ in master.calls] == ["stop"]
+
+
+def test_all_is_a_target_and_an_option(home: Path) -> None:
+    with ScriptedMaster(home, **everything(home)) as master:
+        pypm("reset", "all")
+        pypm("reset", "--all")
+    assert master.asked("reset") == [{"targets": ["all"]}] * 2
+
+
+def test_an_ecosystem_file_is_the_apps_in_it(home: Path) -> None:
+    file = home / "apps.toml"
+    file.write_text(TWO_APPS)
+    with ScriptedMaster(home, **everything(home)) as master:
+        assert pypm("delete", str(file), "c") == 0
+    assert master.asked("delete") == [{"targets": ["a", "b", "c"]}]
+
+
+def test_a_name_like_a_file_that_is_none_is_a_name(home: Path) -> None:
+    with ScriptedMaster(home, **everything(home)) as master:
+        assert pypm("delete", "apps.toml") == 0
+    assert master.asked("delete") == [{"targets": ["apps.toml"]}]
+
+
+def test_restart_sends_this_environment_when_asked(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY", "new")
+    with ScriptedMaster(home, **everything(home)) as master:
+        assert pypm("restart", "worker", "--parallel", "4") == 0
+        assert pypm("restart", "worker", "--update-env") == 0
+    plain, with_environment = master.asked("restart")
+    assert plain == {"targets": ["worker"], "parallel": 4}
+    assert with_environment["origin"]["env"]["API_KEY"] == "new"
+    assert "PYPM_HOME" not in with_environment["origin"]["env"]
+
+
+@pytest.mark.parametrize(("word", "number"), [("HUP", 1), ("sighup", 1), ("SIGUSR1", 10), ("15", 15)])
+def test_a_signal_has_many_names(home: Path, word: str, number: int) -> None:
+    with ScriptedMaster(home, **everything(home)) as master:
+        assert pypm("sendSignal", word, "worker", "--group") == 0
+    assert master.asked("signal") == [{"targets": ["worker"], "signal": number, "group": True}]
+
+
+@pytest.mark.parametrize(("words", "number"), [(["5"], 5), (["+2"], 3), (["--", "-1"], 0), (["--", "-9"], 0)])
+def test_scale_counts_from_what_there_is(home: Path, words: list[str], number: int) -> None:
+    with ScriptedMaster(home, **everything(home)) as master:
+        assert pypm("scale", "worker", *words) == 0
+    assert master.asked("scale") == [{"app": "worker", "instances": number}]
+
+
+def test_scaling_an_app_that_is_not_there_exits_3(home: Path) -> None:
+    with ScriptedMaster(home, **everything(home)):
+        assert pypm("scale", "other", "+1") == 3
+
+
+def test_flush_without_targets_is_of_all(home: Path, capfd: Capture) -> None:
+    with ScriptedMaster(home, **everything(home)) as master:
+        assert pypm("flush") == 0
+    assert master.asked("flush") == [{"targets": ["all"]}]
+    assert capfd.readouterr().out == "emptied /logs/worker-out.log\n"
+
+
+def test_pid_of_what_does_not_run_prints_nothing_and_fails(home: Path, capfd: Capture) -> None:
+    with ScriptedMaster(home, list=[make_row(0, "worker", status="stopped")]):
+        assert pypm("pid", "worker") == 1
+    output = capfd.readouterr()
+    assert output.out == ""
+    assert "worker is not running" in output.err
+
+
+def test_version_needs_no_master(home: Path, capfd: Capture) -> None:
+    assert pypm("version", "--json") == 0
+    assert json.loads(capfd.readouterr().out) == {"version": __version__, "master_version": None}
+
+
+def test_version_tells_when_the_master_is_another(home: Path, capfd: Capture) -> None:
+    with ScriptedMaster(home, **everything(home)):
+        assert pypm("version") == 0
+    output = capfd.readouterr()
+    assert output.out == f"pypm {__version__}\n"
+    assert "version 9" in output.err
+
+
+def test_warnings_are_on_stderr(home: Path, capfd: Capture) -> None:
+    change = make_change(WORKER, action="reset", warnings=("the disk is full",))
+    with ScriptedMaster(home, reset=change):
+        assert pypm("reset", "worker") == 0
+    assert capfd.readouterr() == ("reset worker\n", "pypm: warning: the disk is full\n")
+
+
+def test_many_names_are_not_all_said(home: Path, capfd: Capture) -> None:
+    rows = [make_row(number, f"w{number}") for number in range(30)]
+    with ScriptedMaster(home, reset=make_change(*rows, action="reset")):
+        assert pypm("reset", "all") == 0
+    assert capfd.readouterr().out == "reset w0, w1, w2, w3, w4, w5, w6, w7, w8, w9 and 20 more\n"
