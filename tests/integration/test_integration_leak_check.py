@@ -12,7 +12,7 @@ import pytest
 
 LEAKS = {
     "environment": "subprocess.Popen(['sleep', '300'], stdout=DEVNULL, stderr=DEVNULL)",
-    "open file": "subprocess.Popen(['sleep', '300'], env={}, stdout=open(home / 'out.log', 'w'), stderr=DEVNULL)",
+    "open file": "subprocess.Popen(['sleep', '300'], env={}, stdout=open(home / 'log', 'w'), stderr=DEVNULL)",
 }
 
 
