@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from pypm.core import events as ev
 from pypm.core import transitions as on
-from pypm.core.actions import Action, ArmTimer, CancelTimer, Persist, Publish
+from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Publish
 from pypm.core.instance import Instance, Status
 
 __all__ = ["TABLE", "InvalidTransitionError", "step"]
@@ -51,8 +51,8 @@ def step(instance: Instance, event: ev.Event, now: float) -> Result:
     if isinstance(cell, str):
         return instance, []
     after, actions = cell(instance, event, now)
-    if after is instance:
-        return instance, actions
+    if after is instance or Forget() in actions:
+        return after, actions  # what is forgotten is neither saved nor published again
     if after.status is not instance.status:
         after = replace(after, since=now)
     return after, actions + _derived(instance, after, event)

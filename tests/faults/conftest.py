@@ -1,0 +1,5 @@
+"""Real masters for the tests of this folder."""
+
+from real_pypm import pypm
+
+__all__ = ["pypm"]

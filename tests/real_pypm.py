@@ -1,0 +1,249 @@
+"""The real thing: a master, the command line and agents in a home, for integration and faults."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pypm.client.connection import Connection
+from pypm.client.launch import connect
+from pypm.core.errors import NoMasterError, ProtocolError, PypmError
+from pypm.testing import wait_until
+
+COMMAND = (sys.executable, "-m", "pypm")
+LONG = 60.0
+"""Seconds after which a command that has not ended is a failure; nothing takes so long."""
+
+
+class RealPypm:
+    """A home, a folder to work in, and what a person does there."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.folder = home / "work"
+        self.folder.mkdir()
+
+    # --- the command line ---
+
+    def run(self, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run ``pypm WORDS`` in the working folder; ``options`` are those of ``subprocess.run``."""
+        given = {"cwd": self.folder, "capture_output": True, "text": True, "timeout": LONG, **options}
+        return subprocess.run([*COMMAND, *words], check=False, stdin=subprocess.DEVNULL, **given)
+
+    def ok(self, *words: str, **options: Any) -> str:
+        """Run a command that has to succeed; give its stdout."""
+        done = self.run(*words, **options)
+        assert done.returncode == 0, f"pypm {' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return str(done.stdout)
+
+    def fails(self, status: int, *words: str, **options: Any) -> str:
+        """Run a command that has to exit with ``status`` and print nothing on stdout; give its stderr."""
+        done = self.run(*words, **options)
+        assert (done.returncode, done.stdout) == (status, ""), f"pypm {' '.join(words)}: {done}"
+        assert "Traceback" not in done.stderr
+        return str(done.stderr)
+
+    def json(self, *words: str, **options: Any) -> Any:
+        """Run ``pypm WORDS --json``, which has to succeed; give the value that stdout is."""
+        return json.loads(self.ok(*words, "--json", **options))
+
+    def popen(self, *words: str, **options: Any) -> subprocess.Popen[bytes]:
+        """Begin ``pypm WORDS``; both outputs are pipes unless ``options`` say otherwise."""
+        pipes = {"cwd": self.folder, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        return subprocess.Popen([*COMMAND, *words], stdin=subprocess.DEVNULL, **pipes)
+
+    # --- files ---
+
+    def write(self, name: str, text: str, mode: int = 0o644) -> Path:
+        """Write a file in the working folder."""
+        path = self.folder / name
+        path.write_text(text)
+        path.chmod(mode)
+        return path
+
+    def ecosystem(self, *apps: dict[str, Any], name: str = "ecosystem.toml") -> str:
+        """Write an ecosystem file; a start counts as a success after 10 ms unless an app says otherwise."""
+        tables = "".join(app_table(app) for app in apps)
+        return str(self.write(name, f'[defaults]\nmin_uptime = "10ms"\n\n{tables}'))
+
+    def start(self, *apps: dict[str, Any], status: int = 0) -> None:
+        """Start apps by way of an ecosystem file, and wait as the command does."""
+        done = self.run("start", self.ecosystem(*apps))
+        assert done.returncode == status, done.stdout + done.stderr
+
+    def begin(self, *apps: dict[str, Any]) -> None:
+        """Start apps by way of an ecosystem file, without waiting for them."""
+        self.ok("start", self.ecosystem(*apps), "--no-wait")
+
+    def log(self, name: str, stream: str = "out") -> bytes:
+        """The current log file of an instance; empty if there is none."""
+        path = self.home / "logs" / f"{name.replace(':', '-')}-{stream}.log"
+        return path.read_bytes() if path.exists() else b""
+
+    def master_log(self) -> str:
+        return (self.home / "master.log").read_text()
+
+    def state(self) -> dict[str, Any]:
+        return json.loads((self.home / "state" / "state.json").read_bytes())
+
+    # --- the socket: for waiting, quicker than a command ---
+
+    def call(self, method: str, **params: Any) -> Any:
+        with connect(str(self.home)) as connection:
+            return connection.call(method, **params)
+
+    def connect(self) -> Connection:
+        return connect(str(self.home))
+
+    def rows(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self.call("list")
+        return rows
+
+    def row(self, name: str) -> dict[str, Any]:
+        return next(row for row in self.rows() if row["name"] == name)
+
+    def pid(self, name: str) -> int:
+        pid = self.row(name)["pid"]
+        assert isinstance(pid, int), f"{name} does not run"
+        return pid
+
+    def master_pid(self) -> int:
+        return int(self.call("ping")["master_pid"])
+
+    def wait_status(self, name: str, *statuses: str, timeout: float = 20.0) -> dict[str, Any]:
+        """Wait until an instance has one of ``statuses``; give its row."""
+        found: dict[str, Any] = {}
+
+        def is_there() -> bool:
+            found.update(self.row(name))
+            return found["status"] in statuses
+
+        try:
+            wait_until(is_there, timeout, f"{name}: {' or '.join(statuses)}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it is {found}") from None
+        return found
+
+    def wait_row(
+        self, name: str, condition: Callable[[dict[str, Any]], bool], timeout: float = 20.0
+    ) -> dict[str, Any]:
+        """Wait until ``condition`` is true of an instance's row; give the row."""
+        found: dict[str, Any] = {}
+
+        def holds() -> bool:
+            found.update(self.row(name))
+            return condition(found)
+
+        try:
+            wait_until(holds, timeout)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it is {found}") from None
+        return found
+
+    def kill_master(self) -> int:
+        """End the master with SIGKILL; give its pid."""
+        pid = self.master_pid()
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not lives(pid), what="the end of the master")
+        return pid
+
+    def terminate_master(self) -> None:
+        """End the master with SIGTERM, and wait for that."""
+        pid = self.master_pid()
+        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: not lives(pid), 20.0, "the end of the master")
+
+    def end(self) -> None:
+        """End the master and its agents by ``kill``, and by its pid where that does not help."""
+        pid = self.lock_holder()
+        with contextlib.suppress(NoMasterError), self.connect() as connection:
+            pid = pid or connection.call("ping")["master_pid"]
+            with contextlib.suppress(ProtocolError, PypmError):
+                connection.timeout = 20.0
+                connection.call("kill")
+        if pid is None:
+            return
+        try:
+            wait_until(lambda: not lives(pid), 10.0, "the end of the master")
+        except AssertionError:
+            os.kill(pid, signal.SIGKILL)
+            raise
+
+    def lock_holder(self) -> int | None:
+        """The pid of the living master, as its lock file has it."""
+        try:
+            pid = int((self.home / "master.lock").read_text())
+        except (OSError, ValueError):
+            return None
+        return pid if lives(pid) and b"pypm" in command_line(pid) else None
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process that is no zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat[stat.rindex(b")") + 2 :][:1] not in (b"Z", b"X")
+
+
+def command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def with_command(*words: str) -> list[int]:
+    """The pids of living processes whose command line is exactly ``words``."""
+    wanted = b"".join(word.encode() + b"\0" for word in words)
+    pids = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+    return [pid for pid in pids if command_line(pid) == wanted]
+
+
+def app_table(app: dict[str, Any]) -> str:
+    """One ``[[apps]]`` table."""
+    lines = [f"{key} = {toml(value)}" for key, value in app.items() if not isinstance(value, dict)]
+    tables = [
+        f"[apps.{key}]\n" + "\n".join(f"{name} = {toml(each)}" for name, each in value.items())
+        for key, value in app.items()
+        if isinstance(value, dict)
+    ]
+    return "\n".join(["[[apps]]", *lines, *tables, "", ""])
+
+
+def toml(value: Any) -> str:
+    """A value as TOML has it; JSON's strings, numbers, booleans and lists are the same there."""
+    return json.dumps(value)
+
+
+def sleeper(name: str, **keys: Any) -> dict[str, Any]:
+    """An app that does nothing, for ever, and ends at once when it is told to."""
+    return {"name": name, "command": ["sleep", "1000"], **keys}
+
+
+def shell(name: str, script: str, **keys: Any) -> dict[str, Any]:
+    """An app that is a line of shell."""
+    return {"name": name, "command": ["/bin/sh", "-c", script], **keys}
+
+
+def python(name: str, script: str, **keys: Any) -> dict[str, Any]:
+    """An app that is a piece of Python, with the interpreter of the tests."""
+    return {"name": name, "command": [sys.executable, "-u", "-c", script], **keys}
+
+
+@pytest.fixture
+def pypm(home: Path) -> Iterator[RealPypm]:
+    """A home in which nothing runs yet; what runs there at the end is ended."""
+    real = RealPypm(home)
+    yield real
+    real.end()
