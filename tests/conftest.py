@@ -21,8 +21,10 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="pp-", dir="/tmp"))
     monkeypatch.setenv("PYPM_HOME", str(folder))
     yield folder
-    left = kill_processes_of(folder)
-    shutil.rmtree(folder)
+    try:
+        left = kill_processes_of(folder)
+    finally:
+        shutil.rmtree(folder)
     if left:
         lines = [f"  {pid}: {title}" for pid, title in left.items()]
         pytest.fail("\n".join(["left running:", *lines]), pytrace=False)
