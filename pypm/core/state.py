@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -19,6 +19,7 @@ __all__ = [
     "decode",
     "encode_app",
     "encode_instance",
+    "encode_origin",
 ]
 
 STATE_VERSION = 1
@@ -28,12 +29,33 @@ class StateError(Exception):
     """The bytes are no state of this version; the message says what they are."""
 
 
-class App(msgspec.Struct, frozen=True, omit_defaults=True):
+class App(msgspec.Struct, frozen=True):
     """A declared app, with what it inherited from the shell it was first started in."""
 
     spec: AppSpec
     created: float
     origin: Origin = Origin()
+
+
+class StoredApp(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An app in the state file: what it inherited is stored once for all apps that inherited the same."""
+
+    spec: AppSpec
+    created: float
+    origin: str = ""
+
+
+class _StoredState(msgspec.Struct):
+    """The state file, as it is written."""
+
+    version: int
+    boot_id: str
+    boot_time: float
+    wall_time: float
+    next_id: int
+    origins: dict[str, Origin]
+    apps: list[StoredApp]
+    instances: list[Instance]
 
 
 class State(msgspec.Struct, frozen=True):
@@ -51,16 +73,21 @@ class State(msgspec.Struct, frozen=True):
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(State)
+_decoder = msgspec.json.Decoder(_StoredState)
 
 
 class _Header(msgspec.Struct):
     version: int
 
 
-def encode_app(app: App) -> bytes:
-    """One app as JSON."""
-    return _encoder.encode(app)
+def encode_app(app: App, origin: str) -> bytes:
+    """One app as JSON; ``origin`` is the key under which what it inherited is stored."""
+    return _encoder.encode(StoredApp(app.spec, app.created, origin))
+
+
+def encode_origin(origin: Origin) -> bytes:
+    """What apps inherited, as JSON."""
+    return _encoder.encode(origin)
 
 
 def encode_instance(instance: Instance) -> bytes:
@@ -73,6 +100,7 @@ def assemble(
     boot_time: float,
     wall_time: float,
     next_id: int,
+    origins: Mapping[str, bytes],
     apps: Iterable[bytes],
     instances: Iterable[bytes],
 ) -> bytes:
@@ -86,8 +114,9 @@ def assemble(
             "next_id": next_id,
         }
     )
-    return b'%b,\n"apps":[\n%b\n],\n"instances":[\n%b\n]}\n' % (
+    return b'%b,\n"origins":{\n%b\n},\n"apps":[\n%b\n],\n"instances":[\n%b\n]}\n' % (
         head[:-1],
+        b",\n".join(b'"%b":%b' % (key.encode(), origin) for key, origin in origins.items()),
         b",\n".join(apps),
         b",\n".join(instances),
     )
@@ -105,15 +134,27 @@ def decode(data: bytes) -> State:
     if version != STATE_VERSION:
         raise StateError(f"it has version {version}, and this pypm knows version {STATE_VERSION}")
     try:
-        state = _decoder.decode(data)
+        stored = _decoder.decode(data)
     except msgspec.MsgspecError as error:
         raise StateError(f"it does not fit version {STATE_VERSION}: {error}") from error
-    specs = {app.spec.name: app.spec for app in state.apps}
-    missing = {instance.app for instance in state.instances} - specs.keys()
+    specs = {app.spec.name: app.spec for app in stored.apps}
+    missing = {instance.app for instance in stored.instances} - specs.keys()
+    missing |= {app.origin for app in stored.apps if app.origin} - stored.origins.keys()
     if missing:
-        raise StateError(f"it has instances of apps that it does not have: {', '.join(sorted(missing))}")
-    whole = [msgspec.structs.replace(instance, spec=specs[instance.app]) for instance in state.instances]
-    return msgspec.structs.replace(state, instances=whole)
+        raise StateError(f"it refers to what it does not have: {', '.join(sorted(missing))}")
+    return State(
+        version=stored.version,
+        boot_id=stored.boot_id,
+        boot_time=stored.boot_time,
+        wall_time=stored.wall_time,
+        next_id=stored.next_id,
+        apps=[_whole_app(app, stored.origins) for app in stored.apps],
+        instances=[msgspec.structs.replace(each, spec=specs[each.app]) for each in stored.instances],
+    )
+
+
+def _whole_app(app: StoredApp, origins: Mapping[str, Origin]) -> App:
+    return App(app.spec, app.created, origins[app.origin] if app.origin else Origin())
 
 
 def after_reboot(state: State, boot_time: float, wall_time: float) -> State:

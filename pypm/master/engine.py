@@ -107,11 +107,18 @@ class Engine:
         if steps is None:
             steps = self._history[after.id] = deque(maxlen=KEPT_TRANSITIONS)
         steps.append(Transition(now, event, before.status, after.status, after.reason))
-        if before.status is not after.status and log.isEnabledFor(logging.INFO):
-            log.info("%s: %s -> %s %s", after.name, before.status, after.status, after.reason)
+        if before.status is not after.status:
+            _log_transition(before, after)
 
     def _changed(self, instance_id: int) -> None:
         self.revision += 1
         self.changed_at[instance_id] = self.revision
         for listener in self.listeners:
             listener(instance_id)
+
+
+def _log_transition(before: Instance, after: Instance) -> None:
+    if after.status is Status.ONLINE and after.run is not None:
+        log.info("%s: online, pid %s", after.name, after.run.pid)
+    elif after.status is not Status.STARTING or before.run is not None:
+        log.info("%s: %s, %s", after.name, after.status, after.reason)

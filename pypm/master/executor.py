@@ -20,7 +20,7 @@ from pypm.system import process
 from pypm.system.environment import build_environment
 from pypm.system.home import Home
 from pypm.system.reap import reap
-from pypm.system.spawn import SpawnError, spawn
+from pypm.system.spawn import Child, SpawnError, spawn
 
 __all__ = ["SystemExecutor"]
 
@@ -103,14 +103,14 @@ class SystemExecutor:
     def _spawn(self, instance: Instance) -> Event:
         run_id, token = os.urandom(6).hex(), os.urandom(16).hex()
         try:
-            pid = self._start_process(instance, run_id, token)
+            child = self._start_process(instance, run_id, token)
         except SpawnError as error:
             return SpawnFailed(str(error))
         except OSError as error:  # no descriptors left for its pipes, for example
             return SpawnFailed(error.strerror or str(error))
-        self._children[pid] = (instance.id, run_id)
+        self._children[child.pid] = (instance.id, run_id)
         self.runs_by_token[token] = (instance.id, run_id)
-        return Spawned(run_id, token, pid, process.start_ticks(pid) or 0)
+        return Spawned(run_id, token, child.pid, child.start_ticks)
 
     def own_variables(self, instance: Instance) -> dict[str, str]:
         """What pypm tells every run of an instance in its environment."""
@@ -123,7 +123,7 @@ class SystemExecutor:
             "PYPM_AGENT_ENDPOINT": f"ipc://{self._home.agents_socket}",
         }
 
-    def _start_process(self, instance: Instance, run_id: str, token: str) -> int:
+    def _start_process(self, instance: Instance, run_id: str, token: str) -> Child:
         spec = instance.spec
         origin = self._apps[instance.app].origin
         own = self.own_variables(instance) | {"PYPM_RUN_ID": run_id, "PYPM_AGENT_TOKEN": token}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from pypm.logs.writer import LogFile
 
@@ -10,6 +11,23 @@ __all__ = ["open_log"]
 
 MAX_SIZE = 10 * 1024 * 1024
 RETAIN = 5
+
+
+class LineFormatter(logging.Formatter):
+    """``2026-11-22 16:23:42,598 INFO name: message``; the second is rendered once, not for each line."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        self._second = -1
+        self._rendered = ""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802, ARG002
+        """The local time of a record."""
+        second = int(record.created)
+        if second != self._second:
+            self._second = second
+            self._rendered = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
+        return f"{self._rendered},{int(record.msecs):03d}"
 
 
 class LogFileHandler(logging.Handler):
@@ -27,7 +45,7 @@ class LogFileHandler(logging.Handler):
 def open_log(path: str) -> None:
     """Send all logging of this process to ``path``."""
     handler = LogFileHandler(LogFile(path, max_size=MAX_SIZE, retain=RETAIN))
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(LineFormatter())
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)

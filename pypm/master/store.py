@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from pypm.core.instance import Instance
-from pypm.core.state import App, assemble, encode_app, encode_instance
+from pypm.core.state import App, assemble, encode_app, encode_instance, encode_origin
 from pypm.system.clock import boot_id, boot_time, wall_time
 from pypm.system.files import replace_file
 
@@ -42,6 +42,9 @@ class Store:
         self._write = write
         self._boot_id = boot_id()
         self._apps: dict[str, bytes] = {}
+        self._origins: dict[bytes, str] = {}
+        """Key of each environment that apps have inherited, by its encoded form."""
+        self._origin_of: dict[str, str] = {}
         self._instances: dict[int, bytes] = {}
         self._dirty: dict[int, Instance] = {}
         self._next_id = 0
@@ -55,12 +58,15 @@ class Store:
 
     def put_app(self, app: App) -> None:
         """An app is new or has changed."""
-        self._apps[app.spec.name] = encode_app(app)
+        origin = self._origins.setdefault(encode_origin(app.origin), str(len(self._origins)))
+        self._origin_of[app.spec.name] = origin
+        self._apps[app.spec.name] = encode_app(app, origin)
         self._changed()
 
     def drop_app(self, name: str) -> None:
         """An app is gone."""
         self._apps.pop(name, None)
+        self._origin_of.pop(name, None)
         self._changed()
 
     def put_instance(self, instance: Instance) -> None:
@@ -114,11 +120,13 @@ class Store:
         for instance_id, instance in self._dirty.items():
             self._instances[instance_id] = encode_instance(instance)
         self._dirty.clear()
+        used = set(self._origin_of.values())
         data = assemble(
             self._boot_id,
             boot_time(),
             wall_time(),
             self._next_id,
+            {key: origin for origin, key in self._origins.items() if key in used},
             self._apps.values(),
             self._instances.values(),
         )

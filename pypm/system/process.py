@@ -5,7 +5,18 @@ from __future__ import annotations
 import os
 import signal
 
-__all__ = ["group_lives", "is_same", "send", "send_group", "start_ticks"]
+__all__ = [
+    "TICKS_PER_SECOND",
+    "group_lives",
+    "is_same",
+    "send",
+    "send_group",
+    "signal_number",
+    "start_ticks",
+]
+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+"""The unit of times in /proc."""
 
 
 def _stat_fields(pid: int) -> list[bytes] | None:

@@ -6,8 +6,12 @@ import errno
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-__all__ = ["SpawnError", "spawn"]
+from pypm.system.clock import boot_time
+from pypm.system.process import TICKS_PER_SECOND, start_ticks
+
+__all__ = ["Child", "SpawnError", "spawn"]
 
 _WORDS = {
     errno.ENOENT: "no such file or folder",
@@ -25,6 +29,13 @@ class SpawnError(Exception):
     """The process could not be started; the message says why."""
 
 
+class Child(NamedTuple):
+    """A started process: its pid and its start time in clock ticks after boot."""
+
+    pid: int
+    start_ticks: int
+
+
 def spawn(
     command: Sequence[str],
     *,
@@ -34,12 +45,13 @@ def spawn(
     stdout: int,
     stderr: int,
     umask: int,
-) -> int:
-    """Start ``command`` in a session of its own and return its pid; the caller reaps it.
+) -> Child:
+    """Start ``command`` in a session of its own; the caller reaps it.
 
     The descriptors become 0, 1 and 2; no other is inherited. Signals are as after a login: nothing is
     ignored or blocked. Raises SpawnError when the kernel refuses, which includes a missing program or cwd.
     """
+    before = boot_time()
     try:
         process = subprocess.Popen(
             command,
@@ -57,7 +69,18 @@ def spawn(
         raise SpawnError(str(error)) from error
     # The master reaps by itself; without this, Popen would complain that nobody did.
     process.returncode = 0
-    return process.pid
+    return Child(process.pid, _start_ticks(process.pid, before))
+
+
+def _start_ticks(pid: int, before: float) -> int:
+    """The start time of a process that was started after ``before`` and until now.
+
+    Mostly both are the same tick, which saves a read of /proc that waits while the program is being loaded.
+    """
+    ticks = int(before * TICKS_PER_SECOND)
+    if ticks == int(boot_time() * TICKS_PER_SECOND):
+        return ticks
+    return start_ticks(pid) or ticks
 
 
 def _explain(error: OSError, program: str) -> str:

@@ -6,10 +6,11 @@ import os
 from collections.abc import Collection
 from typing import NamedTuple
 
+from pypm.system.process import TICKS_PER_SECOND
+
 __all__ = ["TreeUsage", "measure_trees"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class TreeUsage(NamedTuple):
@@ -44,7 +45,10 @@ def measure_trees(roots: Collection[int]) -> dict[int, TreeUsage]:
             total[0] += process.pages
             total[1] += process.cpu_ticks
             total[2] += 1
-    return {pid: TreeUsage(total[0] * _PAGE, total[1] / _TICKS, total[2]) for pid, total in totals.items()}
+    return {
+        pid: TreeUsage(total[0] * _PAGE, total[1] / TICKS_PER_SECOND, total[2])
+        for pid, total in totals.items()
+    }
 
 
 def _owner_of(pid: int, processes: dict[int, _Process], wanted: set[int], owner: dict[int, int]) -> int:
