@@ -61,6 +61,8 @@ def _read_text(path: str) -> str:
             raise ConfigError(f"{path}: is larger than {LARGEST_FILE} bytes")
         with open(path, "rb") as file:
             content = file.read()
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file{_neighbour(path)}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     try:
@@ -68,6 +70,14 @@ def _read_text(path: str) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{path}: line {line}: is not UTF-8 text") from error
+
+
+def _neighbour(path: str) -> str:
+    try:
+        names = os.listdir(os.path.dirname(path) or ".")
+    except OSError:
+        return ""
+    return nearest(os.path.basename(path), [name for name in names if shape(name)])
 
 
 def _parse(path: str, text: str, parse: Callable[[str], Any]) -> Any:

@@ -6,7 +6,15 @@ from collections.abc import Iterable
 
 from pypm.core.errors import ConfigError
 
-__all__ = ["Faults", "Place", "nearest"]
+__all__ = ["Faults", "KeyFaultError", "Place", "nearest"]
+
+
+class KeyFaultError(ConfigError):
+    """A fault that is found where the place is not at hand; ``key`` says which key has it."""
+
+    def __init__(self, key: str, text: str) -> None:
+        super().__init__(text)
+        self.key = key
 
 
 class Faults:
@@ -18,7 +26,8 @@ class Faults:
 
     def add(self, place: str, text: str) -> None:
         """Note that something at ``place`` (may be empty) is wrong."""
-        self.lines.append(": ".join(part for part in (self.source, place, text) if part))
+        line = ": ".join(part for part in (self.source, place, text) if part)
+        self.lines.append("".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in line))
 
     def check(self) -> None:
         """Raise one ConfigError, a line a fault, if there is any."""
@@ -51,7 +60,7 @@ class Place:
             place = f"--{where.replace('_', '-')}" if where else ""
         else:
             place = f"{self.path}.{where}".strip(".")
-            place += f" ({self.name})" if self.name else ""
+            place += f" ({self.name[:40]})" if self.name else ""
         self.faults.add(place, text)
 
 

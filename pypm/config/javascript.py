@@ -22,12 +22,12 @@ const path = process.argv[1], answer = Number(process.argv[2]);
 import(require("url").pathToFileURL(path)).then(async (module) => {
   const value = await (module.default === undefined ? module : module.default);
   if (typeof value === "function") throw new TypeError("the file exports a function; export an object");
-  require("fs").writeFileSync(answer, JSON.stringify(value));
+  require("fs").writeFileSync(answer, JSON.stringify(value) ?? "null");
   process.exit(0);
-});
+}, (reason) => { throw reason instanceof Error ? reason : new Error(String(reason)); });
 """
 _STACK = re.compile(r"^\s+at |^Node\.js v|^\s*$|^\s*\^+\s*$")
-_THROWN = re.compile(r"^(?:\[?[\w$.]*(?:Error|Exception)\b.*)")
+_THROWN = re.compile(r"^[\w$.]*(?:Error|Exception)\b")
 
 
 def evaluate(path: str) -> Any:
@@ -44,8 +44,8 @@ def evaluate(path: str) -> Any:
         if status != 0:
             raise ConfigError(f"{path}: {_explain(path, _content(messages), status)}")
         content = _content(answer)
-        if not content.strip() or content == "undefined":
-            raise ConfigError(f"{path}: exports nothing; expected module.exports = {{ apps: [ … ] }}")
+        if not content:
+            raise ConfigError(f"{path}: ended node before it exported anything")
         return json.loads(content)
     finally:
         os.close(answer)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from pypm.config.faults import Place
+from pypm.config.faults import KeyFaultError, Place
 from pypm.config.search import Search
 from pypm.config.units import shown
 from pypm.config.values import split
@@ -30,8 +30,8 @@ INTERPRETERS: Mapping[str, tuple[str, ...]] = {
 """What runs a script, told by its extension; the first that is in PATH."""
 
 _QUOTED = re.compile(r"""\\.|'[^']*'|"((?:\\.|[^"\\])*)\"""", re.DOTALL)
-_EXPANSION = re.compile(r"\$[A-Za-z_{(]|`")
-_SPECIAL = re.compile(r"^\s*[A-Za-z_]\w*=|\$[A-Za-z_{(]|`|&&|\|\||[|&;<>()*]")
+_EXPANSION = re.compile(r"\$[A-Za-z_]\w*|\$[{(]|`")
+_SPECIAL = re.compile(r"^\s*[A-Za-z_]\w*=|\$[A-Za-z_]\w*|\$[{(]|`|&&|\|\||[|&;<>()*]")
 
 
 class Program(NamedTuple):
@@ -48,7 +48,8 @@ class Program(NamedTuple):
 def resolve_program(settings: Mapping[str, Any], search: Search, place: Place) -> Program:
     """Find everything that the app's script, module or command needs.
 
-    Raises ConfigError, its place given by ``key`` words in the message, for what is missing or contradictory.
+    Raises ConfigError for what is missing or contradictory: KeyFaultError where another key is at fault than
+    the one that says what runs.
     """
     keys = [key for key in ("script", "command", "module") if key in settings]
     if not keys:
@@ -72,7 +73,7 @@ def _shell(written: object, settings: Mapping[str, Any]) -> tuple[str, ...]:
 
     others = [key for key in ("module", "interpreter", "interpreter_args") if key in settings]
     if others:
-        raise ConfigError(f"{others[0]} has no meaning with shell = true")
+        raise KeyFaultError(others[0], "has no meaning with shell = true")
     if not isinstance(written, str):
         raise ConfigError("with shell = true the command is text, not a list")
     return ("/bin/sh", "-c", " ".join([written, *map(shlex.quote, settings.get("args", ()))]))
@@ -81,12 +82,22 @@ def _shell(written: object, settings: Mapping[str, Any]) -> tuple[str, ...]:
 def _module(name: str, settings: Mapping[str, Any], search: Search) -> tuple[str, ...]:
     if not all(part.isidentifier() for part in name.split(".")):
         raise ConfigError(f"{shown(name)} is not the name of a module")
-    interpreter = settings.get("interpreter", "")
+    interpreter = settings.get("interpreter")
     if interpreter == "none":
-        raise ConfigError('a module needs an interpreter: interpreter = "none" has no meaning')
-    search.find_venv([search.cwd, search.folder] if not interpreter else [])
-    python = search.program(interpreter, "interpreter") if interpreter else search.one_of(INTERPRETERS[".py"])
+        raise KeyFaultError("interpreter", '"none" has no meaning with a module')
+    if interpreter:
+        python = _interpreter(interpreter, search)
+    else:
+        search.find_venv(search.folders())
+        python = search.one_of(INTERPRETERS[".py"])
     return (python, *settings.get("interpreter_args", ()), "-m", name, *settings.get("args", ()))
+
+
+def _interpreter(word: str, search: Search) -> str:
+    try:
+        return search.program(word, "interpreter")
+    except ConfigError as error:
+        raise KeyFaultError("interpreter", error.message) from error
 
 
 def _words(written: str | tuple[str, ...], key: str, search: Search, place: Place) -> tuple[str, ...]:
@@ -122,7 +133,7 @@ def _argv(words: tuple[str, ...], settings: Mapping[str, Any], search: Search) -
             search.find_venv([os.path.dirname(path), search.cwd])
         runner = search.one_of(INTERPRETERS[extension])
     elif interpreter not in (None, "none"):
-        runner = search.program(str(interpreter), "interpreter")
+        runner = _interpreter(str(interpreter), search)
         path = path or search.program(first, "script")
     else:
         return _direct(first, arguments, settings, search)
@@ -135,7 +146,7 @@ def _direct(
 ) -> tuple[str, ...]:
     role = "script" if "script" in settings else "program"
     if settings.get("interpreter_args"):
-        raise ConfigError("interpreter_args without an interpreter have no meaning")
+        raise KeyFaultError("interpreter_args", "have no meaning without an interpreter")
     return (search.program(first, role), *arguments)
 
 

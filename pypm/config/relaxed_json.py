@@ -18,8 +18,7 @@ def parse(text: str) -> Any:
     Raises ValueError with line and column for broken syntax, for a key that an object has twice, and for NaN
     and Infinity. Comments and commas are blanked out, so that the positions stay what they are.
     """
-    for pattern in (_COMMENT, _TRAILING_COMMA):
-        text = pattern.sub(_blank, text)
+    text = _TRAILING_COMMA.sub(_blank_comma, _COMMENT.sub(_blank, text))
     try:
         return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
@@ -30,6 +29,14 @@ def parse(text: str) -> Any:
 def _blank(match: re.Match[str]) -> str:
     found = match[0]
     return found if found.startswith('"') else "".join(sign if sign == "\n" else " " for sign in found)
+
+
+def _blank_comma(match: re.Match[str]) -> str:
+    before = match.start() - 1
+    while before >= 0 and match.string[before].isspace():
+        before -= 1
+    follows_value = before >= 0 and match.string[before] not in "[{,:"
+    return _blank(match) if follows_value else match[0]
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pypm.config.faults import Place
+from pypm.config.faults import KeyFaultError, Place
 from pypm.config.program import Program, resolve_program
 from pypm.config.search import Search
 from pypm.config.units import shown
@@ -131,7 +131,7 @@ def _program(settings: Settings, search: Search, place: Place) -> Program | None
             return None  # it is probably the misspelled key
         return resolve_program(settings, search, place)
     except ConfigError as error:
-        place.fault(key, error.message)
+        place.fault(error.key if isinstance(error, KeyFaultError) else key, error.message)
     return None
 
 

@@ -112,8 +112,8 @@ def _duration_text(value: object) -> float | None:
 
 def shown(value: object) -> str:
     """A value as an error message shows it: short, and never an error itself."""
-    if isinstance(value, bool):
-        return str(value).lower()
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # a number of too many digits, a list within itself

@@ -276,5 +276,5 @@ def kind(value: object) -> str:
         (Mapping, "a table"),
     ]
     if value is None:
-        return "null"
+        return "nothing"
     return next((word for types, word in kinds if isinstance(value, types)), f"a {type(value).__name__}")
