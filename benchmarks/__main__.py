@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 import time
@@ -118,30 +117,35 @@ def _print_head(head: dict[str, Any]) -> None:
     print("spreads by more than half of the median\n", flush=True)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the benchmarks and gives the exit status: 0, or 1 if there is nothing to measure with."""
-    options = parse_arguments(sys.argv[1:] if arguments is None else arguments)
-    # An interrupted run has to end what it started, so that SIGTERM must unwind like Ctrl-C does.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    options.cache.mkdir(parents=True, exist_ok=True)
-    begun = time.monotonic()
+def _run(options: argparse.Namespace) -> None:
     with scratch_folder() as scratch:
-        try:
-            programs = compile_programs(scratch)
-        except RuntimeError as error:
-            print(error, file=sys.stderr)
-            return 1
+        programs = compile_programs(scratch)
         installations = install([BARE, PYPM, *options.peers], options.cache.resolve(), programs, scratch)
-        bench = Bench(
-            installations, programs, scratch, clean_environment(scratch), options.quick, options.repeat
-        )
+        environment = clean_environment(scratch)
+        bench = Bench(installations, programs, scratch, environment, options.quick, options.repeat)
         head = _head(installations, options.quick)
         _print_head(head)
         warm_up(bench)
         reports = measure(bench, options.scenarios)
         if options.json:
             results = head | {"reports": [report.as_json() for report in reports]}
-            options.json.write_text(json.dumps(results, indent=1, ensure_ascii=False) + os.linesep)
+            options.json.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the benchmarks and gives the exit status: 0; 1 without a compiler; 130 after Ctrl-C."""
+    options = parse_arguments(sys.argv[1:] if arguments is None else arguments)
+    # An interrupted run has to end what it started, so that SIGTERM must unwind like Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    options.cache.mkdir(parents=True, exist_ok=True)
+    begun = time.monotonic()
+    try:
+        _run(options)
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
     print(f"{time.monotonic() - begun:.0f} s", file=sys.stderr)
     return 0
 
