@@ -66,6 +66,8 @@ class RunEnd(msgspec.Struct, frozen=True, omit_defaults=True):
     code: int | None = None
     signal: int | None = None
     core_dumped: bool = False
+    ready: bool = False
+    """It had said that it was ready, or need not say it."""
     planned: bool = False
     """We ended it, for a reason such as a memory limit; it did not end by itself."""
     run_id: str = ""

@@ -67,8 +67,11 @@ def _is_stale(instance: Instance, event: ev.Event) -> bool:
 
 def _derived(before: Instance, after: Instance, event: ev.Event) -> list[Action]:
     actions: list[Action] = []
-    if after.deadline != before.deadline:
-        actions.append(CancelTimer() if after.deadline is None else ArmTimer(after.deadline))
+    if after.deadline is None:
+        if before.deadline is not None:
+            actions.append(CancelTimer())
+    elif after.deadline != before.deadline or isinstance(event, ev.Recovered):
+        actions.append(ArmTimer(after.deadline))  # the timers of the master before are gone with it
     if not isinstance(event, _VOLATILE):
         actions.append(Persist())
     actions.append(Publish())
@@ -93,10 +96,10 @@ TABLE: dict[tuple[Status, type[ev.Event]], Handler | str] = {
     (Status.STOPPED, ev.Recovered): on.recover_at_rest,
     (Status.STOPPED, ev.DeadlinePassed): _NOTHING_DUE,
     (Status.BACKOFF, ev.StopRequested): on.stop_at_rest,
-    (Status.BACKOFF, ev.Recovered): on.recover_backoff,
+    (Status.BACKOFF, ev.Recovered): on.recover_waiting,
     (Status.BACKOFF, ev.DeadlinePassed): on.backoff_over,
     (Status.HELD, ev.StopRequested): on.stop_at_rest,
-    (Status.HELD, ev.Recovered): "it is kept down until somebody or its time says otherwise",
+    (Status.HELD, ev.Recovered): on.recover_waiting,
     (Status.HELD, ev.DeadlinePassed): on.backoff_over,
     (Status.ERRORED, ev.StopRequested): on.stop_at_rest,
     (Status.ERRORED, ev.Recovered): "it was given up, also for the next master",
@@ -131,6 +134,7 @@ TABLE: dict[tuple[Status, type[ev.Event]], Handler | str] = {
     (Status.STOPPING, ev.Recovered): on.recover_stopping,
     (Status.STOPPING, ev.Ready): "it is being stopped",
     (Status.STOPPING, ev.MemoryOver): "it is being stopped",
+    (Status.STOPPING, ev.StoppingReported): "it is being stopped",
     (Status.STOPPING, ev.Exited): on.exited,
     (Status.STOPPING, ev.TreeGone): on.tree_gone,
     (Status.STOPPING, ev.DeadlinePassed): on.grace_over,
@@ -150,6 +154,6 @@ for _status in _AT_REST:
 for _status in (Status.STARTING, Status.ONLINE, Status.STOPPING):
     TABLE[_status, ev.Beat] = on.beat
     TABLE[_status, ev.StatusReported] = on.status_reported
-    TABLE[_status, ev.StoppingReported] = on.stopping_reported
 for _status in (Status.STARTING, Status.ONLINE):
+    TABLE[_status, ev.StoppingReported] = on.stopping_reported
     TABLE[_status, ev.TreeGone] = "its main process lives"

@@ -17,6 +17,7 @@ __all__ = [
     "restart_delay",
     "should_restart",
     "signal_name",
+    "was_healthy",
 ]
 
 FIRST_GROWING_DELAY = 0.1
@@ -42,19 +43,23 @@ def should_restart(instance: Instance, end: RunEnd, now: float) -> Verdict:
     not exit code 0, and the brake counts at any age of the app.
     """
     policy = instance.spec.restart
-    success = end.code == 0 and not end.planned
-    if end.code is not None and end.code in policy.stop_exit_codes:
-        return Verdict("exited", f"{end.reason}, which is one of its stop_exit_codes")
-    if policy.autorestart == "never" and not end.planned:
-        if success:
+    if not end.planned:  # the exit code of a run that we ended says nothing
+        if end.code is not None and end.code in policy.stop_exit_codes:
+            return Verdict("exited", f"{end.reason}, which is one of its stop_exit_codes")
+        if policy.autorestart != "always" and end.code == 0:
             return Verdict("exited", end.reason)
+    worked = end.planned and end.ready
+    if policy.autorestart == "never" and not worked:
         return Verdict("errored", f"{end.reason}; autorestart is off")
-    if policy.autorestart == "on-failure" and success:
-        return Verdict("exited", end.reason)
-    healthy = end.uptime >= policy.backoff_reset
+    healthy = was_healthy(end, policy)
     if end.planned and healthy:
         return Verdict("restart", end.reason)
     return _brake(instance, end, now) or Verdict("restart", end.reason, restart_delay(instance, healthy))
+
+
+def was_healthy(end: RunEnd, policy: RestartPolicy) -> bool:
+    """Whether the run was up so long that the growing delay begins anew; one never ready was not healthy."""
+    return end.ready and end.uptime >= policy.backoff_reset
 
 
 def _brake(instance: Instance, end: RunEnd, now: float) -> Verdict | None:
@@ -64,6 +69,8 @@ def _brake(instance: Instance, end: RunEnd, now: float) -> Verdict | None:
     count = len(recent(instance.restart_times, policy, now))
     if count < policy.max_restarts:
         return None
+    if policy.max_restarts == 0:
+        return Verdict("errored", f"{end.reason}; max_restarts is 0")
     times = "restart" if count == 1 else "restarts"
     return Verdict("errored", f"{end.reason}; {count} {times} within {describe_duration(policy.window)}")
 

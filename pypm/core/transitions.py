@@ -9,9 +9,16 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from pypm.core import events as ev
-from pypm.core.actions import Action, ArmTimer, Forget, Signal, Spawn
+from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Signal, Spawn
 from pypm.core.instance import KEPT_RUNS, After, Desired, Health, Instance, Run, RunEnd, Status
-from pypm.core.policy import describe_duration, describe_exit, recent, should_restart, signal_name
+from pypm.core.policy import (
+    describe_duration,
+    describe_exit,
+    recent,
+    should_restart,
+    signal_name,
+    was_healthy,
+)
 
 KILL_AGAIN = 5.0
 """Seconds after which SIGKILL is sent again to what has not gone."""
@@ -84,8 +91,8 @@ def _stop_desired(instance: Instance, event: ev.StopRequested) -> Desired:
 
 def stop_at_rest(instance: Instance, event: ev.Event, now: float) -> Result:
     assert isinstance(event, ev.StopRequested)
-    if event.keep_desired:
-        return instance, []
+    if event.keep_desired:  # the next master waits for the rest of the delay
+        return instance, [] if instance.deadline is None else [CancelTimer()]
     rested, actions = _rest(instance, Status.STOPPED, f"stopped by {event.by}")
     return replace(rested, desired=Desired.DOWN), actions
 
@@ -262,6 +269,7 @@ def _end_of_run(instance: Instance, run: Run, event: ev.Exited, now: float) -> R
         code=event.code,
         signal=event.signal,
         core_dumped=event.core_dumped,
+        ready=run.ready,
         planned=bool(instance.stop_reason),
         run_id=run.run_id,
     )
@@ -305,7 +313,7 @@ def _decide(instance: Instance, end: RunEnd, now: float) -> Result:
     if verdict.kind != "restart":
         status = Status.EXITED if verdict.kind == "exited" else Status.ERRORED
         return _rest(instance, status, verdict.reason)
-    healthy = end.uptime >= instance.spec.restart.backoff_reset
+    healthy = was_healthy(end, instance.spec.restart)
     counted = replace(instance, failures=1 if healthy else instance.failures + 1)
     if end.planned and healthy:
         return _begin(replace(counted, failures=0, restarts=counted.restarts + 1), now, verdict.reason)
@@ -324,8 +332,11 @@ def not_ready_in_time(instance: Instance, event: ev.Event, now: float) -> Result
 
 
 def grace_over(instance: Instance, event: ev.Event, now: float) -> Result:
+    assert instance.run is not None
     changed = replace(instance, killed=True, deadline=now + KILL_AGAIN)
-    return changed, [Signal("SIGKILL", instance.spec.treekill)]
+    # Where only children are left, treekill was on when the main process ended.
+    group = instance.spec.treekill or instance.run.leaving is not None
+    return changed, [Signal("SIGKILL", group)]
 
 
 def backoff_over(instance: Instance, event: ev.Event, now: float) -> Result:
@@ -338,9 +349,9 @@ def recover_at_rest(instance: Instance, event: ev.Event, now: float) -> Result:
     return _begin(instance, now, instance.reason)
 
 
-def recover_backoff(instance: Instance, event: ev.Event, now: float) -> Result:
-    """The rest of the delay is waited for: the timer was the old master's."""
-    return instance, [ArmTimer(instance.deadline if instance.deadline is not None else now)]
+def recover_waiting(instance: Instance, event: ev.Event, now: float) -> Result:
+    """The rest of the time is waited for: the timer was the old master's."""
+    return instance, [] if instance.deadline is None else [ArmTimer(instance.deadline)]
 
 
 def recover_running(instance: Instance, event: ev.Event, now: float) -> Result:
@@ -355,9 +366,14 @@ def recover_running(instance: Instance, event: ev.Event, now: float) -> Result:
 
 
 def recover_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
-    """A stop half done is finished, with a grace period of its own."""
+    """A stop half done is finished, with a grace period of its own.
+
+    One that was for the end of the old master is followed by a start.
+    """
     assert isinstance(event, ev.Recovered)
     assert instance.run is not None
+    if instance.after is After.STOP and instance.desired is Desired.UP:
+        instance = replace(instance, after=After.RESTART)
     if event.alive:
         return _begin_stop(instance, now, instance.stop_reason, instance.after)
     lost = ev.Exited(run_id=instance.run.run_id)

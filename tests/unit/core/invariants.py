@@ -1,0 +1,96 @@
+"""What is true of every instance after every step, checked around the real ``step``."""
+
+from __future__ import annotations
+
+from pypm.core import events as ev
+from pypm.core import machine
+from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Publish, Signal, Spawn
+from pypm.core.instance import After, Desired, Instance, Status
+
+AT_REST = {Status.STOPPED, Status.BACKOFF, Status.HELD, Status.ERRORED, Status.EXITED}
+VOLATILE = (ev.Beat, ev.StatusReported)
+
+
+def checked_step(instance: Instance, event: ev.Event, now: float) -> tuple[Instance, list[Action]]:
+    """The real step; fails where the result, or what it orders, cannot be."""
+    after, actions = machine.step(instance, event, now)
+    kinds = [type(action) for action in actions]
+    assert len(kinds) == len(set(kinds)), f"ordered twice: {actions}"
+    if Forget in kinds:
+        assert kinds == [Forget], "what is forgotten is neither saved nor published nor timed again"
+        return after, actions
+    check_instance(after)
+    check_timer(instance, event, after, actions)
+    changed = after is not instance
+    assert (Publish in kinds) == changed
+    assert (Persist in kinds) == (changed and not isinstance(event, VOLATILE))
+    check_orders(instance, after, kinds)
+    if after.status is not instance.status:
+        assert after.since == now
+    else:
+        assert after.since == instance.since
+    return after, actions
+
+
+def check_instance(instance: Instance) -> None:
+    """A state that cannot be is caught, whatever led to it."""
+    status, run = instance.status, instance.run
+    if status in AT_REST:
+        assert run is None
+    if status in (Status.ONLINE, Status.STOPPING):
+        assert run is not None
+    if status is Status.ONLINE:
+        assert run is not None
+        assert run.ready
+    if status in (Status.STOPPING, Status.BACKOFF):
+        assert instance.deadline is not None
+    if instance.deadline is not None:
+        assert status in (Status.STARTING, Status.STOPPING, Status.BACKOFF, Status.HELD)
+    if status is Status.STARTING:
+        assert (instance.deadline is not None) == (run is not None), "only a run can be late"
+    if status is not Status.STOPPING:
+        assert not instance.killed
+        assert instance.stop_reason == ""
+        assert instance.after is After.STOP
+        assert run is None or run.leaving is None
+    if status in (Status.STARTING, Status.ONLINE, Status.BACKOFF):
+        assert instance.desired is Desired.UP
+    if status in (Status.BACKOFF, Status.ERRORED, Status.EXITED):
+        assert instance.reason, "whoever looks is told why"
+    check_counters(instance)
+
+
+def check_counters(instance: Instance) -> None:
+    policy = instance.spec.restart
+    assert len(instance.runs) <= 10
+    assert list(instance.restart_times) == sorted(instance.restart_times)
+    assert instance.restarts >= 0
+    assert instance.failures >= 0
+    if instance.status is Status.STARTING and policy.max_restarts is not None:
+        assert len(instance.restart_times) <= policy.max_restarts
+
+
+def check_timer(before: Instance, event: ev.Event, after: Instance, actions: list[Action]) -> None:
+    """A timer is armed or cancelled exactly when the deadline changes, or the master does."""
+    timers = [action for action in actions if isinstance(action, ArmTimer | CancelTimer)]
+    if isinstance(event, ev.Recovered):  # a new master has no timers yet
+        expected = [] if after.deadline is None else [ArmTimer(after.deadline)]
+        assert timers == expected or (before.deadline is not None and timers == [CancelTimer()])
+    elif isinstance(event, ev.StopRequested) and event.keep_desired and before == after:
+        assert ArmTimer not in {type(timer) for timer in timers}
+    elif before.deadline == after.deadline:
+        assert timers == []
+    else:
+        assert timers == [CancelTimer() if after.deadline is None else ArmTimer(after.deadline)]
+
+
+def check_orders(before: Instance, after: Instance, kinds: list[type[Action]]) -> None:
+    if Spawn in kinds:
+        assert after.status is Status.STARTING
+        assert after.run is None
+    if Signal in kinds:
+        assert after.status is Status.STOPPING
+    if after.status is Status.STOPPING and before.status is not Status.STOPPING:
+        assert Signal in kinds
+    if after.killed and not before.killed:
+        assert Signal in kinds

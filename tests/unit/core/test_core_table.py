@@ -1,0 +1,239 @@
+"""The state table, cell by cell, against a statement of it that was written by hand."""
+
+from __future__ import annotations
+
+import pytest
+from invariants import checked_step
+from msgspec.structs import replace
+
+from pypm.core import events as ev
+from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Publish, Signal, Spawn
+from pypm.core.instance import After, Desired, Instance, Run, RunEnd, Status
+from pypm.core.machine import TABLE, InvalidTransitionError, step
+from pypm.core.spec import AppSpec
+
+NOW = 5000.0
+LIMIT = 100 * 2**20
+SPEC = AppSpec("worker", ("/bin/worker",), "/", wait_ready=True, listen_timeout=3.0, max_memory=LIMIT)
+RUN = Run(run_id="r1", token="t", pid=4000, start_ticks=77, started=4990.0)
+READY_RUN = replace(RUN, ready=True)
+
+IGNORED = "ignored"
+ERROR = "error"
+GONE = "gone"
+
+
+def instance_in(status: Status) -> Instance:
+    """An instance as it is in this status, most usual kind."""
+    resting = Instance(id=7, app="worker", index=0, created=1.0, since=4000.0, spec=SPEC, status=status)
+    match status:
+        case Status.STARTING:
+            return replace(resting, run=RUN, deadline=4993.0)
+        case Status.ONLINE:
+            return replace(resting, run=READY_RUN)
+        case Status.STOPPING:
+            return replace(
+                resting,
+                run=READY_RUN,
+                deadline=5001.0,
+                desired=Desired.DOWN,
+                stop_reason="stopped by operator",
+                reason="stopped by operator",
+            )
+        case Status.BACKOFF | Status.HELD:
+            return replace(resting, deadline=5001.0, reason="exit code 1")
+        case Status.STOPPED:
+            return replace(resting, desired=Desired.DOWN)
+        case _:
+            return replace(resting, reason="exit code 1")
+
+
+def event_of(kind: type[ev.Event], instance: Instance) -> ev.Event:
+    """An event of this kind that is not stale, where there is a run or a deadline it can be about."""
+    run_id = "r1"
+    events: dict[type[ev.Event], ev.Event] = {
+        ev.SpecChanged: ev.SpecChanged(replace(SPEC, namespace="other")),
+        ev.Recovered: ev.Recovered(alive=instance.run is not None),
+        ev.Spawned: ev.Spawned("r2", "t2", 4001, 78),
+        ev.SpawnFailed: ev.SpawnFailed("no such file"),
+        ev.Ready: ev.Ready(run_id),
+        ev.Beat: ev.Beat(run_id),
+        ev.StatusReported: ev.StatusReported(run_id, "thinking"),
+        ev.StoppingReported: ev.StoppingReported(run_id),
+        ev.MemoryOver: ev.MemoryOver(run_id, 2 * LIMIT),
+        ev.Exited: ev.Exited(run_id, code=1),
+        ev.TreeGone: ev.TreeGone(run_id),
+        ev.DeadlinePassed: ev.DeadlinePassed(instance.deadline or 1.0),
+    }
+    return events.get(kind) or kind()
+
+
+# What becomes of an instance in each status, by event: its next status, GONE, IGNORED or ERROR. The columns
+# are in this order:
+COLUMNS = (
+    Status.STOPPED,
+    Status.STARTING,
+    Status.ONLINE,
+    Status.STOPPING,
+    Status.BACKOFF,
+    Status.HELD,
+    Status.ERRORED,
+    Status.EXITED,
+)
+ROWS = """
+StartRequested    starting  starting  online    stopping  starting  starting  starting  starting
+StopRequested     stopped   stopping  stopping  stopping  stopped   stopped   stopped   stopped
+RestartRequested  starting  stopping  stopping  stopping  starting  starting  starting  starting
+DeleteRequested   gone      stopping  stopping  stopping  gone      gone      gone      gone
+ResetRequested    stopped   starting  online    stopping  backoff   held      errored   exited
+SpecChanged       stopped   starting  online    stopping  backoff   held      errored   exited
+Recovered         stopped   stopping  stopping  stopping  backoff   held      ignored   ignored
+Spawned           error     online    error     error     error     error     error     error
+SpawnFailed       error     starting  error     error     error     error     error     error
+Ready             ignored   online    online    ignored   ignored   ignored   ignored   ignored
+Beat              ignored   starting  online    stopping  ignored   ignored   ignored   ignored
+StatusReported    ignored   starting  online    stopping  ignored   ignored   ignored   ignored
+StoppingReported  ignored   starting  online    ignored   ignored   ignored   ignored   ignored
+MemoryOver        ignored   stopping  stopping  ignored   ignored   ignored   ignored   ignored
+Exited            ignored   starting  starting  stopped   ignored   ignored   ignored   ignored
+TreeGone          ignored   ignored   ignored   stopping  ignored   ignored   ignored   ignored
+DeadlinePassed    ignored   stopping  ignored   stopping  starting  starting  ignored   ignored
+"""
+EXPECTED = {
+    (status, getattr(ev, name)): outcome
+    for name, *outcomes in (line.split() for line in ROWS.strip().splitlines())
+    for status, outcome in zip(COLUMNS, outcomes, strict=True)
+}
+
+
+def kind_name(value: object) -> str:
+    return value.__name__ if isinstance(value, type) else str(value)
+
+
+def prepared(status: Status, kind: type[ev.Event]) -> Instance:
+    """The instance to which an event can happen: one that waits for its process, where it is told of it."""
+    instance = instance_in(status)
+    if status is Status.STARTING and kind in (ev.Spawned, ev.SpawnFailed):
+        spec = replace(SPEC, wait_ready=False)
+        return replace(instance, run=None, deadline=None, spec=spec)
+    return instance
+
+
+def test_the_statement_has_every_cell() -> None:
+    assert set(EXPECTED) == {(status, kind) for status in Status for kind in ev.EVENTS}
+    kinds = {kind for kind in vars(ev).values() if isinstance(kind, type) and issubclass(kind, ev.Event)}
+    assert kinds - {ev.Event} == set(ev.EVENTS), "an event that no walk of the table would try"
+
+
+@pytest.mark.parametrize(("status", "kind"), sorted(EXPECTED, key=str), ids=kind_name)
+def test_each_cell(status: Status, kind: type[ev.Event]) -> None:
+    outcome = EXPECTED[status, kind]
+    before = prepared(status, kind)
+    event = event_of(kind, before)
+    if outcome == ERROR:
+        assert (status, kind) not in TABLE
+        with pytest.raises(InvalidTransitionError, match=f"{kind.__name__} .* worker is {status}"):
+            step(before, event, NOW)
+        return
+    after, actions = checked_step(before, event, NOW)
+    if outcome == IGNORED:
+        assert isinstance(TABLE[status, kind], str), "what is ignored has a reason in the table"
+        assert after is before
+        assert actions == []
+        return
+    assert not isinstance(TABLE[status, kind], str)
+    if outcome == GONE:
+        assert actions == [Forget()]
+    else:
+        assert after.status == outcome
+
+
+SAVED: list[Action] = [Persist(), Publish()]
+TERM = Signal("SIGTERM", group=True)
+KILL = Signal("SIGKILL", group=True)
+GRACE = ArmTimer(NOW + 10.0)
+ORDERS: dict[tuple[Status, type[ev.Event]], list[Action]] = {
+    (Status.STOPPED, ev.StartRequested): [Spawn(), *SAVED],
+    (Status.STOPPED, ev.StopRequested): [],
+    (Status.STOPPED, ev.Recovered): [],
+    (Status.STARTING, ev.StartRequested): [],
+    (Status.STARTING, ev.StopRequested): [TERM, GRACE, *SAVED],
+    (Status.STARTING, ev.RestartRequested): [TERM, GRACE, *SAVED],
+    (Status.STARTING, ev.DeleteRequested): [TERM, GRACE, *SAVED],
+    (Status.STARTING, ev.Recovered): [TERM, GRACE, *SAVED],
+    (Status.STARTING, ev.Spawned): SAVED,
+    (Status.STARTING, ev.SpawnFailed): [Spawn(), *SAVED],
+    (Status.STARTING, ev.Ready): [CancelTimer(), *SAVED],
+    (Status.STARTING, ev.Beat): [Publish()],
+    (Status.STARTING, ev.StatusReported): [Publish()],
+    (Status.STARTING, ev.MemoryOver): [TERM, GRACE, *SAVED],
+    (Status.STARTING, ev.Exited): [Spawn(), CancelTimer(), *SAVED],
+    (Status.STARTING, ev.DeadlinePassed): [TERM, GRACE, *SAVED],
+    (Status.ONLINE, ev.StartRequested): [],
+    (Status.ONLINE, ev.StopRequested): [TERM, GRACE, *SAVED],
+    (Status.ONLINE, ev.RestartRequested): [TERM, GRACE, *SAVED],
+    (Status.ONLINE, ev.DeleteRequested): [TERM, GRACE, *SAVED],
+    (Status.ONLINE, ev.Recovered): [TERM, GRACE, *SAVED],
+    (Status.ONLINE, ev.Ready): [],
+    (Status.ONLINE, ev.Beat): [Publish()],
+    (Status.ONLINE, ev.StatusReported): [Publish()],
+    (Status.ONLINE, ev.MemoryOver): [TERM, GRACE, *SAVED],
+    (Status.ONLINE, ev.Exited): [Spawn(), *SAVED],
+    (Status.STOPPING, ev.Recovered): [TERM, GRACE, *SAVED],
+    (Status.STOPPING, ev.Beat): [Publish()],
+    (Status.STOPPING, ev.StatusReported): [Publish()],
+    (Status.STOPPING, ev.Exited): [CancelTimer(), *SAVED],
+    (Status.STOPPING, ev.TreeGone): [],
+    (Status.STOPPING, ev.DeadlinePassed): [KILL, ArmTimer(NOW + 5.0), *SAVED],
+    (Status.BACKOFF, ev.StartRequested): [Spawn(), CancelTimer(), *SAVED],
+    (Status.BACKOFF, ev.RestartRequested): [Spawn(), CancelTimer(), *SAVED],
+    (Status.BACKOFF, ev.StopRequested): [CancelTimer(), *SAVED],
+    (Status.BACKOFF, ev.Recovered): [ArmTimer(5001.0)],
+    (Status.BACKOFF, ev.DeadlinePassed): [Spawn(), CancelTimer(), *SAVED],
+    (Status.HELD, ev.Recovered): [ArmTimer(5001.0)],
+    (Status.ERRORED, ev.StartRequested): [Spawn(), *SAVED],
+    (Status.EXITED, ev.StartRequested): [Spawn(), *SAVED],
+}
+
+
+@pytest.mark.parametrize(("status", "kind"), sorted(ORDERS, key=str), ids=kind_name)
+def test_what_a_step_orders(status: Status, kind: type[ev.Event]) -> None:
+    before = prepared(status, kind)
+    assert step(before, event_of(kind, before), NOW)[1] == ORDERS[status, kind]
+
+
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("kind", ev.EVENTS, ids=kind_name)
+def test_an_event_of_another_run_or_deadline_changes_nothing(status: Status, kind: type[ev.Event]) -> None:
+    before = instance_in(status)
+    event = event_of(kind, before)
+    if hasattr(event, "run_id"):
+        event = replace(event, run_id="the run before")
+    elif isinstance(event, ev.DeadlinePassed):
+        event = ev.DeadlinePassed(event.deadline - 0.5)
+    else:
+        return
+    assert step(before, event, NOW) == (before, [])
+
+
+@pytest.mark.parametrize("status", Status)
+def test_a_reset_zeroes_the_counters_and_nothing_else(status: Status) -> None:
+    before = replace(instance_in(status), restarts=5, failures=4, restart_times=(4000.0, 4001.0))
+    after, _ = checked_step(before, ev.ResetRequested(), NOW)
+    assert after == replace(before, restarts=0, failures=0, restart_times=())
+
+
+@pytest.mark.parametrize("status", Status)
+def test_a_new_spec_is_taken_and_nothing_else(status: Status) -> None:
+    before = instance_in(status)
+    spec = replace(SPEC, kill_timeout=1.0)
+    after, _ = checked_step(before, ev.SpecChanged(spec), NOW)
+    assert after == replace(before, spec=spec)
+
+
+def test_what_is_left_of_a_tree_has_its_own_end() -> None:
+    end = RunEnd(at=4999.0, uptime=9.0, reason="exit code 1", code=1, run_id="r1", ready=True)
+    stopping = replace(instance_in(Status.STOPPING), desired=Desired.UP, after=After.DECIDE)
+    leaving = replace(stopping, run=replace(READY_RUN, leaving=end))
+    after, _ = checked_step(leaving, ev.TreeGone("r1"), NOW)
+    assert after.last == end
