@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pypm.cli.output import note, plain
@@ -9,6 +10,9 @@ from pypm.client.connection import Connection
 from pypm.config.units import format_duration
 
 __all__ = ["failed_rows", "report_failures", "run_failed"]
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+"""Colours and other orders to a terminal."""
 
 _LINES = 10
 """Lines of stderr shown for a failed instance."""
@@ -28,6 +32,9 @@ def report_failures(connection: Connection, rows: list[dict[str, Any]], timeout:
         note(f"pypm: {row['name']} is {_state(row)}")
         if index < _SHOWN:
             _show_last_words(row)
+    if failed:
+        name = failed[0]["name"]
+        note(f"hint: `pypm logs {name}` and `pypm describe {name}` tell more")
     if timeout is None:
         return 1 if failed else 0
     late = [row for row in rows if row["status"] in ("starting", "stopping", "online") and row not in failed]
@@ -83,4 +90,5 @@ def _show_last_words(row: dict[str, Any]) -> None:
         return
     note(f"  the last lines of {row['error_file']}:")
     for line in lines:
-        note("  | " + plain(line.decode("utf-8", "replace").rstrip("\r\n").expandtabs()))
+        text = _ESCAPES.sub("", line.decode("utf-8", "replace")).rstrip("\r\n")
+        note("  | " + plain(text.expandtabs()))

@@ -77,20 +77,24 @@ def plain_table(rows: list[dict[str, Any]]) -> str:
     return "".join(_aligned(line, widths) for line in lines)
 
 
-def fitting(lines: list[tuple[str, ...]], width: int, frame: int) -> list[int]:
-    """Give the indices of the columns that fit into ``width`` signs.
+def fitting(lines: list[tuple[str, ...]], width: int, frame: int) -> dict[str, int]:
+    """Give the columns that fit into ``width`` signs, and how wide the text of each may be.
 
-    ``frame`` is what a column costs beside its text. The note counts with little: it can be cut.
+    ``frame`` is what a column costs beside its text. A note is cut where it must be; when nothing more can
+    be left out, the name is.
     """
-    widths = dict(zip(COLUMNS, _widths([COLUMNS, *lines]), strict=True))
-    widths["note"] = min(widths["note"], _NOTE_WIDTH)
+    natural = dict(zip(COLUMNS, _widths([COLUMNS, *lines]), strict=True))
     if not any(line[COLUMNS.index("note")] for line in lines):
-        del widths["note"]
+        del natural["note"]
+    widths = {**natural, "note": min(natural["note"], _NOTE_WIDTH)} if "note" in natural else dict(natural)
     for name in _LEAVING:
-        if sum(widths.values()) + frame * len(widths) + 1 <= width:
+        if _room(widths, width, frame) >= 0:
             break
         widths.pop(name, None)
-    return [COLUMNS.index(name) for name in widths]
+    if "note" in widths:
+        widths["note"] = min(natural["note"], widths["note"] + _room(widths, width, frame))
+    widths["name"] = max(1, widths["name"] + min(0, _room(widths, width, frame)))
+    return widths
 
 
 def display_width(text: str) -> int:
@@ -100,6 +104,10 @@ def display_width(text: str) -> int:
     from unicodedata import combining, east_asian_width
 
     return sum(0 if combining(sign) else 2 if east_asian_width(sign) in "WF" else 1 for sign in text)
+
+
+def _room(widths: dict[str, int], width: int, frame: int) -> int:
+    return width - sum(widths.values()) - frame * len(widths) - 1
 
 
 def _note(row: dict[str, Any]) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from pypm import __version__
-from pypm.cli.output import INTERRUPTED
 
 __all__ = ["ALIASES", "VERBS", "group", "run"]
 
@@ -89,11 +88,13 @@ def run(arguments: list[str]) -> int:
 
     Raises :class:`PypmError` for what a person is to be told.
     """
+    # Not by `group.main`, which has its own ways with a closed pipe and an interrupt.
     try:
-        status: Any = group.main(arguments, prog_name="pypm", standalone_mode=False)
+        with group.make_context("pypm", list(arguments)) as context:
+            status: Any = group.invoke(context)
+    except click.exceptions.Exit as done:
+        return done.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except click.Abort:
-        return INTERRUPTED
     return status if isinstance(status, int) else 0

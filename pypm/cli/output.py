@@ -43,13 +43,13 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Tell a person something beside the result, on stderr."""
+    """Tell a person something beside the result, on stderr, after what stdout has been told already."""
+    sys.stdout.flush()
     sys.stderr.write(text + "\n")
 
 
 def report(error: PypmError) -> int:
     """Tell a person on stderr what went wrong and what to do next; give the exit status."""
-    sys.stdout.flush()
     note(f"pypm: {error.message}")
     if error.hint:
         note(f"hint: {error.hint}")
@@ -76,7 +76,7 @@ def plain(text: str) -> str:
     """Give ``text`` from an agent as one line that a terminal shows and does not obey."""
     if text.isprintable():
         return text
-    return "".join(map(_shown, text)).strip()
+    return "".join(map(_shown, text)).rstrip()
 
 
 def _shown(sign: str) -> str:

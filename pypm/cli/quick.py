@@ -6,8 +6,6 @@ to the click road, which prints exactly the same through the same functions.
 
 from __future__ import annotations
 
-import sys
-
 from pypm.core.errors import NoMasterError
 
 TYPE_CHECKING = False
@@ -44,7 +42,7 @@ def run_quickly(arguments: list[str]) -> int | None:
 
 
 def _list(words: list[str], as_json: bool) -> Callable[[Connection], int] | None:
-    if words or not (as_json or not sys.stdout.isatty()):
+    if words:
         return None
     from pypm.cli.reads import show_list
 

@@ -148,6 +148,8 @@ def _start(given: StartWords, *, foreground: bool, wait: bool, timeout: float | 
 
 
 def _given(keys: dict[str, Any]) -> dict[str, Any]:
+    codes = keys.pop("stop_exit_codes").replace(",", " ").split() if keys["stop_exit_codes"] else None
+    keys["stop_exit_codes"] = codes and [int(code) if code.isdecimal() else code for code in codes]
     given = {name: list(value) if isinstance(value, tuple) else value for name, value in keys.items()}
     return {name: value for name, value in given.items() if value not in (None, [])}
 

@@ -107,14 +107,6 @@ def test_a_home_without_a_master_is_left_to_the_other_road(home: Path) -> None:
     assert quick.run_quickly(["list", "--json"]) is None
 
 
-def test_the_table_for_a_terminal_is_left_to_the_other_road(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    with ScriptedMaster(home, **answers(home)):
-        assert quick.run_quickly(["list"]) is None
-
-
 HEAVY = {
     "asyncio", "argparse", "click", "dataclasses", "inspect", "logging", "msgspec", "pathlib", "psutil",
     "rich", "shutil", "socket", "subprocess", "typing", "zmq",
