@@ -54,7 +54,7 @@ class RealPypm:
 
     def json(self, *words: str, **options: Any) -> Any:
         """Run ``pypm WORDS --json``, which has to succeed; give the value that stdout is."""
-        return json.loads(self.ok(*words, "--json", **options))
+        return json.loads(self.ok(words[0], "--json", *words[1:], **options))
 
     def popen(self, *words: str, **options: Any) -> subprocess.Popen[bytes]:
         """Begin ``pypm WORDS``; both outputs are pipes unless ``options`` say otherwise."""

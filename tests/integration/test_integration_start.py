@@ -86,11 +86,12 @@ def test_python_output_is_unbuffered(pypm: RealPypm) -> None:
 def test_a_script_runs_in_the_virtual_environment_beside_it(pypm: RealPypm) -> None:
     folder = pypm.folder / ".venv" / "bin"
     folder.mkdir(parents=True)
-    (folder / "python").symlink_to(sys.executable)
+    for name in ("python", "python3"):
+        (folder / name).symlink_to(sys.executable)
     pypm.write("agent.py", "import time\ntime.sleep(1000)\n")
     pypm.ok("start", "agent.py", "--no-wait")
-    assert pypm.json("describe", "agent")[0]["spec"]["command"][0] == str(folder / "python")
-    assert command_line(pypm.pid("agent")).startswith(bytes(folder / "python") + b"\0")
+    assert pypm.json("describe", "agent")[0]["spec"]["command"][0] == str(folder / "python3")
+    assert command_line(pypm.pid("agent")).startswith(bytes(folder / "python3") + b"\0")
 
 
 def test_a_module_runs_with_python_m(pypm: RealPypm) -> None:
