@@ -174,6 +174,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(json_values, st.booleans())
 def test_json_with_comments_and_trailing_commas_means_the_same(value, ascii_only):
     import json
@@ -187,7 +188,7 @@ def test_json_with_comments_and_trailing_commas_means_the_same(value, ascii_only
     assert parse_json(text) == value
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.text())
 def test_text_that_is_no_json_is_a_value_error_at_most(text):
     for form in (f"[{text},]", text):

@@ -8,7 +8,7 @@ import stat
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pypm.config import load
@@ -188,6 +188,7 @@ def test_quoted_signs_are_only_signs(command):
     assert _shell_sign(command) == ""
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(), min_size=1))
 def test_words_that_are_quoted_for_a_shell_never_need_one(words):
     assert _shell_sign(shlex.join(["program", *words])) == ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pypm.config.units import format_duration, format_size, parse_duration, parse_size
@@ -136,6 +136,7 @@ def test_sizes_for_people(size, text):
     assert format_size(size) == text
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 999), min_size=5, max_size=5), st.integers(1, 31), st.sampled_from(["", " "]))
 def test_any_units_in_order_add_up(counts, chosen, blank):
     parts = [
@@ -147,12 +148,14 @@ def test_any_units_in_order_add_up(counts, chosen, blank):
     assert parse_duration(text) == pytest.approx(sum(count * UNITS[unit] for count, unit in parts))
 
 
+@settings(deadline=None)
 @given(st.floats(0, 10**8))
 def test_a_duration_for_people_can_be_read_back_rounded_down(seconds):
     read = parse_duration(format_duration(seconds))
     assert seconds * 0.95 - 0.1 <= read <= seconds + 1e-9
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**50))
 def test_a_size_for_people_can_be_read_back_nearly(size):
     text = format_size(size)
@@ -160,6 +163,7 @@ def test_a_size_for_people_can_be_read_back_nearly(size):
     assert len(text) <= 5
 
 
+@settings(deadline=None)
 @given(
     st.one_of(
         st.text(), st.integers(), st.floats(), st.booleans(), st.none(), st.binary(), st.lists(st.text())
