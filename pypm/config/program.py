@@ -57,7 +57,7 @@ def resolve_program(settings: Mapping[str, Any], search: Search, place: Place) -
     if len(keys) > 1:
         raise ConfigError(f"{' and '.join(keys)} each say what to run; keep one of them")
     written = settings[keys[0]]
-    script = written if isinstance(written, str) else " ".join(written)
+    script = written if isinstance(written, str) else _joined(written)
     if settings.get("shell"):
         argv, name = _shell(written, settings), _base_name(script.split()[0])
     elif keys[0] == "module":
@@ -66,6 +66,12 @@ def resolve_program(settings: Mapping[str, Any], search: Search, place: Place) -
         words = _words(written, keys[0], search, place)
         argv, name = _argv(words, settings, search), _base_name(words[0])
     return Program(argv, _environment(argv, search), script, name)
+
+
+def _joined(words: tuple[str, ...]) -> str:
+    import shlex
+
+    return shlex.join(words)
 
 
 def _shell(written: object, settings: Mapping[str, Any]) -> tuple[str, ...]:

@@ -139,6 +139,7 @@ def test_a_command_is_split_as_a_shell_does_and_a_list_is_taken_as_it_is(folder,
     sleep = f"{tools}/sleep"
     assert toml(folder, """command = 'sleep "a b" c\\ d'""").command == (sleep, "a b", "c d")
     assert toml(folder, 'command = ["sleep", "a  b", "$HOME", "|"]').command == (sleep, "a  b", "$HOME", "|")
+    assert toml(folder, 'command = ["sleep", "a  b"]').script == "sleep 'a  b'"
     assert toml(folder, 'command = "sleep 1"\nargs = "2 3"').command == (sleep, "1", "2", "3")
     assert toml(folder, 'script = "sleep 5"').command == (sleep, "5")
 
