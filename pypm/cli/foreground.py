@@ -115,6 +115,8 @@ def run_foreground(connection: Connection, home: str, plan: Plan, *, launched: b
             show_warnings(change)
             status = _watch(connection, change, echo, interruption)
         finally:
+            if interruption.signal:
+                note("pypm: ending what was started here; Ctrl-C again kills it")
             _end(home, connection, change, {row["app"] for row in before}, launched=launched)
             echo.finish()
     return status or (128 + interruption.signal if interruption.signal else 0)

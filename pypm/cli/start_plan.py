@@ -30,7 +30,7 @@ class Row(msgspec.Struct, frozen=True):
 class StartWords(msgspec.Struct, frozen=True):
     """What a person wrote after ``pypm start``."""
 
-    words: tuple[str, ...]
+    words: tuple[str, ...] = ()
     rest: tuple[str, ...] | None = None
     """The words after ``--``; ``None``: there was no ``--``."""
     options: dict[str, Any] = {}
