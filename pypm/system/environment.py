@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from typing import Literal
 
 from pypm.core.spec import AppSpec
 from pypm.system.spawn import SpawnError
@@ -22,7 +23,7 @@ def build_environment(
     instance's index, and ``own``, the names that begin with ``PYPM_``. Raises SpawnError if a file cannot
     be read.
     """
-    env = _filtered(spec, inherited)
+    env = _filtered(spec.filter_env, inherited)
     for path in spec.env_files:
         env.update(read_env_file(path))
     env.update(spec.env)
@@ -35,14 +36,16 @@ def build_environment(
     return env
 
 
-def _filtered(spec: AppSpec, inherited: Mapping[str, str]) -> dict[str, str]:
-    if spec.filter_env is True:
+def _filtered(dropped: tuple[str, ...] | Literal[True], inherited: Mapping[str, str]) -> dict[str, str]:
+    """The shell's environment without what the app drops and without what is another pypm's or systemd's."""
+    if dropped is True:
         return {}
-    dropped = spec.filter_env
     return {
         name: value
         for name, value in inherited.items()
-        if not (name.startswith("PYPM_") or name == "NOTIFY_SOCKET" or any(part in name for part in dropped))
+        if not name.startswith("PYPM_")
+        and name != "NOTIFY_SOCKET"
+        and not (dropped and any(part in name for part in dropped))
     }
 
 

@@ -22,8 +22,8 @@ class Program:
     """How one run behaves.
 
     ``lives``: seconds after which it ends by itself with ``code`` or ``signal``; None: it lives on.
-    ``ready``: seconds after which it says that it is ready. ``grace``: seconds that it needs to end when it is
-    asked to; None: it ignores that and has to be killed. ``fails``: it cannot be started, for this reason.
+    ``ready``: seconds after which it says that it is ready. ``grace``: seconds that it needs to end when
+    it is asked to; None: it has to be killed. ``fails``: it cannot be started, for this reason.
     """
 
     lives: float | None = None
