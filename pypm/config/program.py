@@ -157,9 +157,7 @@ def _direct(
 
 
 def _environment(argv: tuple[str, ...], search: Search) -> dict[str, str]:
-    env = {}
-    if search.venv:
-        env = {"VIRTUAL_ENV": search.venv, "PATH": search.path}
+    env = {"VIRTUAL_ENV": search.venv} if search.venv else {}
     if search.venv or os.path.basename(argv[0]).startswith(("python", "pypy")):
         env["PYTHONUNBUFFERED"] = "1"
     return env

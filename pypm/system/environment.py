@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Mapping
 from typing import Literal
 
@@ -27,6 +28,9 @@ def build_environment(
     for path in spec.env_files:
         env.update(read_env_file(path))
     env.update(spec.env)
+    if "VIRTUAL_ENV" in spec.env and "PATH" not in spec.env:
+        # As activating it does; the rest of PATH is the shell's, so it is not part of what is declared.
+        env["PATH"] = f"{env['VIRTUAL_ENV']}/bin:{env.get('PATH', os.defpath)}"
     env[spec.instance_var] = str(index)
     if spec.increment_var is not None:
         env[spec.increment_var] = str(

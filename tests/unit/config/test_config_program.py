@@ -260,7 +260,7 @@ def test_a_venv_beside_the_script_is_used(folder, tools):
     make_venv(folder / ".venv")
     spec = toml(folder, 'script = "sub/a.py"')
     assert spec.command == (f"{venv}/bin/python3", path)  # the link itself, not what it points to
-    assert spec.env == {"VIRTUAL_ENV": venv, "PATH": f"{venv}/bin:{tools}", "PYTHONUNBUFFERED": "1"}
+    assert spec.env == {"VIRTUAL_ENV": venv, "PYTHONUNBUFFERED": "1"}
 
 
 def test_a_venv_in_cwd_is_used(folder):
