@@ -132,6 +132,14 @@ def make_row(instance_id: int = 0, name: str = "worker", **fields: Any) -> dict[
     return row | fields
 
 
+def make_ping(home: Path, **fields: Any) -> dict[str, Any]:
+    """Give the answer of ``ping``, but for ``fields``: of a master whose process is gone."""
+    gone = os.posix_spawn("/bin/true", ["true"], {})
+    os.waitpid(gone, 0)
+    facts = {"master_pid": gone, "guardian_pid": None, "version": "9", "protocol": 1, "uptime_seconds": 65.0}
+    return {**facts, "home": str(home), **fields}
+
+
 def make_exit(code: int | None = None, signal: str | None = None, reason: str = "") -> dict[str, Any]:
     """Give a ``last_exit`` of the protocol."""
     return {"code": code, "signal": signal, "reason": reason, "at": 1_700_000_000.0, "uptime_seconds": 0.5}

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 from pypm.cli.failures import failed_rows
+from pypm.cli.kill import end_master
 from pypm.cli.orders import show_warnings
 from pypm.cli.output import note, plain
 from pypm.cli.start_plan import Plan, order
@@ -178,7 +179,7 @@ def _end(
     if launched:
         try:
             with connect(home) as last:
-                last.call_patiently("kill")
+                end_master(last)
         except NoMasterError:
             pass
 

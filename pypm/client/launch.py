@@ -19,6 +19,9 @@ __all__ = ["connect", "connect_or_launch", "launch"]
 _POLL = 0.01
 _LAST_LINES = 5
 
+_OTHER_MASTER = 0.5
+"""Seconds in which the master that another one left for should answer."""
+
 
 def connect(home: str, timeout: float = 30.0) -> Connection:
     """Connect to the master of ``home``; raises :class:`NoMasterError` when there is none."""
@@ -48,12 +51,18 @@ def launch(home: str, timeout: float = 10.0) -> None:
     _prepare_home(home)
     log_path = os.path.join(home, "master.log")
     log = _open_log(log_path)
+    size = os.fstat(log).st_size
+    deadline = time.monotonic() + timeout
     try:
-        size = os.fstat(log).st_size
-        pid = _spawn(home, log)
+        # One that left for another master which was itself about to end: the home is free by now.
+        while not _answers(home, _spawn(home, log), deadline):
+            pass
+    except NoMasterError as error:
+        said = _said_since(log_path, size)
+        hint = f"it said:\n{said}" if said else f"see {log_path}"
+        raise NoMasterError(error.message, hint=hint) from None
     finally:
         os.close(log)
-    _await_socket(home, pid, timeout, log_path, size)
 
 
 def _prepare_home(home: str) -> None:
@@ -106,17 +115,29 @@ def _environment(home: str) -> dict[str, str]:
     return environment
 
 
-def _await_socket(home: str, pid: int, timeout: float, log_path: str, log_size: int) -> None:
-    deadline = time.monotonic() + timeout
+def _answers(home: str, pid: int, deadline: float) -> bool:
+    """Wait until the socket answers; ``False``: ours has left for another master, which did not come either.
+
+    Raises :class:`NoMasterError` when our master has failed or it is later than ``deadline``.
+    """
     status: int | None = None
+    patience = deadline
     while True:
         # Asked before the socket is tried: what ended before that had its chance to answer.
-        status = _exit_status(pid) if status is None else status
+        if status is None and (status := _exit_status(pid)) == 0:
+            patience = time.monotonic() + _OTHER_MASTER
         try:
-            return connect(home).close()
+            connect(home).close()
         except NoMasterError:
-            if status or time.monotonic() > deadline:
-                raise _no_master(status, timeout, log_path, log_size) from None
+            pass
+        else:
+            return True
+        if status:
+            raise NoMasterError(f"the master ended with {_ending(status)}")
+        if time.monotonic() > deadline:
+            raise NoMasterError("the master does not answer")
+        if time.monotonic() > patience:
+            return False
         time.sleep(_POLL)
 
 
@@ -124,12 +145,6 @@ def _exit_status(pid: int) -> int | None:
     """Give the exit status of our child when it has ended: 0 also where it left for another master."""
     done, status = os.waitpid(pid, os.WNOHANG)
     return os.waitstatus_to_exitcode(status) if done else None
-
-
-def _no_master(status: int | None, timeout: float, log_path: str, log_size: int) -> NoMasterError:
-    what = f"did not answer within {timeout:g} s" if not status else f"ended with {_ending(status)}"
-    said = _said_since(log_path, log_size)
-    return NoMasterError(f"the master {what}", hint=f"it said:\n{said}" if said else f"see {log_path}")
 
 
 def _ending(status: int) -> str:

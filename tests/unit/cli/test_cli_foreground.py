@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted_master import ScriptedMaster, make_change, make_exit, make_row, make_settled
+from scripted_master import ScriptedMaster, make_change, make_exit, make_ping, make_row, make_settled
 
 from pypm.cli.foreground import exit_code, run_foreground
 from pypm.cli.main import run
@@ -56,6 +56,7 @@ class Agent:
             "list": lambda params: [self.row()] if self.known else [],
             "apply": self.apply,
             "delete": self.delete,
+            "ping": make_ping(self.home),
             "kill": {},
             "describe": lambda params: [{**self.row(), "spec": {"name": "agent", "restart": {}}}],
         }
@@ -110,7 +111,7 @@ def test_a_master_that_was_started_for_it_ends_with_it(home: Path, agent: Agent)
     agent.status = {"status": "exited", "last_exit": make_exit(code=0)}
     with ScriptedMaster(home, **agent.answers()) as master:
         assert start(home, launched=True) == 0
-    assert [method for method, _ in master.calls][-2:] == ["delete", "kill"]
+    assert [method for method, _ in master.calls][-3:] == ["delete", "ping", "kill"]
 
 
 @pytest.mark.parametrize(

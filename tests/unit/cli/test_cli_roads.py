@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from scripted_master import ScriptedMaster, make_change, make_row, make_settled
+from scripted_master import ScriptedMaster, make_change, make_ping, make_row, make_settled
 
 from pypm.__main__ import main
 from pypm.cli import quick
@@ -17,7 +17,6 @@ from pypm.cli.main import run
 from pypm.cli.output import guarded
 from pypm.core.errors import NotFoundError, RequestError
 
-PING = {"master_pid": 7, "guardian_pid": None, "version": "0.1.0", "protocol": 1, "uptime_seconds": 65.0}
 ROWS = [
     make_row(0, "api", reason="", namespace="web"),
     make_row(1, "wörk:0", status="backoff", reason="exit code 1", retry_in_seconds=2.5, restarts=3),
@@ -45,7 +44,7 @@ QUICK = [
 def answers(home: Path) -> dict[str, object]:
     return {
         "list": lambda params: [row for row in ROWS if not params.get("targets") or row["name"] == "api"],
-        "ping": {**PING, "home": str(home)},
+        "ping": make_ping(home),
         "stop": make_change(ROWS[0], action="stopped"),
         "restart": make_change(ROWS[0], action="restarted"),
         "wait": make_settled(ROWS[0]),

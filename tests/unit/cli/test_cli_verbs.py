@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
-from scripted_master import ScriptedMaster, make_change, make_row, make_settled
+from scripted_master import ScriptedMaster, make_change, make_ping, make_row, make_settled
 
 from pypm import __version__
+from pypm.cli import kill
 from pypm.cli.main import ALIASES, VERBS, group, run
 from pypm.cli.output import guarded
 from pypm.core.errors import ConfigError, NotFoundError, PypmError, RequestError, UsageError
@@ -27,13 +30,7 @@ def everything(home: Path) -> dict[str, object]:
     change = make_change(WORKER)
     return {
         "list": [WORKER],
-        "ping": {
-            "master_pid": 7,
-            "guardian_pid": None,
-            "version": "9",
-            "uptime_seconds": 1,
-            "home": str(home),
-        },
+        "ping": make_ping(home),
         "describe": [],
         "stop": make_change(WORKER, action="stopped"),
         "restart": make_change(WORKER, action="restarted"),
@@ -277,3 +274,26 @@ def test_many_names_are_not_all_said(home: Path, capfd: Capture) -> None:
     with ScriptedMaster(home, reset=make_change(*rows, action="reset")):
         assert pypm("reset", "all") == 0
     assert capfd.readouterr().out == "reset w0, w1, w2, w3, w4, w5, w6, w7, w8, w9 and 20 more\n"
+
+
+@pytest.mark.parametrize("gone_already", [False, True])
+def test_kill_returns_when_the_master_is_gone(home: Path, capfd: Capture, gone_already: bool) -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+
+        def end(params: dict[str, object]) -> dict[str, object]:
+            process.terminate()
+            return {}
+
+        ping = make_ping(home) if gone_already else make_ping(home, master_pid=process.pid)
+        with ScriptedMaster(home, ping=ping, kill=end):
+            assert pypm("kill") == 0
+        if not gone_already:
+            assert process.poll() is not None
+    assert "has ended" in capfd.readouterr().out
+
+
+def test_a_master_that_stays_is_told(home: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kill, "_END", 0.05)
+    with ScriptedMaster(home, ping=make_ping(home, master_pid=os.getpid()), kill={}):
+        assert pypm("kill") == 1
+    assert "is still there" in capfd.readouterr().err

@@ -71,16 +71,20 @@ def test_a_socket_that_a_dead_master_left_is_no_master(home: Path) -> None:
 
 def test_a_master_that_says_nothing_is_not_waited_for_without_end(home: Path, master: ScriptedMaster) -> None:
     master.answers["list"] = SILENCE
-    with Connection(str(home / "pypm.sock"), timeout=0.05) as connection:
-        with pytest.raises(ProtocolError, match=r"did not answer within 0\.05 s"):
-            connection.call("list")
+    with (
+        Connection(str(home / "pypm.sock"), timeout=0.05) as connection,
+        pytest.raises(ProtocolError, match=r"did not answer within 0\.05 s"),
+    ):
+        connection.call("list")
 
 
 def test_a_half_answer_is_not_waited_for_without_end(home: Path, master: ScriptedMaster) -> None:
     master.answers["list"] = RAW + '{"jsonrpc"'
-    with Connection(str(home / "pypm.sock"), timeout=0.05) as connection:
-        with pytest.raises(ProtocolError, match="did not answer"):
-            connection.call("list")
+    with (
+        Connection(str(home / "pypm.sock"), timeout=0.05) as connection,
+        pytest.raises(ProtocolError, match="did not answer"),
+    ):
+        connection.call("list")
 
 
 def test_a_socket_that_accepts_nobody_is_not_waited_for_without_end(home: Path) -> None:
@@ -96,24 +100,27 @@ def test_patience_ends_when_the_master_no_longer_answers_a_ping(home: Path, mast
     master.answers["stop"] = SILENCE
     pings = iter([{"version": "1"}, {"version": "1"}, SILENCE])
     master.answers["ping"] = lambda params: next(pings)
-    with Connection(str(home / "pypm.sock"), timeout=0.05) as connection:
-        with pytest.raises(ProtocolError, match="did not answer"):
-            connection.call_patiently("stop", targets=["all"])
+    with (
+        Connection(str(home / "pypm.sock"), timeout=0.05) as connection,
+        pytest.raises(ProtocolError, match="did not answer"),
+    ):
+        connection.call_patiently("stop", targets=["all"])
     assert [method for method, _ in master.calls] == ["stop", "ping", "ping", "ping"]
 
 
 def test_a_master_that_closes_before_it_answers_is_told_as_that(home: Path, master: ScriptedMaster) -> None:
     master.answers["list"] = CLOSE
-    with connect(str(home)) as connection:
-        with pytest.raises(ProtocolError, match="closed the connection before it answered"):
-            connection.call("list")
+    with (
+        connect(str(home)) as connection,
+        pytest.raises(ProtocolError, match="closed the connection before it answered"),
+    ):
+        connection.call("list")
 
 
 def test_something_else_that_listens_there_is_told_as_that(home: Path, master: ScriptedMaster) -> None:
     master.answers["list"] = RAW + "HTTP/1.1 400 Bad Request\r\n"
-    with connect(str(home)) as connection:
-        with pytest.raises(ProtocolError, match="not JSON") as raised:
-            connection.call("list")
+    with connect(str(home)) as connection, pytest.raises(ProtocolError, match="not JSON") as raised:
+        connection.call("list")
     assert "HTTP/1.1 400" in str(raised.value.hint)
 
 
@@ -122,9 +129,8 @@ def test_an_answer_without_end_is_given_up(
 ) -> None:
     monkeypatch.setattr(connection_module, "MAX_LINE", 1000)
     master.answers["list"] = RAW + "x" * 1_000_000
-    with connect(str(home)) as connection:
-        with pytest.raises(ProtocolError, match="has no end"):
-            connection.call("list")
+    with connect(str(home)) as connection, pytest.raises(ProtocolError, match="has no end"):
+        connection.call("list")
 
 
 def test_the_master_of_somebody_else_is_not_spoken_to(
