@@ -15,9 +15,9 @@ the program does not run under pypm or pyzmq is not installed: no program needs 
 ``enabled()`` tells which of the two it is.
 
 Messages are sent in the background. While there is no master (it is being restarted or upgraded) they wait,
-up to a bound; beyond it the newest are dropped. Every message repeats what has been said before (ready,
-stopping, the last status), so nothing of that is lost with a dropped message or a replaced master as long
-as the program goes on sending heartbeats. A program's exit waits at most 0.2 s for unsent messages.
+up to a bound; beyond it the newest are dropped. Every heartbeat repeats whether ``ready`` was said, and the
+last status, so neither is lost with a dropped message or a replaced master. A program's exit waits at most
+0.2 s for unsent messages.
 
 The protocol for other languages is in ``docs/agent-protocol.md``.
 """

@@ -52,7 +52,7 @@ class Channel:
         self._send_flags = 0
 
     def say(self, kind: MessageType, text: str | None = None) -> None:
-        """Send one message, with the facts said so far. Drops it where it cannot be queued at once.
+        """Send one message. Drops it where it cannot be queued at once.
 
         Raises what pyzmq raises (the queue is full); the callers in this package swallow that.
         """
@@ -82,13 +82,12 @@ class Channel:
                 context.term()
 
     def _remember(self, kind: MessageType, text: str | None) -> None:
+        """Keep what later heartbeats repeat, for a master that was not there or has been replaced."""
         if kind == "ready":
             self._facts["ready"] = True
-        elif kind == "stopping":
-            self._facts["stopping"] = True
         elif text is not None:
             # A lone surrogate is no UTF-8, and would cost the whole frame.
-            self._facts["text"] = str(text)[:TEXT_LENGTH].encode("utf-8", "replace").decode()
+            self._facts["status"] = str(text)[:TEXT_LENGTH].encode("utf-8", "replace").decode()
 
     def _is_too_soon(self) -> bool:
         now = time.monotonic()
@@ -140,6 +139,9 @@ class Channel:
             "type": kind,
             "pid": self.pid,
             "time": time.time(),
-            **self._facts,
         }
+        if kind == "heartbeat":
+            message |= self._facts
+        elif kind == "status":
+            message["text"] = self._facts.get("status", "")
         self._socket.send(json.dumps(message).encode(), self._send_flags)
