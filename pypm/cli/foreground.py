@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
 import time
 from types import FrameType
 from typing import Any
 
+from pypm.cli.echo import Echo
 from pypm.cli.failures import failed_rows
 from pypm.cli.kill import end_master
 from pypm.cli.orders import show_warnings
@@ -18,12 +17,8 @@ from pypm.client.connection import Connection
 from pypm.client.launch import connect
 from pypm.config.units import format_duration
 from pypm.core.errors import NoMasterError
-from pypm.core.spec import instance_name
-from pypm.logs.follow import Follower
-from pypm.logs.paths import log_files
-from pypm.logs.reader import read_tail
 
-__all__ = ["Echo", "exit_code", "run_foreground"]
+__all__ = ["exit_code", "run_foreground"]
 
 _LOOK = 0.05
 """Seconds between two looks at logs that say nothing."""
@@ -32,8 +27,6 @@ _ASK = 0.25
 """Seconds between two questions to the master."""
 
 _OVER = ("stopped", "exited", "errored")
-
-_COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 
 
 class Interruption:
@@ -56,47 +49,6 @@ class Interruption:
         if self.signal is not None:
             raise KeyboardInterrupt
         self.signal = number
-
-
-class Echo:
-    """Prints what comes to the logs of ``plan``'s instances from now on, each line with its instance.
-
-    Made before anything is started, so that the first line is not lost and no old one is shown.
-    """
-
-    def __init__(self, plan: Plan, rows: list[dict[str, Any]], home: str) -> None:
-        self._names = _log_names(plan, rows, os.path.join(home, "logs"))
-        self._width = max(map(len, self._names.values()), default=0)
-        self._coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        self._colours: dict[str, int] = {}
-        self._follower: Follower[str] = Follower()
-        for path in self._names:
-            self._follower.add(path, path, read_tail(path, 0).position)
-
-    def poll(self) -> bool:
-        """Print what has come; tell whether anything has."""
-        return self._print(self._follower.poll())
-
-    def finish(self) -> None:
-        """Print all that is left, also a last line without an end."""
-        while self.poll():
-            pass
-        self._print(self._follower.flush())
-        self._follower.close()
-
-    def _print(self, chunks: list[tuple[str, list[bytes]]]) -> bool:
-        for path, lines in chunks:
-            prefix = self._prefix(self._names[path])
-            sys.stdout.buffer.write(b"".join(prefix + line.rstrip(b"\r\n") + b"\n" for line in lines))
-        sys.stdout.buffer.flush()
-        return bool(chunks)
-
-    def _prefix(self, name: str) -> bytes:
-        text = f"{name:<{self._width}} | "
-        if self._coloured:
-            colour = self._colours.setdefault(name, _COLOURS[len(self._colours) % len(_COLOURS)])
-            text = f"\033[{colour}m{text}\033[0m"
-        return text.encode()
 
 
 def run_foreground(connection: Connection, home: str, plan: Plan, *, launched: bool) -> int:
@@ -193,16 +145,3 @@ def _end_instances(connection: Connection, ours: list[dict[str, Any]], before: s
         connection.call_patiently("wait", ids=[int(one) for one in others], **{"for": "stopped"})
     if added:
         connection.call_patiently("delete", targets=added)
-
-
-def _log_names(plan: Plan, rows: list[dict[str, Any]], logs_folder: str) -> dict[str, str]:
-    """Give the log files of what will be started, each with the name that its lines are shown under."""
-    names: dict[str, str] = {}
-    for spec in plan.specs:
-        for index in range(spec.instances):
-            files = log_files(logs_folder, spec, index)
-            name = spec.name if spec.logs.merge else instance_name(spec.name, index, spec.instances)
-            names.update({path: name for path in (files.out, files.error) if path})
-    for row in plan.rows(rows):
-        names.update({row[file]: row["name"] for file in ("out_file", "error_file") if row[file]})
-    return names

@@ -93,7 +93,7 @@ def order(connection: Connection, plan: Plan) -> dict[str, Any]:
 def _resolve_word(word: str, given: StartWords, names: list[Row], folder: str) -> Plan:
     if word == "all" or any(word in (row.app, row.name) for row in names):
         return _known(word, given)
-    path = os.path.join(folder, os.path.expanduser(word))
+    path = os.path.normpath(os.path.join(folder, os.path.expanduser(word)))
     if is_config_file(path):
         return _declared(path, given)
     if is_file(word) or os.path.splitext(word)[1]:

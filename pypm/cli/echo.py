@@ -1,0 +1,69 @@
+"""The output of what ``pypm start --foreground`` starts, as it comes to the logs."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from pypm.cli.log_printers import PrefixPrinter, Source
+from pypm.cli.logs import wants_colour
+from pypm.cli.start_plan import Plan
+from pypm.core.spec import instance_name
+from pypm.logs.follow import Follower
+from pypm.logs.paths import log_files
+from pypm.logs.reader import read_tail
+
+__all__ = ["Echo"]
+
+
+class Echo:
+    """Prints what comes to the logs of ``plan``'s instances from now on, each line with its instance.
+
+    Made before anything is started, so that the first line is not lost and no old one is shown.
+    """
+
+    def __init__(self, plan: Plan, rows: list[dict[str, Any]], home: str) -> None:
+        sources = [*_declared(plan, os.path.join(home, "logs")), *_known(plan, rows)]
+        self._printer = PrefixPrinter(colour=wants_colour())
+        self._printer.prepare(source.name for source in sources)
+        self._follower: Follower[Source] = Follower()
+        for source in {source.file: source for source in sources}.values():
+            self._follower.add(source, source.file, read_tail(source.file, 0).position)
+
+    def poll(self) -> bool:
+        """Print what has come; tell whether anything has."""
+        return self._print(self._follower.poll())
+
+    def finish(self) -> None:
+        """Print all that is left, also a last line without an end."""
+        while self.poll():
+            pass
+        self._print(self._follower.flush())
+        self._follower.close()
+
+    def _print(self, chunks: list[tuple[Source, list[bytes]]]) -> bool:
+        for source, lines in chunks:
+            self._printer.show(source, lines)
+        return bool(chunks)
+
+
+def _declared(plan: Plan, logs_folder: str) -> list[Source]:
+    """Give the logs of what will be declared; the ids, which are for colours only, are not known yet."""
+    sources: list[Source] = []
+    for spec in plan.specs:
+        for index in range(spec.instances):
+            files = log_files(logs_folder, spec, index)
+            name = spec.name if spec.logs.merge else instance_name(spec.name, index, spec.instances)
+            streams = (("out", files.out), ("error", files.error))
+            number = len(sources) // 2
+            sources += [Source(name, stream, file or "", number) for stream, file in streams]
+    return [source for source in sources if source.file]
+
+
+def _known(plan: Plan, rows: list[dict[str, Any]]) -> list[Source]:
+    return [
+        Source(row["name"], stream, row[f"{stream}_file"], row["id"])
+        for row in plan.rows(rows)
+        for stream in ("out", "error")
+        if row[f"{stream}_file"]
+    ]
