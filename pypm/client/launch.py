@@ -91,7 +91,9 @@ def _open_log(path: str) -> int:
 def _spawn(home: str, log: int) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
-    argv = [sys.executable, "-m", "pypm.master"]
+    # Started as a program, isolated and without site-packages: the guardian has to stay small.
+    guardian = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "guardian")
+    argv = [sys.executable, "-I", "-S", os.path.join(guardian, "__main__.py"), home]
     environment = _environment(home)
     pid = os.fork()
     if pid:

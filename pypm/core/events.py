@@ -73,9 +73,7 @@ class SpecChanged(Event, frozen=True):
 
 
 class Recovered(Event, frozen=True):
-    """A master has begun and found the instance in its state; ``alive``: its run's process still lives."""
-
-    alive: bool = False
+    """A master has begun and found the instance in its state, and what the state says of its run is true."""
 
 
 class Spawned(Event, frozen=True):
@@ -134,6 +132,10 @@ class Exited(Event, frozen=True):
     core_dumped: bool = False
     leftovers: bool = False
     """Other processes of the run's group live on."""
+    at: float | None = None
+    """When, if that was not now."""
+    reason: str = ""
+    """Why, if that is known otherwise than by how it ended."""
 
 
 class TreeGone(Event, frozen=True):

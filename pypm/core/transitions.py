@@ -261,16 +261,17 @@ def exited(instance: Instance, event: ev.Event, now: float) -> Result:
 
 def _end_of_run(instance: Instance, run: Run, event: ev.Exited, now: float) -> RunEnd:
     name = None if event.signal is None else signal_name(event.signal)
-    how = describe_exit(event.code, name, event.core_dumped)
+    how = event.reason or describe_exit(event.code, name, event.core_dumped)
+    at = now if event.at is None else event.at
     return RunEnd(
-        at=now,
-        uptime=now - run.started,
+        at=at,
+        uptime=max(0.0, at - run.started),
         reason=_why(instance, how),
         code=event.code,
         signal=event.signal,
         core_dumped=event.core_dumped,
         ready=run.ready,
-        planned=bool(instance.stop_reason),
+        planned=bool(instance.stop_reason or event.reason),
         run_id=run.run_id,
     )
 
@@ -350,31 +351,27 @@ def recover_at_rest(instance: Instance, event: ev.Event, now: float) -> Result:
 
 
 def recover_waiting(instance: Instance, event: ev.Event, now: float) -> Result:
-    """The rest of the time is waited for: the timer was the old master's."""
-    return instance, [] if instance.deadline is None else [ArmTimer(instance.deadline)]
+    """The rest of the time is waited for."""
+    return instance, _rearm(instance)
 
 
 def recover_running(instance: Instance, event: ev.Event, now: float) -> Result:
-    """The run was another master's: nobody reads its output any more, so it is replaced; or it is gone."""
-    assert isinstance(event, ev.Recovered)
+    """The run goes on under its new master; a start that was ordered and not carried out is ordered again."""
     if instance.run is None:
-        return _begin(instance, now, instance.reason)
-    if event.alive:
-        return _begin_stop(instance, now, "its master was lost", After.RESTART)
-    lost = ev.Exited(run_id=instance.run.run_id)
-    return _settle(instance, _end_of_run(instance, instance.run, lost, now), now)
+        return instance, [Spawn()]
+    return instance, _rearm(instance)
 
 
 def recover_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
-    """A stop half done is finished, with a grace period of its own.
+    """A stop half done is finished: its signal was sent before it was recorded.
 
     One that was for the end of the old master is followed by a start.
     """
-    assert isinstance(event, ev.Recovered)
-    assert instance.run is not None
     if instance.after is After.STOP and instance.desired is Desired.UP:
-        instance = replace(instance, after=After.RESTART)
-    if event.alive:
-        return _begin_stop(instance, now, instance.stop_reason, instance.after)
-    lost = ev.Exited(run_id=instance.run.run_id)
-    return _settle(instance, instance.run.leaving or _end_of_run(instance, instance.run, lost, now), now)
+        return replace(instance, after=After.RESTART), _rearm(instance)
+    return instance, _rearm(instance)
+
+
+def _rearm(instance: Instance) -> list[Action]:
+    """The timer was the old master's; the deadline is absolute."""
+    return [] if instance.deadline is None else [ArmTimer(instance.deadline)]

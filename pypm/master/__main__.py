@@ -1,47 +1,67 @@
-"""``python -m pypm.master``: run the master of the home that ``PYPM_HOME`` names, in the foreground."""
+"""``python -m pypm.master``: a master of the home that ``PYPM_HOME`` names, under a guardian."""
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 # asyncio works without ssl, which would cost every master 4 MB for nothing.
 sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]
 
 
+if TYPE_CHECKING:
+    from pypm.master.link import GuardianLink
+    from pypm.system.home import Home
+
+
 def main() -> int:
-    """Run a master; returns the exit status."""
+    """Run a master for the guardian that started it, or become that guardian; gives the exit status."""
+    import os
+
+    from pypm.core.errors import PypmError
+    from pypm.guardian.guardian import REFUSED
+    from pypm.master.link import GuardianLink, execute_guardian
+    from pypm.system.home import Home
+
+    home = Home.from_environment()
+    link = GuardianLink.from_environment()
+    if link is None:
+        execute_guardian(home.path)
+    try:
+        _run(home, link)
+    except PypmError as error:
+        print(f"pypm: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"hint: {error.hint}", file=sys.stderr)
+        return REFUSED
+    except (EOFError, TimeoutError) as error:
+        print(f"pypm: master {os.getpid()}: the guardian is gone: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(home: Home, link: GuardianLink) -> None:
+    import faulthandler
     import os
     import resource
 
     from setproctitle import setproctitle
 
-    from pypm.core.errors import PypmError
+    from pypm.guardian.guardian import DUMP_SIGNAL
     from pypm.master.log import open_log
     from pypm.master.main import run
-    from pypm.system.home import Home
-    from pypm.system.lock import HomeLock
     from pypm.system.subreaper import become_subreaper
 
-    home = Home.from_environment()
-    try:
-        home.prepare()
-        lock = HomeLock(home.lock_file)
-        if not lock.acquire():
-            raise PypmError(f"{home.path} has a master already (pid {lock.holder() or 'unknown'})")
-        open_log(home.master_log)
-        setproctitle(f"pypm: master [{home.path}]")
-        os.chdir("/")
-        # Each instance has a handful of descriptors: take what the machine allows.
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        become_subreaper()
-        run(home)
-    except PypmError as error:
-        print(f"pypm: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"hint: {error.hint}", file=sys.stderr)
-        return error.exit_status
-    return 0
+    faulthandler.register(DUMP_SIGNAL, all_threads=True)
+    link.greet()
+    open_log(home.master_log)
+    setproctitle(f"pypm: master [{home.path}]")
+    os.chdir("/")
+    # Each instance has a handful of descriptors: take what the machine allows.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    become_subreaper()
+    run(home, link)
 
 
 if __name__ == "__main__":

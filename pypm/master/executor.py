@@ -8,18 +8,20 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Signal, Spawn
 from pypm.core.events import DeadlinePassed, Event, Exited, Spawned, SpawnFailed, TreeGone
-from pypm.core.instance import Instance, Run, Status
+from pypm.core.instance import Instance, Status
 from pypm.core.state import App
+from pypm.master.link import End
 from pypm.master.output import Outputs
 from pypm.master.store import Store
 from pypm.master.timers import Timers
 from pypm.system import process
 from pypm.system.environment import build_environment
 from pypm.system.home import Home
-from pypm.system.reap import reap
+from pypm.system.reap import Death, reap
 from pypm.system.spawn import Child, SpawnError, spawn
 
 __all__ = ["SystemExecutor"]
@@ -31,7 +33,18 @@ SPAWN_SHARE = 0.005
 LOOK_AGAIN = 0.05
 """Seconds between two looks at a tree whose main process has ended."""
 
+STATUS_PATIENCE = 1.0
+"""Seconds that the guardian has to tell the status of a process that is known to have ended."""
+
 Handle = Callable[[int, Event], None]
+
+
+class Adopted(NamedTuple):
+    """A run of an earlier master: whose it is, and the pidfd that tells its end."""
+
+    instance_id: int
+    run_id: str
+    descriptor: int
 
 
 class SystemExecutor:
@@ -56,6 +69,7 @@ class SystemExecutor:
         self._instances: Mapping[int, Instance]
         self._apps: Mapping[str, App]
         self._children: dict[int, tuple[int, str]] = {}
+        self._adopted: dict[int, Adopted] = {}
         self._leaving: dict[int, tuple[int, str]] = {}
         self._look: asyncio.TimerHandle | None = None
         self._to_spawn: deque[int] = deque()
@@ -145,38 +159,71 @@ class SystemExecutor:
 
     # --- ends ---
 
-    def _reap(self) -> None:
-        for death in reap():
-            child = self._children.pop(death.pid, None)
-            if child is None:
-                continue  # an orphan of some agent
-            instance_id, run_id = child
-            leftovers = process.group_lives(death.pid)
-            self._over(instance_id, run_id, death.pid, leftovers)
-            self._handle(instance_id, Exited(run_id, death.code, death.signal, death.core_dumped, leftovers))
+    def adopt(self, instance: Instance) -> None:
+        """Take over a run that another master has started."""
+        run = instance.run
+        assert run is not None
+        self.runs_by_token[run.token] = (instance.id, run.run_id)
+        if run.leaving is not None:
+            self._leaving[run.pid] = (instance.id, run.run_id)
+            self._loop.call_soon(self._look_at_leaving)
+            return
+        descriptor = os.pidfd_open(run.pid)
+        self._adopted[run.pid] = Adopted(instance.id, run.run_id, descriptor)
+        self._loop.add_reader(descriptor, self._adopted_ended, run.pid, descriptor)
+
+    def _adopted_ended(self, pid: int, descriptor: int) -> None:
+        """Its status is the guardian's to tell; if it does not know it either, nobody does."""
+        self._loop.remove_reader(descriptor)
+        self._loop.call_later(STATUS_PATIENCE, self._adopted_unknown, pid, descriptor)
+
+    def _adopted_unknown(self, pid: int, descriptor: int) -> None:
+        adopted = self._adopted.get(pid)
+        if adopted is not None and adopted.descriptor == descriptor:
+            self._drop_adopted(pid)
+            self._ended(adopted.instance_id, adopted.run_id, pid)
+
+    def _drop_adopted(self, pid: int) -> Adopted | None:
+        adopted = self._adopted.pop(pid, None)
+        if adopted is not None:
+            self._loop.remove_reader(adopted.descriptor)
+            os.close(adopted.descriptor)
+        return adopted
+
+    def guardian_saw(self, ends: Mapping[int, End]) -> None:
+        """The guardian has reaped these; what was ours has ended, the rest were orphans of agents."""
+        for pid, end in ends.items():
+            adopted = self._drop_adopted(pid)
+            if adopted is not None:
+                death = Death.from_status(pid, end.status)
+                self._ended(adopted.instance_id, adopted.run_id, pid, death, end.at)
         if self._leaving:
             self._look_at_leaving()
 
-    def watch(self, instance_id: int, run: Run) -> None:
-        """Hear of the end of a run that another master has started; its exit status cannot be known."""
-        descriptor = os.pidfd_open(run.pid)
-        self._loop.add_reader(descriptor, self._watched_ended, descriptor, instance_id, run)
+    def _reap(self) -> None:
+        for death in reap():
+            child = self._children.pop(death.pid, None)
+            if child is not None:  # else an orphan of some agent
+                self._ended(*child, death.pid, death)
+        if self._leaving:
+            self._look_at_leaving()
 
-    def _watched_ended(self, descriptor: int, instance_id: int, run: Run) -> None:
-        self._loop.remove_reader(descriptor)
-        os.close(descriptor)
-        leftovers = process.group_lives(run.pid)
-        self._over(instance_id, run.run_id, run.pid, leftovers)
-        self._handle(instance_id, Exited(run.run_id, leftovers=leftovers))
-
-    def _over(self, instance_id: int, run_id: str, pid: int, leftovers: bool) -> None:
-        """The main process of a run has ended: save its last words, and remember what it left behind."""
+    def _ended(
+        self, instance_id: int, run_id: str, pid: int, death: Death | None = None, at: float | None = None
+    ) -> None:
+        """The main process of a run has ended: save its last words, look what it left behind, tell."""
+        leftovers = process.group_lives(pid)
         self._outputs.drain(instance_id)
         instance = self._instances.get(instance_id)
         if instance is not None and instance.run is not None and instance.run.run_id == run_id:
             self.runs_by_token.pop(instance.run.token, None)
         if leftovers and instance is not None and instance.spec.treekill:
             self._leaving[pid] = (instance_id, run_id)
+        if death is None:
+            self._handle(instance_id, Exited(run_id, leftovers=leftovers, at=at))
+        else:
+            how = (death.code, death.signal, death.core_dumped)
+            self._handle(instance_id, Exited(run_id, *how, leftovers=leftovers, at=at))
 
     def _look_at_leaving(self) -> None:
         """Tell of the trees that are gone now; as long as there are others, look again soon."""

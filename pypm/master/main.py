@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Sequence
+import socket
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pypm import __version__
 from pypm.core.errors import PypmError
 from pypm.core.events import Recovered, StopRequested
-from pypm.core.instance import Instance
+from pypm.core.instance import Instance, Status
 from pypm.core.targets import match
 from pypm.logs.registry import LogRegistry
 from pypm.logs.writer import LogTrouble
+from pypm.master.adoption import find_marked_runs, found_start, what_became_of
 from pypm.master.apps import Apps
 from pypm.master.channel import AgentChannel
 from pypm.master.engine import Engine
 from pypm.master.executor import SystemExecutor
 from pypm.master.handlers import HANDLERS
+from pypm.master.link import End, GuardianLink
 from pypm.master.output import Outputs
-from pypm.master.recovery import is_alive, read_state
+from pypm.master.recovery import read_state
 from pypm.master.rows import Detail, Moment, Row, make_detail, make_row
 from pypm.master.sampler import Sampler
-from pypm.master.server import Server, bind_private
+from pypm.master.server import Server
 from pypm.master.store import Store
 from pypm.master.waiting import Waiting
 from pypm.protocol.names import METHOD_NOT_FOUND
@@ -37,16 +41,20 @@ __all__ = ["Master"]
 
 log = logging.getLogger(__name__)
 
+SAVE_TIME = 5.0
+"""Seconds that saving the state may take before a master becomes the guardian all the same."""
+
 
 class Master:
     """One master of one home; ``run`` returns when it has been told to end."""
 
-    def __init__(self, home: Home, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, home: Home, loop: asyncio.AbstractEventLoop, link: GuardianLink) -> None:
         self.home = home
         self.loop = loop
+        self.link = link
         self.started = boot_time()
         self.store = Store(home.state_file, loop)
-        self.outputs = Outputs(loop, LogRegistry(_log_trouble), home.logs_folder)
+        self.outputs = Outputs(loop, LogRegistry(_log_trouble), home.logs_folder, link)
         self.executor = SystemExecutor(home, loop, boot_time, self.store, self.outputs)
         self.engine = Engine(self.executor, boot_time)
         self.apps = Apps(self.engine, self.store, boot_time)
@@ -60,15 +68,15 @@ class Master:
     async def run(self) -> None:
         """Read the state, make it so, serve until the end."""
         state = read_state(self.home.state_file)
-        listener = bind_private(self.home.socket)
-        channel = AgentChannel(
-            bind_private(self.home.agents_socket), self.loop, self.executor.runs_by_token, self.engine.handle
-        )
+        listener, agents_listener = self._listener("socket"), self._listener("agents")
+        self.link.take("lock")
+        channel = AgentChannel(agents_listener, self.loop, self.executor.runs_by_token, self.engine.handle)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self.loop.add_signal_handler(number, self._signalled, number)
         if state is not None:
             self.apps.restore(state.apps, state.instances, state.next_id)
             self._recover(same_boot=state.boot_id == boot_id())
+        self.link.start(self.loop, self._guardian_saw, self._guardian_lost)
         await self.server.listen(listener)
         log.info("master %s of pypm %s answers on %s", os.getpid(), __version__, self.home.socket)
         await self._ended.wait()
@@ -81,12 +89,57 @@ class Master:
                 os.unlink(path)
         log.info("master %s has ended", os.getpid())
 
+    def _listener(self, name: str) -> socket.socket:
+        """A socket on a duplicate of a descriptor that the guardian holds."""
+        descriptor = self.link.take(name)
+        if descriptor is None:
+            raise PypmError(f"the guardian does not hold the listening socket {name!r}")
+        return socket.socket(fileno=os.dup(descriptor))
+
     def _recover(self, *, same_boot: bool) -> None:
+        """Make the state true: adopt what lives, tell of what has ended, order again what was not done."""
+        marked = find_marked_runs(self.home.path) if same_boot else {}
         for instance in list(self.engine.instances.values()):
-            alive = is_alive(instance, same_boot)
-            if alive and instance.run is not None:
-                self.executor.watch(instance.id, instance.run)
-            self.engine.handle(instance.id, Recovered(alive=alive))
+            self.outputs.of(instance)
+            if instance.run is not None:
+                event = what_became_of(instance, self.link.ends, same_boot=same_boot)
+            elif instance.status is Status.STARTING:
+                event = found_start(instance, marked)
+            else:
+                event = Recovered()
+            self.engine.handle(instance.id, event)
+            after = self.engine.instances.get(instance.id)
+            if after is not None and after.run is not None:
+                self.executor.adopt(after)
+        self._acknowledge(self.link.ends)
+
+    def _guardian_saw(self, ends: Mapping[int, End]) -> None:
+        self.executor.guardian_saw(ends)
+        self._acknowledge(ends)
+
+    def _acknowledge(self, ends: Iterable[int]) -> None:
+        """Once what follows from them is on the disk, the guardian need not remember these ends."""
+        pids = list(ends)
+        if pids:
+            self._last_acknowledgement = self.loop.create_task(self._acknowledge_later(pids))
+
+    async def _acknowledge_later(self, pids: list[int]) -> None:
+        await self.store.committed()
+        if self.store.trouble is None:
+            self.link.seen(pids)
+
+    def _guardian_lost(self) -> None:
+        """The guardian is dead: save, and become it."""
+        if self._ending:
+            return
+        log.error("the guardian is gone: this master takes its place and starts another one")
+        self._succession = self.loop.create_task(self._become_guardian())
+
+    async def _become_guardian(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SAVE_TIME):
+                await self.store.committed()
+        self.link.become_guardian(self.home.path)
 
     # --- what handlers use ---
 
@@ -157,17 +210,17 @@ def _log_trouble(trouble: LogTrouble) -> None:
     log.error("%s", trouble)
 
 
-def run(home: Home) -> None:
+def run(home: Home, link: GuardianLink) -> None:
     """Run a master until it is told to end. Raises PypmError where it cannot begin."""
     loop = asyncio.new_event_loop()
     try:
-        loop.run_until_complete(_run(home, loop))
+        loop.run_until_complete(_run(home, loop, link))
     finally:
         loop.close()
 
 
-async def _run(home: Home, loop: asyncio.AbstractEventLoop) -> None:
+async def _run(home: Home, loop: asyncio.AbstractEventLoop, link: GuardianLink) -> None:
     try:
-        await Master(home, loop).run()
+        await Master(home, loop, link).run()
     except OSError as error:
         raise PypmError(f"the master cannot begin: {error}") from error

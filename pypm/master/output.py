@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+from collections.abc import Iterable
+from typing import Protocol
 
 from pypm.core.instance import Instance
 from pypm.logs.paths import log_files
@@ -19,13 +21,40 @@ from pypm.logs.writer import LogFile
 __all__ = ["InstanceOutput", "Outputs"]
 
 
-class Stream:
-    """One stream of an instance: a pipe whose write end is kept, so that it has no end between runs."""
+class Keeper(Protocol):
+    """Holds descriptors by name for the next master."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def holds(self, name: str) -> bool:
+        """Whether the last master has left something under this name."""
+
+    def take(self, name: str) -> int | None:
+        """What the last master has left under this name."""
+
+    def hold(self, descriptors: dict[str, int]) -> None:
+        """Keep these, from now on."""
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Keep these no longer."""
+
+
+class Stream:
+    """One stream of an instance: a pipe whose write end is kept, so that it has no end between runs.
+
+    ``name`` is that under which the guardian holds the read end.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, keeper: Keeper, name: str) -> None:
         self._loop = loop
-        self._read, self._write = os.pipe2(os.O_CLOEXEC)
-        fcntl.fcntl(self._read, fcntl.F_SETFL, os.O_NONBLOCK)
+        self._keeper = keeper
+        self._name = name
+        read = keeper.take(name)
+        if read is None:
+            self._read, self._write = os.pipe2(os.O_CLOEXEC)
+            fcntl.fcntl(self._read, fcntl.F_SETFL, os.O_NONBLOCK)
+            keeper.hold({name: self._read})
+        else:
+            self._read = read
+            self._write = os.open(f"/proc/self/fd/{read}", os.O_WRONLY | os.O_CLOEXEC)
         self.pump = Pump(self._read, [])
         loop.add_reader(self._read, self.pump.turn)
 
@@ -41,6 +70,7 @@ class Stream:
         self._loop.remove_reader(self._read)
         self.pump.drain()
         self.pump.close()
+        self._keeper.drop([self._name])
         os.close(self._read)
         os.close(self._write)
 
@@ -48,10 +78,13 @@ class Stream:
 class InstanceOutput:
     """Both streams of one instance, and the files they go to. Without files a stream has no pipe."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, registry: LogRegistry, folder: str) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, registry: LogRegistry, folder: str, keeper: Keeper
+    ) -> None:
         self._loop = loop
         self._registry = registry
         self._folder = folder
+        self._keeper = keeper
         self._declared: object = None
         self._streams: dict[str, Stream] = {}
         self._files: dict[str, list[LogFile]] = {}
@@ -69,8 +102,9 @@ class InstanceOutput:
             files = [self._registry.open(each, spec.logs.max_size, spec.logs.retain) for each in wanted]
             old = self._files.get(name, [])
             self._files[name] = files
-            if files and name not in self._streams:
-                self._streams[name] = Stream(self._loop)
+            key = f"{name}:{instance.id}"
+            if name not in self._streams and (files or self._keeper.holds(key)):
+                self._streams[name] = Stream(self._loop, self._keeper, key)
             if name in self._streams:
                 # A stream that lost its files keeps its pipe: the present run writes there.
                 self._streams[name].pump.replace_files(files)
@@ -117,17 +151,22 @@ class InstanceOutput:
 class Outputs:
     """The outputs of all instances, by instance id."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, registry: LogRegistry, folder: str) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, registry: LogRegistry, folder: str, keeper: Keeper
+    ) -> None:
         self._loop = loop
         self._registry = registry
         self._folder = folder
+        self._keeper = keeper
         self._outputs: dict[int, InstanceOutput] = {}
 
     def of(self, instance: Instance) -> InstanceOutput:
         """The output of an instance, arranged as its spec says."""
         output = self._outputs.get(instance.id)
         if output is None:
-            output = self._outputs[instance.id] = InstanceOutput(self._loop, self._registry, self._folder)
+            output = self._outputs[instance.id] = InstanceOutput(
+                self._loop, self._registry, self._folder, self._keeper
+            )
         output.arrange(instance)
         return output
 

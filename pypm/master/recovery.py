@@ -8,13 +8,11 @@ import os
 import shutil
 
 from pypm.core.errors import PypmError
-from pypm.core.instance import Instance
 from pypm.core.state import State, StateError, after_reboot, decode
 from pypm.system.clock import boot_id, boot_time, wall_time
 from pypm.system.files import check_owner
-from pypm.system.process import is_same
 
-__all__ = ["is_alive", "read_state"]
+__all__ = ["read_state"]
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +60,3 @@ def _read_backup(path: str, backup: str, cause: Exception) -> State:
         log.error("the unusable state was moved to %s", aside)
     log.error("using the state with which the last master began, %s", backup)
     return state
-
-
-def is_alive(instance: Instance, same_boot: bool) -> bool:
-    """Whether the main process of the instance's run lives: same boot, same pid, same start time."""
-    run = instance.run
-    return same_boot and run is not None and run.leaving is None and is_same(run.pid, run.start_ticks)

@@ -24,7 +24,7 @@ from pypm.protocol.rpc import (
     result_response,
 )
 
-__all__ = ["Server", "bind_private"]
+__all__ = ["Server"]
 
 log = logging.getLogger(__name__)
 
@@ -35,24 +35,6 @@ MAX_UNREAD = 64 * 1024 * 1024
 """Bytes of answers that a client may leave unread before it is cut off."""
 
 Dispatch = Callable[[Request], Any | Awaitable[Any]]
-
-
-def bind_private(path: str) -> socket.socket:
-    """A listening Unix socket that only its owner can connect to; replaces one that a dead master left.
-
-    Only the holder of the home's lock may call this: what is at ``path`` is taken to be stale.
-    """
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.setblocking(False)
-    if os.path.lexists(path):
-        os.unlink(path)
-    mask = os.umask(0o177)
-    try:
-        listener.bind(path)
-    finally:
-        os.umask(mask)
-    listener.listen(512)
-    return listener
 
 
 class Server:

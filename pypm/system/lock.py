@@ -13,20 +13,21 @@ class HomeLock:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._descriptor: int | None = None
 
-    def acquire(self) -> bool:
-        """Take the lock and write our pid into the file; False if another process holds it."""
+    def acquire(self) -> int | None:
+        """Take the lock and write our pid into the file; None if another process holds it.
+
+        The lock is held as long as the descriptor that this gives, or a duplicate of it, is open.
+        """
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            return False
+            return None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        self._descriptor = descriptor
-        return True
+        return descriptor
 
     def holder(self) -> str:
         """The pid of who holds the lock, as it wrote it itself; empty if unknown."""

@@ -17,6 +17,13 @@ class Death(NamedTuple):
     signal: int | None
     core_dumped: bool
 
+    @classmethod
+    def from_status(cls, pid: int, status: int) -> Death:
+        """Read a wait status, as waitpid(2) gives it."""
+        if os.WIFSIGNALED(status):
+            return cls(pid, None, os.WTERMSIG(status), os.WCOREDUMP(status))
+        return cls(pid, os.WEXITSTATUS(status), None, False)
+
 
 def reap() -> Iterator[Death]:
     """Reap every child that has ended, our own and the orphans that came to us, one at a time."""
@@ -27,7 +34,4 @@ def reap() -> Iterator[Death]:
             return
         if pid == 0:
             return
-        if os.WIFSIGNALED(status):
-            yield Death(pid, None, os.WTERMSIG(status), os.WCOREDUMP(status))
-        else:
-            yield Death(pid, os.WEXITSTATUS(status), None, False)
+        yield Death.from_status(pid, status)

@@ -1,0 +1,63 @@
+"""Descriptors by name: what outlives a master."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterable
+
+from pypm.system.sockets import MAX_DESCRIPTORS, send_message
+
+__all__ = ["Holdings"]
+
+
+class Holdings:
+    """Named descriptors; a name that is given anew replaces the descriptor it had."""
+
+    def __init__(self) -> None:
+        self._descriptors: dict[str, int] = {}
+
+    def add(self, name: str, descriptor: int) -> None:
+        """Hold a descriptor, which is ours from now on."""
+        self.drop([name])
+        self._descriptors[name] = descriptor
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Close what is held under these names."""
+        for name in names:
+            descriptor = self._descriptors.pop(name, None)
+            if descriptor is not None:
+                os.close(descriptor)
+
+    def send_to(self, connection: socket.socket) -> None:
+        """Send all of them, in messages of type ``held``."""
+        names = list(self._descriptors)
+        for start in range(0, len(names), MAX_DESCRIPTORS):
+            some = names[start : start + MAX_DESCRIPTORS]
+            send_message(
+                connection, {"type": "held", "names": some}, [self._descriptors[name] for name in some]
+            )
+
+    @classmethod
+    def inherited(cls, file: int) -> Holdings:
+        """Those that a program that was executed before us in this process has left; ``file`` names them."""
+        holdings = cls()
+        with os.fdopen(file, "rb") as stream:
+            stream.seek(0)
+            for name, descriptor in json.load(stream).items():
+                os.set_inheritable(descriptor, False)
+                holdings.add(name, descriptor)
+        return holdings
+
+    @staticmethod
+    def leave(descriptors: dict[str, int]) -> int:
+        """Prepare for executing another program: a file that names the descriptors, all inheritable.
+
+        Gives the descriptor of that file, for ``inherited``.
+        """
+        file = os.memfd_create("pypm-holdings", 0)
+        os.write(file, json.dumps(descriptors).encode())
+        for descriptor in descriptors.values():
+            os.set_inheritable(descriptor, True)
+        return file

@@ -1,0 +1,169 @@
+"""The master's side of its connection to the guardian: what it holds for us, and the ends it has seen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, NoReturn
+
+from pypm.guardian import __main__ as guardian_program
+from pypm.guardian.guardian import DUMP_SIGNAL, GUARDIAN_VARIABLE
+from pypm.guardian.holdings import Holdings
+from pypm.system.sockets import receive_message, send_message
+
+__all__ = ["End", "GuardianLink", "execute_guardian"]
+
+log = logging.getLogger(__name__)
+
+BEAT = 2.0
+"""Seconds between two heartbeats."""
+GREETING = 30.0
+"""Seconds that the guardian may take to hand over what it holds."""
+
+
+def execute_guardian(home: str, *arguments: str) -> NoReturn:
+    """Execute the guardian's program in place of this one."""
+    command = [sys.executable, "-I", "-S", guardian_program.__file__, home, *arguments]
+    os.execv(sys.executable, command)
+
+
+class End(NamedTuple):
+    """How a process ended that was the guardian's to reap: wait status, and when on the boot clock."""
+
+    status: int
+    at: float
+
+
+class GuardianLink:
+    """Connection to the guardian that started us.
+
+    ``on_ends`` is called with what the guardian has reaped, ``on_lost`` when it is gone.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.ends: dict[int, End] = {}
+        """Ends by pid that were seen while there was no master."""
+        self._connection = connection
+        self._held: dict[str, int] = {}
+        self._taken: dict[str, int] = {}
+        self._loop: asyncio.AbstractEventLoop
+        self._on_ends: Callable[[dict[int, End]], None]
+        self._on_lost: Callable[[], None]
+        self._lost = False
+
+    @classmethod
+    def from_environment(cls) -> GuardianLink | None:
+        """The connection that the guardian gave us; None if no guardian started us."""
+        descriptor = os.environ.pop(GUARDIAN_VARIABLE, None)
+        if descriptor is None:
+            return None
+        os.set_inheritable(int(descriptor), False)
+        return cls(socket.socket(fileno=int(descriptor)))
+
+    def greet(self) -> None:
+        """Take over what the guardian holds. Raises EOFError or OSError where it is gone or silent."""
+        self._connection.settimeout(GREETING)
+        send_message(self._connection, {"type": "hello"})
+        while True:
+            message, descriptors = receive_message(self._connection)
+            match message["type"]:
+                case "held":
+                    self._held.update(zip(message["names"], descriptors, strict=True))  # type: ignore[call-overload]
+                case "exits":
+                    self.ends.update(_ends(message))
+                case "ready":
+                    return
+
+    def holds(self, name: str) -> bool:
+        """Whether a descriptor of that name was handed over and nobody has taken it yet."""
+        return name in self._held
+
+    def take(self, name: str) -> int | None:
+        """A held descriptor, ours to use; None if there is none of that name."""
+        descriptor = self._held.pop(name, None)
+        if descriptor is not None:
+            self._taken[name] = descriptor
+        return descriptor
+
+    def start(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_ends: Callable[[dict[int, End]], None],
+        on_lost: Callable[[], None],
+    ) -> None:
+        """Begin to beat and to listen; what nobody has taken is dropped."""
+        self._loop, self._on_ends, self._on_lost = loop, on_ends, on_lost
+        self.drop(list(self._held))
+        self._connection.setblocking(False)
+        loop.add_reader(self._connection.fileno(), self._readable)
+        self._beat()
+
+    def hold(self, descriptors: dict[str, int]) -> None:
+        """Let the guardian hold descriptors: they are safe when this returns."""
+        self._taken.update(descriptors)
+        self._send({"type": "hold", "names": list(descriptors)}, list(descriptors.values()))
+
+    def drop(self, names: Iterable[str]) -> None:
+        """The guardian need not hold these any longer."""
+        names = list(names)
+        for name in names:
+            descriptor = self._held.pop(name, None)
+            if descriptor is not None:
+                os.close(descriptor)
+            self._taken.pop(name, None)
+        if names:
+            self._send({"type": "drop", "names": names})
+
+    def seen(self, pids: Iterable[int]) -> None:
+        """The ends of these processes are on the disk, or of no interest."""
+        self._send({"type": "seen", "pids": list(pids)})
+
+    def become_guardian(self, home: str) -> None:
+        """Execute the guardian's program in our place, with all that the guardian held. Does not return."""
+        file = Holdings.leave(self._taken)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, DUMP_SIGNAL):
+            signal.signal(number, signal.SIG_DFL)
+        execute_guardian(home, "--holding", str(file))
+
+    def _beat(self) -> None:
+        self._send({"type": "beat"})
+        if not self._lost:
+            self._loop.call_later(BEAT, self._beat)
+
+    def _send(self, message: dict[str, object], descriptors: list[int] | None = None) -> None:
+        if self._lost:
+            return
+        try:
+            send_message(self._connection, message, descriptors or ())
+        except BlockingIOError:
+            # The guardian is stopped or busy. What must not be lost is sent with patience.
+            if message["type"] != "beat":
+                self._connection.setblocking(True)
+                send_message(self._connection, message, descriptors or ())
+                self._connection.setblocking(False)
+        except OSError:
+            pass  # it is gone: the reader finds that out
+
+    def _readable(self) -> None:
+        try:
+            message, _ = receive_message(self._connection)
+        except BlockingIOError:
+            return
+        except (EOFError, OSError):
+            self._lost = True
+            self._loop.remove_reader(self._connection.fileno())
+            self._on_lost()
+            return
+        if message["type"] == "exits":
+            self._on_ends(_ends(message))
+
+
+def _ends(message: dict[str, object]) -> dict[int, End]:
+    exits = message["exits"]
+    assert isinstance(exits, list)
+    return {pid: End(int(status), at) for pid, (status, at) in exits}

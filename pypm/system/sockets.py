@@ -1,0 +1,65 @@
+"""Unix sockets: private listening ones, and messages with descriptors between the guardian and its master.
+
+Standard library only: the guardian uses this.
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import socket
+from collections.abc import Sequence
+
+__all__ = ["MAX_DESCRIPTORS", "bind_private", "receive_message", "send_message"]
+
+MAX_DESCRIPTORS = 200
+"""Descriptors in one message; the kernel allows 253."""
+_MAX_MESSAGE = 128 * 1024
+
+
+def bind_private(path: str) -> socket.socket:
+    """A listening, non-blocking Unix socket that only its owner can connect to.
+
+    It replaces what is at ``path``: only the holder of the home's lock may call this, so what is there was
+    left by the dead.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.setblocking(False)
+    if os.path.lexists(path):
+        os.unlink(path)
+    mask = os.umask(0o177)
+    try:
+        listener.bind(path)
+    finally:
+        os.umask(mask)
+    listener.listen(512)
+    return listener
+
+
+def send_message(
+    connection: socket.socket, message: dict[str, object], descriptors: Sequence[int] = ()
+) -> None:
+    """Send one message, with descriptors, over a SOCK_SEQPACKET socket.
+
+    Raises OSError where the other side is gone or its buffer is full and the socket does not block.
+    """
+    data = json.dumps(message, separators=(",", ":")).encode()
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+    connection.sendmsg([data], rights)
+
+
+def receive_message(connection: socket.socket) -> tuple[dict[str, object], list[int]]:
+    """Receive one message and its descriptors, which are closed on exec.
+
+    Raises EOFError when the other side is gone, OSError (BlockingIOError, TimeoutError) as the socket does.
+    """
+    space = socket.CMSG_SPACE(MAX_DESCRIPTORS * array.array("i").itemsize)
+    data, ancillary, _, _ = connection.recvmsg(_MAX_MESSAGE, space, socket.MSG_CMSG_CLOEXEC)
+    if not data:
+        raise EOFError
+    descriptors = array.array("i")
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+    return json.loads(data), list(descriptors)
