@@ -13,7 +13,7 @@ from pypm import __version__
 __all__ = ["ALIASES", "VERBS", "group", "run"]
 
 VERBS = (
-    "start", "stop", "restart", "delete", "scale",
+    "start", "stop", "restart", "delete", "scale", "update",
     "list", "describe", "logs", "pid", "env",
     "reset", "signal", "flush",
     "ping", "kill", "version",
@@ -30,6 +30,7 @@ ALIASES = {
     "desc": "describe",
     "log": "logs",
     "sendSignal": "signal",
+    "updatePM2": "update",
 }
 """PM2's other names of the verbs; help does not list them."""
 

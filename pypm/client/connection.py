@@ -20,11 +20,33 @@ if TYPE_CHECKING:  # the quick road has no time to import typing
     from types import TracebackType
     from typing import Any
 
-__all__ = ["NO_MASTER_HINT", "Connection"]
+__all__ = ["NO_MASTER_HINT", "Connection", "ConnectionLostError"]
 
 NO_MASTER_HINT = "`pypm start …` starts one"
 
 _BLOCK = 65536
+_REPEATABLE = frozenset(
+    (
+        "ping",
+        "list",
+        "describe",
+        "start",
+        "apply",
+        "scale",
+        "stop",
+        "restart",
+        "reset",
+        "flush",
+        "env",
+        "wait",
+    )
+)
+"""What may be asked again when a master was lost before it answered: the wish is the same, and so is its end."""
+_TRIES = 10
+
+
+class ConnectionLostError(ProtocolError):
+    """The master closed the connection before it answered: it has ended, or another one has its place."""
 
 
 class Connection:
@@ -71,6 +93,21 @@ class Connection:
         return self._ask(method, params, patient=True)
 
     def _ask(self, method: str, params: dict[str, Any], *, patient: bool) -> Any:
+        """Ask, and ask the next master if this one is lost before it answers and that does no harm."""
+        tries = _TRIES if method in _REPEATABLE else 1
+        while True:
+            try:
+                return self._ask_once(method, params, patient=patient)
+            except ConnectionLostError:
+                tries -= 1
+                if tries == 0:
+                    raise
+            self._socket.close()
+            self._received.clear()
+            # Its guardian holds the listening socket: this waits until the next master is there.
+            self._socket = _connect(self.path, self.timeout)
+
+    def _ask_once(self, method: str, params: dict[str, Any], *, patient: bool) -> Any:
         self._last_id += 1
         given = {name: value for name, value in params.items() if value is not None}
         line = encode_request(self._last_id, method, given)
@@ -113,7 +150,7 @@ class Connection:
         finally:
             self._socket.settimeout(self.timeout)
         if not block:
-            raise ProtocolError(
+            raise ConnectionLostError(
                 "the master closed the connection before it answered", hint="see master.log in PYPM_HOME"
             )
         self._received += block

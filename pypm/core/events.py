@@ -83,6 +83,7 @@ class Spawned(Event, frozen=True):
     token: str
     pid: int
     start_ticks: int
+    pipes: tuple[int, int] = (0, 0)
 
 
 class SpawnFailed(Event, frozen=True):

@@ -83,6 +83,8 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     start_ticks: int
     """Start time of the process in clock ticks after boot: with pid and boot id it names a process."""
     started: float
+    pipes: tuple[int, int] = (0, 0)
+    """Inode numbers of the pipes that are its stdout and stderr; 0: it has none."""
     ready: bool = False
     last_beat: float | None = None
     status_text: str = ""

@@ -184,6 +184,7 @@ def spawned(instance: Instance, event: ev.Event, now: float) -> Result:
         pid=event.pid,
         start_ticks=event.start_ticks,
         started=now,
+        pipes=event.pipes,
         ready=not spec.wait_ready,
     )
     if spec.wait_ready:

@@ -5,42 +5,30 @@ from __future__ import annotations
 import os
 import select
 import signal
-import socket
-import sys
 import time
 
+from pypm.guardian.child import DUMP_SIGNAL, Child, start_child
 from pypm.guardian.holdings import Holdings
+from pypm.guardian.journal import Journal
 from pypm.system.home import Home
 from pypm.system.sockets import receive_message, send_message
 from pypm.system.subreaper import become_subreaper
 
-__all__ = ["DUMP_SIGNAL", "GUARDIAN_VARIABLE", "Guardian"]
-
-GUARDIAN_VARIABLE = "PYPM_GUARDIAN_FD"
-"""Environment variable that tells a master the descriptor of its connection to the guardian."""
-DUMP_SIGNAL = signal.SIGRTMIN
-"""Makes a master write its stacks to its log."""
+__all__ = ["REFUSED", "Guardian"]
 
 REFUSED = 78
 """Exit code of a master that cannot begin for a reason that another one would find too."""
 
-SILENCE = 10.0
-"""Seconds without a heartbeat after which a master is taken to hang."""
-BEGINNING = 60.0
-"""Seconds that a master may take to begin."""
 DUMP_TIME = 0.5
 """Seconds that a hanging master gets to write its stacks."""
 HEALTHY = 10.0
 """Seconds after which a master counts as one that works: the delays begin anew."""
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 30.0
+UPDATE_TIME = 60.0
+"""Seconds within which a candidate has to be in charge."""
 KEPT_EXITS = 100_000
 """How many ends are remembered for a master that does not come."""
-
-
-_FOLDER = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-_MASTER = f"import sys; sys.path.append({_FOLDER!r}); from pypm.master.__main__ import main; sys.exit(main())"
-"""Finds pypm where this guardian was found, also where it is not installed."""
 
 
 class Guardian:
@@ -49,16 +37,16 @@ class Guardian:
     def __init__(self, home: Home, holdings: Holdings) -> None:
         self._home = home
         self._holdings = holdings
+        self._journal = Journal(home.master_log)
         self._exits: dict[int, list[float]] = {}
         """Wait status and time (boot clock) of processes that ended, until a master has acknowledged them."""
-        self._master = 0
-        self._connection: socket.socket | None = None
-        self._began = 0.0
-        self._last_beat = 0.0
-        self._greeted = False
+        self._master: Child | None = None
+        self._candidate: Child | None = None
+        """A master of newer code that is to take over from the present one."""
+        self._retired: set[int] = set()
+        """Pids of masters that others have taken over from."""
         self._failures = 0
         self._start_at: float | None = 0.0
-        self._dumping_since: float | None = None
         self._result: int | None = None
 
     def run(self) -> int:
@@ -72,152 +60,174 @@ class Guardian:
         self._reap()  # what ended before this program was executed in the place of a master
         while self._result is None:
             self._act()
-            if self._result is None:
-                self._wait(wakeup)
+            self._wait(wakeup)
         return self._result
 
     # --- waiting ---
 
+    def _children(self) -> list[Child]:
+        return [child for child in (self._master, self._candidate) if child is not None]
+
     def _wait(self, wakeup: int) -> None:
         poll = select.poll()
         poll.register(wakeup, select.POLLIN)
-        if self._connection is not None:
-            poll.register(self._connection, select.POLLIN)
+        connected = {
+            child.connection.fileno(): child for child in self._children() if child.connection is not None
+        }
+        for descriptor in connected:
+            poll.register(descriptor, select.POLLIN)
         for descriptor, _ in poll.poll(self._patience() * 1000):
             if descriptor == wakeup:
                 os.read(wakeup, 4096)
             else:
-                self._receive()
+                self._receive(connected[descriptor])
         self._reap()
 
     def _patience(self) -> float:
-        """Seconds until something is due."""
-        now = time.monotonic()
-        if self._start_at is not None:
-            return max(0.0, self._start_at - now)
-        if self._dumping_since is not None:
-            return max(0.0, self._dumping_since + DUMP_TIME - now)
-        return max(0.0, self._silence_ends() - now)
-
-    def _silence_ends(self) -> float:
-        return self._last_beat + SILENCE if self._greeted else self._began + BEGINNING
+        """Seconds until something is due, at most an hour."""
+        due = [self._start_at] if self._start_at is not None else []
+        due += [
+            child.due() if child.dumping_since is None else child.dumping_since + DUMP_TIME
+            for child in self._children()
+        ]
+        if self._candidate is not None:
+            due.append(self._candidate.began + UPDATE_TIME)
+        return min(max(0.0, min(due, default=3600.0) - time.monotonic()), 3600.0)
 
     def _act(self) -> None:
-        """Do what is due: start a master, or end one that hangs."""
+        """Do what is due: start a master, end one that hangs, give up an update."""
         now = time.monotonic()
-        if self._start_at is not None:
-            if now >= self._start_at:
-                self._start_at = None
-                self._start()
-        elif self._dumping_since is not None:
-            if now >= self._dumping_since + DUMP_TIME:
-                self._log(f"killing the master {self._master}")
-                os.kill(self._master, signal.SIGKILL)
-                self._dumping_since = now + 3600.0
-        elif now >= self._silence_ends():
-            self._log(f"the master {self._master} does not answer: its stacks follow, then it is replaced")
-            self._dumping_since = now
-            if self._greeted:
-                os.kill(self._master, DUMP_SIGNAL)
+        if self._start_at is not None and now >= self._start_at:
+            self._start_at = None
+            self._start()
+        if self._candidate is not None and now >= self._candidate.began + UPDATE_TIME:
+            self._give_up_update(f"the new master was not in charge within {UPDATE_TIME:g} s")
+        for child in self._children():
+            if child.dumping_since is not None and now >= child.dumping_since + DUMP_TIME:
+                self._journal.write(f"killing the master {child.pid}")
+                child.dumping_since, child.killed = None, True
+                child.send_signal(signal.SIGKILL)
+            elif child.dumping_since is None and now >= child.due():
+                self._journal.write(f"the master {child.pid} does not answer: its stacks, then its end")
+                child.dumping_since = now
+                if child.greeted:
+                    child.send_signal(DUMP_SIGNAL)
 
-    # --- the master ---
+    # --- masters ---
 
     def _start(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * 1024 * 1024)
-        environment = dict(os.environ)
-        environment["PYPM_HOME"] = self._home.path
-        environment[GUARDIAN_VARIABLE] = "3"
-        log = self._open_log()
-        actions = [
-            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_DUP2, log, 1),
-            (os.POSIX_SPAWN_DUP2, log, 2),
-            (os.POSIX_SPAWN_DUP2, theirs.fileno(), 3),
-        ]
-        command = [sys.executable, "-P", "-c", _MASTER]
-        self._began = self._last_beat = time.monotonic()
-        self._greeted = False
         try:
-            self._master = os.posix_spawn(
-                command[0], command, environment, file_actions=actions, setsigdef=[signal.SIGPIPE]
-            )
+            with self._journal.open() as log:
+                self._master = start_child(self._home, log.fileno())
         except OSError as error:
-            self._log(f"cannot start a master: {error}")
-            self._plan_next()
-            return
-        finally:
-            theirs.close()
-            os.close(log)
-        self._connection = ours
+            self._journal.write(f"cannot start a master: {error}")
+            self._plan_next(0.0)
 
-    def _ended(self, status: int) -> None:
-        """The master has ended: for good if it says so, else another one follows."""
-        pid, self._master = self._master, 0
-        self._dumping_since = None
-        if self._connection is not None:
-            self._receive_all()
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+    def _ended(self, child: Child, status: int) -> None:
+        """A master has ended: for good if it says so, else another one follows."""
+        while child.connection is not None and self._receive(child):
+            pass
+        child.disconnect()
         code = os.waitstatus_to_exitcode(status)
+        words = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        if child is self._candidate:
+            self._give_up_update(f"the new master {words}")
+            return
+        self._master = None
         if code in (0, REFUSED):
             self._result = code
             return
-        words = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        self._log(f"the master {pid} {words}")
-        self._plan_next()
+        self._journal.write(f"the master {child.pid} {words}")
+        if self._candidate is not None:
+            self._hand_over()
+        else:
+            self._plan_next(time.monotonic() - child.began)
 
-    def _plan_next(self) -> None:
+    def _plan_next(self, lived: float) -> None:
         """At once after a master that worked; later and later after those that did not."""
-        now = time.monotonic()
-        self._failures = 0 if now - self._began >= HEALTHY else self._failures + 1
+        self._failures = 0 if lived >= HEALTHY else self._failures + 1
         delay = 0.0
         if self._failures > 1:
             delay = min(FIRST_DELAY * 2 ** min(self._failures - 2, 20), LONGEST_DELAY)
-            self._log(f"{self._failures} masters in a row ended at once; the next one starts in {delay:g} s")
-        self._start_at = now + delay
+            self._journal.write(f"{self._failures} masters ended soon; the next one starts in {delay:g} s")
+        self._start_at = time.monotonic() + delay
 
     def _forward(self, number: int, _: object) -> None:
         """Somebody ends the guardian: that is the master's to do, agents included."""
-        if self._master:
-            os.kill(self._master, number)
+        if self._master is not None:
+            self._master.send_signal(number)
         else:
             self._result = 0
 
+    # --- an update ---
+
+    def _update(self, master: Child) -> None:
+        """Start a master of the code that is installed now; it greets when it could be loaded."""
+        if self._candidate is not None:
+            self._tell(master, {"type": "resume", "reason": "an update is under way already"})
+            return
+        try:
+            with self._journal.open() as log:
+                self._candidate = start_child(self._home, log.fileno())
+        except OSError as error:
+            self._tell(master, {"type": "resume", "reason": f"cannot start the new master: {error}"})
+
+    def _hand_over(self) -> None:
+        """Give a candidate that has greeted what the old master had."""
+        candidate = self._candidate
+        if candidate is not None and candidate.greeted:
+            self._introduce(candidate)
+
+    def _take_over(self, candidate: Child) -> None:
+        """The candidate serves: it is the master now."""
+        old, self._master, self._candidate = self._master, candidate, None
+        self._failures = 0
+        self._journal.write(f"the master {candidate.pid} has taken over")
+        if old is not None:
+            self._retired.add(old.pid)
+            self._tell(old, {"type": "leave"})
+            old.disconnect()
+
+    def _give_up_update(self, reason: str) -> None:
+        """The old master goes on."""
+        candidate, self._candidate = self._candidate, None
+        assert candidate is not None
+        self._journal.write(f"the update failed: {reason}")
+        candidate.disconnect()
+        self._retired.add(candidate.pid)
+        try:
+            candidate.send_signal(signal.SIGKILL)
+        except ProcessLookupError:
+            self._retired.discard(candidate.pid)
+        if self._master is None:
+            self._plan_next(0.0)
+            return
+        self._master.standing_by = False
+        self._master.last_beat = time.monotonic()
+        self._tell(self._master, {"type": "resume", "reason": reason})
+
     # --- messages ---
 
-    def _receive_all(self) -> None:
-        connection = self._connection
-        while self._connection is connection and connection is not None and self._receive():
-            pass
-
-    def _receive(self) -> bool:
+    def _receive(self, child: Child) -> bool:
         """Take one message; False if there is none."""
-        connection = self._connection
-        if connection is None:
+        if child.connection is None:
             return False
         try:
-            message, descriptors = receive_message(connection)
+            message, descriptors = receive_message(child.connection)
         except BlockingIOError:
             return False
         except (EOFError, OSError):
-            connection.close()
-            self._connection = None
+            child.disconnect()
             return False
-        self._take(connection, message, descriptors)
+        child.last_beat = time.monotonic()
+        self._take(child, message, descriptors)
         return True
 
-    def _take(self, connection: socket.socket, message: dict[str, object], descriptors: list[int]) -> None:
-        self._last_beat = time.monotonic()
+    def _take(self, child: Child, message: dict[str, object], descriptors: list[int]) -> None:
         names = message.get("names")
         match message.get("type"):
             case "hello":
-                self._greeted = True
-                self._holdings.send_to(connection)
-                self._send_exits(self._exits)
-                send_message(connection, {"type": "ready"})
+                self._greeted(child)
             case "hold" if isinstance(names, list):
                 for name, descriptor in zip(names, descriptors, strict=True):
                     self._holdings.add(name, descriptor)
@@ -227,23 +237,55 @@ class Guardian:
                 pids = message.get("pids")
                 for pid in pids if isinstance(pids, list) else ():
                     self._exits.pop(pid, None)
+            case "update":
+                self._update(child)
+            case "standing_by":
+                child.standing_by = True
+                self._hand_over()
+            case "serving" if child is self._candidate:
+                self._take_over(child)
 
-    def _send_exits(self, exits: dict[int, list[float]]) -> None:
-        if self._connection is None or not self._greeted:
+    def _greeted(self, child: Child) -> None:
+        child.greeted = True
+        if child is self._candidate and self._master is not None:
+            self._tell(self._master, {"type": "stand_by"})
+        else:
+            self._introduce(child)
+
+    def _introduce(self, child: Child) -> None:
+        """Hand everything to a master that has greeted."""
+        if child.connection is None:
             return
-        items = list(exits.items())
+        child.connection.setblocking(True)
         try:
-            for start in range(0, len(items), 1000):
-                send_message(self._connection, {"type": "exits", "exits": items[start : start + 1000]})
+            self._holdings.send_to(child.connection)
+            self._send_exits(child, self._exits)
+            send_message(child.connection, {"type": "ready"})
         except OSError as error:
-            # They are kept, and told to the next master; this one is about to be found hanging or dead.
-            self._log(f"cannot tell the master {self._master} of {len(items)} ends: {error}")
+            self._journal.write(f"cannot hand over to the master {child.pid}: {error}")
+        else:
+            child.connection.setblocking(False)
+
+    def _tell(self, child: Child, message: dict[str, object]) -> None:
+        if child.connection is None:
+            return
+        try:
+            send_message(child.connection, message)
+        except OSError as error:
+            self._journal.write(f"cannot tell the master {child.pid} to {message['type']}: {error}")
+
+    def _send_exits(self, child: Child, exits: dict[int, list[float]]) -> None:
+        assert child.connection is not None
+        items = list(exits.items())
+        for start in range(0, len(items), 1000):
+            send_message(child.connection, {"type": "exits", "exits": items[start : start + 1000]})
 
     # --- ends ---
 
     def _reap(self) -> None:
         news: dict[int, list[float]] = {}
-        master_status: int | None = None
+        ended: list[tuple[Child, int]] = []
+        children = {child.pid: child for child in self._children()}
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -251,34 +293,27 @@ class Guardian:
                 break
             if pid == 0:
                 break
-            if pid == self._master:
-                master_status = status
+            if pid in children:
+                ended.append((children[pid], status))
+            elif pid in self._retired:
+                self._retired.discard(pid)
             else:
                 news[pid] = [status, time.clock_gettime(time.CLOCK_BOOTTIME)]
         if news:
-            self._exits.update(news)
-            while len(self._exits) > KEPT_EXITS:
-                del self._exits[next(iter(self._exits))]
-            self._send_exits(news)
-        if master_status is not None:
-            self._ended(master_status)
+            self._report(news)
+        for child, status in ended:
+            self._ended(child, status)
 
-    # --- the log ---
-
-    def _open_log(self) -> int:
+    def _report(self, news: dict[int, list[float]]) -> None:
+        """Remember ends until they are acknowledged, and tell the master in charge."""
+        self._exits.update(news)
+        while len(self._exits) > KEPT_EXITS:
+            del self._exits[next(iter(self._exits))]
+        master = self._master
+        if master is None or not master.greeted or master.standing_by or master.connection is None:
+            return
         try:
-            return os.open(
-                self._home.master_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
-            )
-        except OSError:
-            return os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
-
-    def _log(self, text: str) -> None:
-        stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime())
-        descriptor = self._open_log()
-        try:
-            os.write(descriptor, f"{stamp},000 WARNING guardian {os.getpid()}: {text}\n".encode())
-        except OSError:
-            pass  # a full disk: nothing can be said, and everything goes on
-        finally:
-            os.close(descriptor)
+            self._send_exits(master, news)
+        except OSError as error:
+            # They are kept, and told to the next master; this one is about to be found hanging or dead.
+            self._journal.write(f"cannot tell the master {master.pid} of {len(news)} ends: {error}")

@@ -47,7 +47,7 @@ def _run(home: Home, link: GuardianLink) -> None:
 
     from setproctitle import setproctitle
 
-    from pypm.guardian.guardian import DUMP_SIGNAL
+    from pypm.guardian.child import DUMP_SIGNAL
     from pypm.master.log import open_log
     from pypm.master.main import run
     from pypm.system.subreaper import become_subreaper

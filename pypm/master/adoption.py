@@ -46,13 +46,13 @@ def what_became_of(instance: Instance, ends: Mapping[int, End], *, same_boot: bo
     return Exited(run.run_id, death.code, death.signal, death.core_dumped, leftovers=leftovers, at=end.at)
 
 
-def found_start(instance: Instance, marked: Mapping[int, list[Found]]) -> Event:
+def found_start(instance: Instance, marked: Mapping[int, list[Found]], pipes: tuple[int, int]) -> Event:
     """The event for an instance whose start was ordered, and perhaps carried out and not recorded."""
     assert instance.status is Status.STARTING
     assert instance.run is None
     for found in marked.get(instance.id, ()):
         log.info("%s: found its run, pid %s, which was begun and not recorded", instance.name, found.pid)
-        return Spawned(found.run_id, found.token, found.pid, found.start_ticks)
+        return Spawned(found.run_id, found.token, found.pid, found.start_ticks, pipes)
     return Recovered()
 
 

@@ -33,6 +33,7 @@ SPAWN_SHARE = 0.005
 LOOK_AGAIN = 0.05
 """Seconds between two looks at a tree whose main process has ended."""
 
+INIT = 1
 STATUS_PATIENCE = 1.0
 """Seconds that the guardian has to tell the status of a process that is known to have ended."""
 
@@ -45,6 +46,8 @@ class Adopted(NamedTuple):
     instance_id: int
     run_id: str
     descriptor: int
+    guarded: bool
+    """The guardian, or a master that is leaving, is its parent: its status will be told."""
 
 
 class SystemExecutor:
@@ -124,7 +127,8 @@ class SystemExecutor:
             return SpawnFailed(error.strerror or str(error))
         self._children[child.pid] = (instance.id, run_id)
         self.runs_by_token[token] = (instance.id, run_id)
-        return Spawned(run_id, token, child.pid, child.start_ticks)
+        pipes = self._outputs.of(instance).inodes()
+        return Spawned(run_id, token, child.pid, child.start_ticks, pipes)
 
     def own_variables(self, instance: Instance) -> dict[str, str]:
         """What pypm tells every run of an instance in its environment."""
@@ -169,13 +173,15 @@ class SystemExecutor:
             self._loop.call_soon(self._look_at_leaving)
             return
         descriptor = os.pidfd_open(run.pid)
-        self._adopted[run.pid] = Adopted(instance.id, run.run_id, descriptor)
+        guarded = process.parent(run.pid) != INIT
+        self._adopted[run.pid] = Adopted(instance.id, run.run_id, descriptor, guarded)
         self._loop.add_reader(descriptor, self._adopted_ended, run.pid, descriptor)
 
     def _adopted_ended(self, pid: int, descriptor: int) -> None:
         """Its status is the guardian's to tell; if it does not know it either, nobody does."""
         self._loop.remove_reader(descriptor)
-        self._loop.call_later(STATUS_PATIENCE, self._adopted_unknown, pid, descriptor)
+        patience = STATUS_PATIENCE if self._adopted[pid].guarded else 0.0
+        self._loop.call_later(patience, self._adopted_unknown, pid, descriptor)
 
     def _adopted_unknown(self, pid: int, descriptor: int) -> None:
         adopted = self._adopted.get(pid)

@@ -8,11 +8,11 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable
-from typing import NamedTuple, NoReturn
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, NoReturn, Protocol
 
 from pypm.guardian import __main__ as guardian_program
-from pypm.guardian.guardian import DUMP_SIGNAL, GUARDIAN_VARIABLE
+from pypm.guardian.child import DUMP_SIGNAL, GUARDIAN_VARIABLE
 from pypm.guardian.holdings import Holdings
 from pypm.system.sockets import receive_message, send_message
 
@@ -39,11 +39,24 @@ class End(NamedTuple):
     at: float
 
 
-class GuardianLink:
-    """Connection to the guardian that started us.
+class Owner(Protocol):
+    """Who is told what the guardian says."""
 
-    ``on_ends`` is called with what the guardian has reaped, ``on_lost`` when it is gone.
-    """
+    def guardian_saw(self, ends: Mapping[int, End]) -> None:
+        """The guardian has reaped these processes."""
+
+    def guardian_lost(self) -> None:
+        """The guardian is gone."""
+
+    def stand_by(self) -> None:
+        """A newer master is there: save, and call ``wait_for_verdict``."""
+
+    def update_failed(self, reason: str) -> None:
+        """The newer master that was asked for is not coming."""
+
+
+class GuardianLink:
+    """Connection to the guardian that started us."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.ends: dict[int, End] = {}
@@ -52,8 +65,7 @@ class GuardianLink:
         self._held: dict[str, int] = {}
         self._taken: dict[str, int] = {}
         self._loop: asyncio.AbstractEventLoop
-        self._on_ends: Callable[[dict[int, End]], None]
-        self._on_lost: Callable[[], None]
+        self._owner: Owner
         self._lost = False
 
     @classmethod
@@ -90,14 +102,9 @@ class GuardianLink:
             self._taken[name] = descriptor
         return descriptor
 
-    def start(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        on_ends: Callable[[dict[int, End]], None],
-        on_lost: Callable[[], None],
-    ) -> None:
+    def start(self, loop: asyncio.AbstractEventLoop, owner: Owner) -> None:
         """Begin to beat and to listen; what nobody has taken is dropped."""
-        self._loop, self._on_ends, self._on_lost = loop, on_ends, on_lost
+        self._loop, self._owner = loop, owner
         self.drop(list(self._held))
         self._connection.setblocking(False)
         loop.add_reader(self._connection.fileno(), self._readable)
@@ -122,6 +129,33 @@ class GuardianLink:
     def seen(self, pids: Iterable[int]) -> None:
         """The ends of these processes are on the disk, or of no interest."""
         self._send({"type": "seen", "pids": list(pids)})
+
+    def request_update(self) -> None:
+        """Ask for a master of the code that is installed now."""
+        self._send({"type": "update"})
+
+    def serving(self) -> None:
+        """Tell that we are in charge: the state is made so and the socket answers."""
+        self._send({"type": "serving"})
+
+    def wait_for_verdict(self) -> str:
+        """Stand still until the newer master is in charge, then leave; or give the reason why it is not.
+
+        Nothing happens in this process meanwhile: no timer fires, nothing is reaped, read or answered.
+        Raises EOFError or OSError when the guardian is gone.
+        """
+        self._connection.setblocking(True)
+        send_message(self._connection, {"type": "standing_by"})
+        while True:
+            message, descriptors = receive_message(self._connection)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            match message["type"]:
+                case "leave":
+                    os._exit(0)
+                case "resume":
+                    self._connection.setblocking(False)
+                    return str(message["reason"])
 
     def become_guardian(self, home: str) -> None:
         """Execute the guardian's program in our place, with all that the guardian held. Does not return."""
@@ -157,10 +191,15 @@ class GuardianLink:
         except (EOFError, OSError):
             self._lost = True
             self._loop.remove_reader(self._connection.fileno())
-            self._on_lost()
+            self._owner.guardian_lost()
             return
-        if message["type"] == "exits":
-            self._on_ends(_ends(message))
+        match message["type"]:
+            case "exits":
+                self._owner.guardian_saw(_ends(message))
+            case "stand_by":
+                self._owner.stand_by()
+            case "resume":
+                self._owner.update_failed(str(message["reason"]))
 
 
 def _ends(message: dict[str, object]) -> dict[int, End]:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pypm import __version__
-from pypm.core.errors import PypmError
+from pypm.core.errors import PypmError, RequestError
 from pypm.core.events import Recovered, StopRequested
 from pypm.core.instance import Instance, Status
 from pypm.core.targets import match
@@ -62,6 +62,8 @@ class Master:
         self.sampler = Sampler(self.engine, loop, boot_time)
         self.waiting = Waiting(self.engine, boot_time)
         self.server = Server(loop, self._dispatch)
+        self.update: asyncio.Future[None] | None = None
+        """Fails when the update that somebody waits for has failed; its success is the end of this master."""
         self._ended = asyncio.Event()
         self._ending = False
 
@@ -76,8 +78,9 @@ class Master:
         if state is not None:
             self.apps.restore(state.apps, state.instances, state.next_id)
             self._recover(same_boot=state.boot_id == boot_id())
-        self.link.start(self.loop, self._guardian_saw, self._guardian_lost)
+        self.link.start(self.loop, self)
         await self.server.listen(listener)
+        self.link.serving()
         log.info("master %s of pypm %s answers on %s", os.getpid(), __version__, self.home.socket)
         await self._ended.wait()
         await self.server.close()
@@ -100,11 +103,11 @@ class Master:
         """Make the state true: adopt what lives, tell of what has ended, order again what was not done."""
         marked = find_marked_runs(self.home.path) if same_boot else {}
         for instance in list(self.engine.instances.values()):
-            self.outputs.of(instance)
+            output = self.outputs.of(instance)
             if instance.run is not None:
                 event = what_became_of(instance, self.link.ends, same_boot=same_boot)
             elif instance.status is Status.STARTING:
-                event = found_start(instance, marked)
+                event = found_start(instance, marked, output.inodes())
             else:
                 event = Recovered()
             self.engine.handle(instance.id, event)
@@ -113,7 +116,10 @@ class Master:
                 self.executor.adopt(after)
         self._acknowledge(self.link.ends)
 
-    def _guardian_saw(self, ends: Mapping[int, End]) -> None:
+    # --- what the guardian says ---
+
+    def guardian_saw(self, ends: Mapping[int, End]) -> None:
+        """Ends of runs that an earlier master has started, and of orphans."""
         self.executor.guardian_saw(ends)
         self._acknowledge(ends)
 
@@ -128,12 +134,37 @@ class Master:
         if self.store.trouble is None:
             self.link.seen(pids)
 
-    def _guardian_lost(self) -> None:
+    def guardian_lost(self) -> None:
         """The guardian is dead: save, and become it."""
         if self._ending:
             return
         log.error("the guardian is gone: this master takes its place and starts another one")
         self._succession = self.loop.create_task(self._become_guardian())
+
+    def stand_by(self) -> None:
+        """A newer master is there: save all, then stand still until it is in charge."""
+        self._standing_by = self.loop.create_task(self._stand_by())
+
+    async def _stand_by(self) -> None:
+        self.outputs.drain_all()
+        await self.store.committed()
+        written = self.store.written
+        log.info("master %s stands by for a newer one", os.getpid())
+        try:
+            reason = self.link.wait_for_verdict()
+        except (EOFError, OSError):
+            reason = "the guardian is gone"
+        if self.store.written_by_others(written):
+            # The newer master has changed something before it failed: what we know is no longer true.
+            log.error("the newer master failed after it had begun (%s): beginning anew", reason)
+            os._exit(1)
+        self.update_failed(reason)
+
+    def update_failed(self, reason: str) -> None:
+        """There is no newer master: tell who asked for it, and go on."""
+        log.error("the update failed: %s", reason)
+        if self.update is not None and not self.update.done():
+            self.update.set_exception(RequestError(f"the update failed: {reason}", hint="see master.log"))
 
     async def _become_guardian(self) -> None:
         with contextlib.suppress(TimeoutError):

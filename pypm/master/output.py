@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable
 from typing import Protocol
 
-from pypm.core.instance import Instance
+from pypm.core.instance import Instance, Run
 from pypm.logs.paths import log_files
 from pypm.logs.pump import Pump
 from pypm.logs.registry import LogRegistry
@@ -43,11 +43,16 @@ class Stream:
     ``name`` is that under which the guardian holds the read end.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, keeper: Keeper, name: str) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, keeper: Keeper, name: str, lost: int | None = None
+    ) -> None:
         self._loop = loop
         self._keeper = keeper
         self._name = name
         read = keeper.take(name)
+        if read is None and lost is not None:
+            read = lost
+            keeper.hold({name: read})
         if read is None:
             self._read, self._write = os.pipe2(os.O_CLOEXEC)
             fcntl.fcntl(self._read, fcntl.F_SETFL, os.O_NONBLOCK)
@@ -55,6 +60,7 @@ class Stream:
         else:
             self._read = read
             self._write = os.open(f"/proc/self/fd/{read}", os.O_WRONLY | os.O_CLOEXEC)
+        self.inode = os.fstat(self._read).st_ino
         self.pump = Pump(self._read, [])
         loop.add_reader(self._read, self.pump.turn)
 
@@ -73,6 +79,24 @@ class Stream:
         self._keeper.drop([self._name])
         os.close(self._read)
         os.close(self._write)
+
+
+def find_pipe(run: Run | None, name: str) -> int | None:
+    """A new read end of the pipe that is a living run's stdout or stderr; None if it cannot be had.
+
+    For when guardian and master died together and nobody holds the pipe's read end any more: what the run has
+    not written since can still be read. The inode number tells that it is our pipe, not one of the program's.
+    """
+    if run is None:
+        return None
+    number, inode = (1, run.pipes[0]) if name == "out" else (2, run.pipes[1])
+    path = f"/proc/{run.pid}/fd/{number}"
+    try:
+        if not inode or os.readlink(path) != f"pipe:[{inode}]":
+            return None
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
 
 
 class InstanceOutput:
@@ -104,7 +128,8 @@ class InstanceOutput:
             self._files[name] = files
             key = f"{name}:{instance.id}"
             if name not in self._streams and (files or self._keeper.holds(key)):
-                self._streams[name] = Stream(self._loop, self._keeper, key)
+                lost = None if self._keeper.holds(key) else find_pipe(instance.run, name)
+                self._streams[name] = Stream(self._loop, self._keeper, key, lost)
             if name in self._streams:
                 # A stream that lost its files keeps its pipe: the present run writes there.
                 self._streams[name].pump.replace_files(files)
@@ -124,6 +149,11 @@ class InstanceOutput:
         if self._files.get(name):
             return self._streams[name].open_writer()
         return os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
+
+    def inodes(self) -> tuple[int, int]:
+        """Inode numbers of the pipes for stdout and stderr; 0 where there is none."""
+        out, error = (self._streams.get(name) for name in ("out", "error"))
+        return (0 if out is None else out.inode, 0 if error is None else error.inode)
 
     def drain(self) -> None:
         """Move what a run has left in the pipes: its last words are in the files before its end is told."""
@@ -174,6 +204,11 @@ class Outputs:
         """Move what an instance has left in its pipes."""
         output = self._outputs.get(instance_id)
         if output is not None:
+            output.drain()
+
+    def drain_all(self) -> None:
+        """Move what is in all pipes."""
+        for output in self._outputs.values():
             output.drain()
 
     def forget(self, instance_id: int) -> None:

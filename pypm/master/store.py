@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -92,6 +93,19 @@ class Store:
         future: asyncio.Future[None] = self._loop.create_future()
         self._waiters.append((self._changes, future))
         await future
+
+    @property
+    def written(self) -> tuple[int, int]:
+        """What tells the present state file from any other: its inode and time of change; zeros if none."""
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            return (0, 0)
+        return (status.st_ino, status.st_mtime_ns)
+
+    def written_by_others(self, written: tuple[int, int]) -> bool:
+        """Whether the state file is another one than it was."""
+        return self.written != written
 
     async def close(self) -> None:
         """Commit what is left and end the thread."""

@@ -32,6 +32,7 @@ METHODS = (
     "start",
     "apply",
     "scale",
+    "update",
     "stop",
     "restart",
     "delete",

@@ -9,6 +9,7 @@ __all__ = [
     "TICKS_PER_SECOND",
     "group_lives",
     "is_same",
+    "parent",
     "send",
     "send_group",
     "signal_number",
@@ -39,6 +40,12 @@ def start_ticks(pid: int) -> int | None:
     """When the process was started, in clock ticks after boot (proc(5), field 22); None if it is no more."""
     fields = _stat_fields(pid)
     return None if fields is None else int(fields[19])
+
+
+def parent(pid: int) -> int | None:
+    """The pid of a process's parent; None if the process is no more."""
+    fields = _stat_fields(pid)
+    return None if fields is None else int(fields[1])
 
 
 def is_same(pid: int, ticks: int) -> bool:

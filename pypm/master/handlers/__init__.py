@@ -19,6 +19,7 @@ from pypm.master.handlers import (
     signal,
     start,
     stop,
+    update,
     wait,
 )
 
@@ -41,6 +42,7 @@ HANDLERS: dict[str, ModuleType] = {
         signal,
         start,
         stop,
+        update,
         wait,
     )
 }

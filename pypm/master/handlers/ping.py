@@ -20,10 +20,10 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def handle(master: Master, params: Params) -> dict[str, Any]:  # noqa: ARG001 - a method's signature
-    """Tell about the master; this version has no guardian."""
+    """Tell about the master and the guardian, which is its parent."""
     return {
         "master_pid": os.getpid(),
-        "guardian_pid": None,
+        "guardian_pid": os.getppid(),
         "version": __version__,
         "protocol": PROTOCOL_VERSION,
         "uptime_seconds": round(boot_time() - master.started, 3),

@@ -1,0 +1,84 @@
+"""One master process as the guardian sees it: started, greeted, beating, gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+
+from pypm.system.home import Home
+
+__all__ = ["DUMP_SIGNAL", "GUARDIAN_VARIABLE", "Child", "start_child"]
+
+GUARDIAN_VARIABLE = "PYPM_GUARDIAN_FD"
+"""Environment variable that tells a master the descriptor of its connection to the guardian."""
+DUMP_SIGNAL = signal.SIGRTMIN
+"""Makes a master write its stacks to its log."""
+
+_FOLDER = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_MASTER = f"import sys; sys.path.append({_FOLDER!r}); from pypm.master.__main__ import main; sys.exit(main())"
+"""Finds pypm where this guardian was found, also where it is not installed."""
+
+SILENCE = 10.0
+"""Seconds without a heartbeat after which a master is taken to hang."""
+BEGINNING = 60.0
+"""Seconds that a master may take until it greets."""
+
+
+class Child:
+    """A master process. Times are of the monotonic clock, in seconds."""
+
+    def __init__(self, pid: int, connection: socket.socket) -> None:
+        self.pid = pid
+        self.connection: socket.socket | None = connection
+        self.began = self.last_beat = time.monotonic()
+        self.greeted = False
+        self.standing_by = False
+        """It has stopped acting, until it is told to leave or to resume."""
+        self.dumping_since: float | None = None
+        self.killed = False
+
+    def due(self) -> float:
+        """When it has to have shown a sign of life."""
+        if self.killed or self.standing_by:
+            return float("inf")
+        return self.last_beat + SILENCE if self.greeted else self.began + BEGINNING
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal; it is our child and not yet reaped, so its pid is its own."""
+        os.kill(self.pid, number)
+
+    def disconnect(self) -> None:
+        """Close the connection to it."""
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+
+def start_child(home: Home, log: int) -> Child:
+    """Start a master of the code that is installed now. Raises OSError where that cannot be."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * 1024 * 1024)
+    environment = dict(os.environ)
+    environment["PYPM_HOME"] = home.path
+    environment[GUARDIAN_VARIABLE] = "3"
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, log, 1),
+        (os.POSIX_SPAWN_DUP2, log, 2),
+        (os.POSIX_SPAWN_DUP2, theirs.fileno(), 3),
+    ]
+    command = [sys.executable, "-P", "-c", _MASTER]
+    try:
+        pid = os.posix_spawn(
+            command[0], command, environment, file_actions=actions, setsigdef=[signal.SIGPIPE]
+        )
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return Child(pid, ours)

@@ -1,0 +1,236 @@
+"""Control groups, version 2: one group a run's instance, whose members cannot leave and die all at once.
+
+Nothing here needs a controller, so nothing has to be enabled: groups are used for knowing what belongs to a run
+and for ``cgroup.kill``. A machine may have version 2 only (``unified``), version 1 with an empty hierarchy of
+version 2 beside it (``hybrid``), or neither; and below our own group we may be allowed to make groups (root, a
+delegated systemd unit, a container) or not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+from typing import Literal, NamedTuple
+
+from pypm.system.process import is_same
+
+__all__ = [
+    "Groups",
+    "Place",
+    "find_place",
+    "is_empty",
+    "kill_all",
+    "members",
+    "own_place",
+    "put",
+    "remove",
+]
+
+Kind = Literal["unified", "hybrid", "none"]
+
+
+class Place(NamedTuple):
+    """Where a process is in the hierarchy of version 2; ``folder`` is empty where that cannot be reached."""
+
+    kind: Kind
+    folder: str
+
+
+class _Mount(NamedTuple):
+    root: str
+    """The group that is seen at the mount point: ``/``, or the container's."""
+    point: str
+    type: str
+
+
+def own_place() -> Place:
+    """Where this process is."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        mounts = file.read()
+    return find_place(mounts, _read("/proc/self/cgroup"))
+
+
+def find_place(mountinfo: str, cgroup: str) -> Place:
+    """The same from the text of /proc/PID/mountinfo and /proc/PID/cgroup, without looking anywhere else."""
+    mounts = [mount for line in mountinfo.splitlines() if (mount := _parse_mount(line)) is not None]
+    path = next((line[3:] for line in cgroup.splitlines() if line.startswith("0::")), None)
+    second = [mount for mount in mounts if mount.type == "cgroup2"]
+    if not second or path is None:
+        return Place("none", "")
+    kind: Kind = "hybrid" if any(mount.type == "cgroup" for mount in mounts) else "unified"
+    for mount in second:
+        below = _below(mount.root, path)
+        if below is not None:
+            return Place(kind, os.path.normpath(mount.point + "/" + below))
+    return Place(kind, "")
+
+
+def _parse_mount(line: str) -> _Mount | None:
+    """One line of mountinfo (proc(5)); None for a file system that is no cgroup."""
+    words = line.split(" ")
+    try:
+        kind = words[words.index("-", 6) + 1]
+    except (ValueError, IndexError):
+        return None
+    if kind not in ("cgroup", "cgroup2"):
+        return None
+    return _Mount(_unescape(words[3]), _unescape(words[4]), kind)
+
+
+def _unescape(path: str) -> str:
+    """Spaces and the like are written as octal numbers there."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), path)
+
+
+def _below(root: str, path: str) -> str | None:
+    """``path`` as seen from ``root``; None where it is not below it."""
+    path = path.removesuffix(" (deleted)")
+    if "/.." in root or path.startswith("/.."):  # we are outside of our cgroup namespace
+        return None
+    if root == "/":
+        return path
+    if path == root or path.startswith(root + "/"):
+        return path[len(root) :]
+    return None
+
+
+class Groups:
+    """The groups of one home's instances, below the group in which this process runs."""
+
+    def __init__(self, folder: str, trouble: str = "", *, has_kill: bool = False) -> None:
+        self.folder = folder
+        """``<our group>/pypm-<digest of the home>``; empty where there can be no groups."""
+        self.trouble = trouble
+        """Why there are none."""
+        self.has_kill = has_kill
+        """Whether a group can be killed as a whole (Linux 5.14)."""
+
+    @classmethod
+    def prepare(cls, home: str, place: Place) -> Groups:
+        """Make the group below which those of the instances will be, if the machine allows it."""
+        if place.kind == "none":
+            return cls("", "there is no cgroup hierarchy of version 2")
+        if not place.folder:
+            return cls("", "our own group is outside of what is mounted here")
+        folder = os.path.join(place.folder, group_name(home))
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except OSError as error:
+            return cls("", f"{place.folder} is not delegated to us ({error.strerror})")
+        # A process is moved with the rights on the group that holds its old and its new one.
+        for file in (f"{place.folder}/cgroup.procs", f"{folder}/cgroup.procs"):
+            if not os.access(file, os.W_OK):
+                remove(folder)
+                return cls("", f"{place.folder} is not delegated to us ({file} is read-only)")
+        return cls(folder, has_kill=os.path.exists(f"{folder}/cgroup.kill"))
+
+    def make(self, instance_id: int) -> str | None:
+        """Make an instance's group, if it is not there yet; None where there can be no groups."""
+        if not self.folder:
+            return None
+        path = self.path(instance_id)
+        try:
+            os.mkdir(path)
+        except FileExistsError:
+            pass
+        except OSError:  # its limit of descendants, or somebody has taken our group away
+            return None
+        return path
+
+    def path(self, instance_id: int) -> str:
+        """Where an instance's group is, or would be; empty where there can be none."""
+        return f"{self.folder}/{instance_id}" if self.folder else ""
+
+    def close(self) -> None:
+        """Remove our group and those in it, which is refused, rightly, where something runs in them."""
+        if not self.folder:
+            return
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(self.folder):
+                if entry.is_dir():
+                    remove(entry.path)
+        remove(self.folder)
+
+
+def group_name(home: str) -> str:
+    """The name of the group of a home."""
+    return f"pypm-{hashlib.sha256(os.fsencode(home)).hexdigest()[:12]}"
+
+
+def put(path: str, pid: int, ticks: int) -> bool:
+    """Move a process into a group; False where it has ended, or the kernel refuses.
+
+    What it forks from now on is in the group as well. It may wait some milliseconds for all processors to
+    notice, so this is no work for an event loop; a child that the process has forked until then stays outside.
+    """
+    if not is_same(pid, ticks):
+        return False
+    return _write(f"{path}/cgroup.procs", str(pid))
+
+
+def members(path: str) -> set[int]:
+    """The pids in a group and the groups below it (an agent may make some); empty if there is no group."""
+    found: set[int] = set()
+    for folder in _tree(path):
+        found.update(map(int, _read(f"{folder}/cgroup.procs").split()))
+    return found
+
+
+def is_empty(path: str) -> bool:
+    """Whether no process is in the group or below it (zombies do not count), or it is no more."""
+    return "populated 1" not in _read(f"{path}/cgroup.events")
+
+
+def kill_all(path: str) -> bool:
+    """SIGKILL to all in the group and below, what is forked meanwhile included; False: the kernel cannot."""
+    return _write(f"{path}/cgroup.kill", "1")
+
+
+def remove(path: str) -> bool:
+    """Remove a group and those below it; False where something still runs in it."""
+    for folder in reversed(_tree(path)):
+        try:
+            os.rmdir(folder)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return False
+    return True
+
+
+def _tree(path: str) -> list[str]:
+    """A group and all below it, parents first."""
+    return [folder for folder, _, _ in os.walk(path)] or [path]
+
+
+def _read(path: str) -> str:
+    """The content of a small file of the kernel; empty if it cannot be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    parts = []
+    try:
+        while part := os.read(descriptor, 65536):
+            parts.append(part)
+    except OSError:
+        pass  # the group or process has gone meanwhile
+    finally:
+        os.close(descriptor)
+    return b"".join(parts).decode("utf-8", "surrogateescape")
+
+
+def _write(path: str, text: str) -> bool:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        os.write(descriptor, text.encode())
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True

@@ -1,0 +1,241 @@
+"""All processes of a run, wherever they have gone: found by one pass over /proc, signalled without mistake.
+
+A run's processes are those of its session, of its process group and of its cgroup, those that bear its marks,
+and the descendants of all of these. Marks are needed for what has left the session and lost its parents: it has
+the run's id in its environment, or the instance's log pipe as stdout or stderr. Both may be given away by a
+program that wants to; only a cgroup cannot.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+from pypm.system import cgroup
+from pypm.system.process import is_same, read_stat
+
+__all__ = ["Mark", "Member", "ProcessTable", "child_pids", "escaped_descendants", "is_marked", "send_to"]
+
+
+class Mark(NamedTuple):
+    """By what the processes of one run are known."""
+
+    pid: int
+    """Of its main process, which is the number of its session and of its first process group too."""
+    start_ticks: int
+    run_id: str
+    home: str
+    pipes: tuple[int, int] = (0, 0)
+    """Inode numbers of the pipes that are its stdout and stderr; 0 for none."""
+    group: str = ""
+    """The folder of its cgroup; empty for none."""
+
+
+class Member(NamedTuple):
+    """A living process of a run; with the start time it cannot be taken for another one."""
+
+    pid: int
+    start_ticks: int
+    pgid: int
+    name: str
+
+
+class _Process(NamedTuple):
+    parent: int
+    pgid: int
+    session: int
+    start_ticks: int
+    alive: bool
+    name: str
+
+
+class ProcessTable:
+    """All processes at one moment."""
+
+    def __init__(self, processes: dict[int, _Process]) -> None:
+        self._processes = processes
+        self._children: dict[int, list[int]] = {}
+        for pid, process in processes.items():
+            self._children.setdefault(process.parent, []).append(pid)
+
+    @classmethod
+    def read(cls) -> ProcessTable:
+        """Read /proc: about 10 µs a process."""
+        processes = {}
+        for name in os.listdir("/proc"):
+            if name.isdecimal() and (process := _read_process(int(name))) is not None:
+                processes[int(name)] = process
+        return cls(processes)
+
+    def members(
+        self, mark: Mark, other_mains: Collection[int] = (), seen: Iterable[Member] = ()
+    ) -> list[Member]:
+        """The living processes of a run, its main process included.
+
+        ``other_mains`` are the main processes of other runs, to which what descends from them belongs;
+        ``seen`` are processes that were members before, and are so still where they live.
+        """
+        found = self._first_members(mark, other_mains)
+        found.update(
+            each.pid
+            for each in seen
+            if each.pid in self._processes and self._processes[each.pid].start_ticks == each.start_ticks
+        )
+        queue = list(found)
+        while queue:
+            for child in self._children.get(queue.pop(), ()):
+                if child not in found and child not in other_mains:
+                    found.add(child)
+                    queue.append(child)
+        return [
+            Member(pid, process.start_ticks, process.pgid, process.name)
+            for pid in sorted(found)
+            if (process := self._processes[pid]).alive
+        ]
+
+    def _first_members(self, mark: Mark, other_mains: Collection[int]) -> set[int]:
+        """Those that are known by themselves, not by their parents."""
+        in_group = cgroup.members(mark.group) if mark.group else set()
+        main = self._processes.get(mark.pid)
+        # The kernel gives a pid anew only when nothing of its session and group is left.
+        session = mark.pid if main is None or main.start_ticks == mark.start_ticks else 0
+        return {
+            pid
+            for pid, process in self._processes.items()
+            if process.start_ticks >= mark.start_ticks
+            and pid not in other_mains
+            and (
+                (session and session in (process.session, process.pgid))
+                or pid in in_group
+                or (self._lost_its_parents(process, mark) and process.alive and is_marked(pid, mark))
+            )
+        }
+
+    def _lost_its_parents(self, process: _Process, mark: Mark) -> bool:
+        """Whether its parent is none that a process of the run is born with: only then its marks are read.
+
+        Orphans go to the master, to the guardian, or to init: to something that is older than the run, but
+        for a master that has adopted the run.
+        """
+        parent = self._processes.get(process.parent)
+        return parent is None or parent.start_ticks < mark.start_ticks or process.parent == os.getpid()
+
+
+def _read_process(pid: int) -> _Process | None:
+    stat = read_stat(pid)
+    if stat is None:
+        return None
+    fields = stat.fields
+    return _Process(
+        parent=int(fields[1]),
+        pgid=int(fields[2]),
+        session=int(fields[3]),
+        start_ticks=int(fields[19]),
+        alive=fields[0] not in (b"Z", b"X"),
+        name=stat.name,
+    )
+
+
+def belongs(pid: int, mark: Mark) -> bool:
+    """Whether one process, whose parent tells nothing, is of a run."""
+    process = _read_process(pid)
+    if process is None or not process.alive or process.start_ticks < mark.start_ticks:
+        return False
+    return mark.pid in (process.session, process.pgid) or is_marked(pid, mark)
+
+
+def is_marked(pid: int, mark: Mark) -> bool:
+    """Whether a process has the run's id in its environment, or its log pipe as stdout or stderr.
+
+    False for a process of another user, whose marks we may not read.
+    """
+    return _has_variables(pid, mark) or _has_pipe(pid, mark)
+
+
+def _has_variables(pid: int, mark: Mark) -> bool:
+    try:
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
+            variables = file.read().split(b"\0")
+    except OSError:
+        return False
+    wanted = {b"PYPM_RUN_ID=" + os.fsencode(mark.run_id), b"PYPM_HOME=" + os.fsencode(mark.home)}
+    return wanted.issubset(variables)
+
+
+def _has_pipe(pid: int, mark: Mark) -> bool:
+    wanted = {f"pipe:[{inode}]" for inode in mark.pipes if inode}
+    for number in (1, 2) if wanted else ():
+        try:
+            if os.readlink(f"/proc/{pid}/fd/{number}") in wanted:
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def send_to(member: Member, number: int) -> bool:
+    """Send a signal to exactly this process; False if it is no more.
+
+    Raises PermissionError where it has become another user's.
+    """
+    try:
+        descriptor = os.pidfd_open(member.pid)
+    except ProcessLookupError:
+        return False
+    try:
+        # The descriptor cannot come to mean another process: it is ours if it has our start time now.
+        if not is_same(member.pid, member.start_ticks):
+            return False
+        signal.pidfd_send_signal(descriptor, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def child_pids(pid: int) -> set[int] | None:
+    """The children of a process, zombies included; None where the kernel does not tell (CONFIG_PROC_CHILDREN).
+
+    A process that is no more has none.
+    """
+    found: set[int] = set()
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return found
+    for thread in threads:
+        children = _read_children(f"/proc/{pid}/task/{thread}/children")
+        if children is None:
+            return None if os.path.exists(f"/proc/{pid}/task/{thread}") else found
+        found.update(children)
+    return found
+
+
+def _read_children(path: str) -> list[int] | None:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return [int(word) for word in file.readall().split()]
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return []
+
+
+def escaped_descendants(mark: Mark) -> list[Member]:
+    """The living descendants of a run's main process that have left its session.
+
+    Read before the run is stopped: afterwards some may have no parent left that tells whose they are.
+    """
+    found = []
+    queue = [mark.pid]
+    while queue:
+        for child in child_pids(queue.pop()) or ():
+            process = _read_process(child)
+            if process is not None and process.start_ticks >= mark.start_ticks:
+                queue.append(child)
+                if process.alive and process.session != mark.pid:
+                    found.append(Member(child, process.start_ticks, process.pgid, process.name))
+    return found
