@@ -78,9 +78,12 @@ class LogFile:
         self._identity: Identity = (0, 0)
         self._regular = True
         self._size = 0
-        self._at_line_end = True
+        self._at_line_end: bool | None = True
+        """None: not known, since the kernel moved bytes that nobody looked at."""
         self._look_at = 0.0
         self._rotate_at = 0.0
+        self._splice_fd: int | None = None
+        self._spliceable = True
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append all of ``data``, rotating where it is due; what fails is dropped and counted."""
@@ -100,6 +103,46 @@ class LogFile:
             self._drop(len(rest), error)
         else:
             self._ended("write")
+
+    def splice(self, pipe: int, limit: int) -> int | None:
+        """Let the kernel move up to ``limit`` bytes from a pipe, so that none is ever only in our memory.
+
+        Gives how many it moved, or None where ``write`` has to do it: a rotation is due, the disk refuses, or
+        the file system cannot. Raises BlockingIOError when the pipe is empty.
+        """
+        if not self._spliceable:
+            return None
+        try:
+            if self._fd is not None and self._clock() >= self._look_at:
+                self._look()
+            if (offset := self._splice_offset()) is None:
+                return None
+            room = self.max_size - offset if self._may_rotate() else limit
+            if room <= 0:
+                return None
+            assert self._splice_fd is not None
+            count = os.splice(pipe, self._splice_fd, min(limit, room), offset_dst=offset)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            self._spliceable = error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOSYS)
+            return None
+        self._size = offset + count
+        self._at_line_end = None
+        if self._troubles:
+            self._ended("write")
+        return count
+
+    def _splice_offset(self) -> int | None:
+        """Where the file ends now; None for what is no regular file. Others may have changed it meanwhile."""
+        descriptor = self._open()
+        if not self._regular:
+            self._spliceable = False
+            return None
+        if self._splice_fd is None:
+            # The kernel splices into no file that is open for appending.
+            self._splice_fd = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_CLOEXEC)
+        return os.fstat(descriptor).st_size
 
     def truncate(self) -> bool:
         """Empty the file, whether it is open or not; ``False`` if there is no regular file of that name.
@@ -124,6 +167,9 @@ class LogFile:
 
     def close(self) -> None:
         """Close the file, if it is open; a later write opens it again."""
+        if self._splice_fd is not None:
+            os.close(self._splice_fd)
+            self._splice_fd = None
         if self._fd is None:
             return
         descriptor, self._fd = self._fd, None
@@ -185,12 +231,17 @@ class LogFile:
             return len(data)
         if end := bytes(data[:room]).rfind(NEWLINE) + 1:
             return end
-        if self._size and self._at_line_end:
+        if self._size and self._ends_line():
             return 0
         bound = max(2 * self.max_size - self._size, 0)
         if end := bytes(data[room:bound]).find(NEWLINE) + 1:
             return room + end
         return min(len(data), bound)
+
+    def _ends_line(self) -> bool:
+        if self._at_line_end is None:
+            self._at_line_end = ends_line(self._real_path, self._size)
+        return self._at_line_end
 
     def _may_rotate(self) -> bool:
         if not (self.max_size and self._regular):
