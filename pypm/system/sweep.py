@@ -14,9 +14,18 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from pypm.system import cgroup
-from pypm.system.process import is_same, read_stat
+from pypm.system.process import is_same
 
-__all__ = ["Mark", "Member", "ProcessTable", "child_pids", "escaped_descendants", "is_marked", "send_to"]
+__all__ = [
+    "Mark",
+    "Member",
+    "ProcessTable",
+    "belongs",
+    "child_pids",
+    "escaped_descendants",
+    "is_marked",
+    "send_to",
+]
 
 
 class Mark(NamedTuple):
@@ -124,17 +133,26 @@ class ProcessTable:
 
 
 def _read_process(pid: int) -> _Process | None:
-    stat = read_stat(pid)
-    if stat is None:
+    try:
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
         return None
-    fields = stat.fields
+    try:
+        data = os.read(descriptor, 4096)
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(descriptor)
+    # The name is in parentheses and may itself contain spaces and parentheses.
+    end = data.rindex(b")")
+    fields = data[end + 2 :].split(None, 20)
     return _Process(
         parent=int(fields[1]),
         pgid=int(fields[2]),
         session=int(fields[3]),
         start_ticks=int(fields[19]),
         alive=fields[0] not in (b"Z", b"X"),
-        name=stat.name,
+        name=data[data.index(b"(") + 1 : end].decode(errors="replace"),
     )
 
 
