@@ -35,6 +35,8 @@ class Child:
         self.connection: socket.socket | None = connection
         self.began = self.last_beat = time.monotonic()
         self.greeted = False
+        self.serving = False
+        """It has said that it is in charge."""
         self.standing_by = False
         """It has stopped acting, until it is told to leave or to resume."""
         self.dumping_since: float | None = None

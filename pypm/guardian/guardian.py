@@ -24,6 +24,7 @@ DUMP_TIME = 0.5
 HEALTHY = 10.0
 """Seconds after which a master counts as one that works: the delays begin anew."""
 FIRST_DELAY = 0.1
+"""Seconds before the third start in a row, and after a master that served and was killed from outside."""
 LONGEST_DELAY = 30.0
 UPDATE_TIME = 60.0
 """Seconds within which a candidate has to be in charge."""
@@ -140,6 +141,10 @@ class Guardian:
         self._journal.write(f"the master {child.pid} {words}")
         if self._candidate is not None:
             self._hand_over()
+        elif child.serving and code == -signal.SIGKILL:
+            # Not its own fault, and it worked: the next one will too, unless the machine is out of memory.
+            lived = time.monotonic() - child.began
+            self._start_at = time.monotonic() + (0.0 if lived >= 1.0 else FIRST_DELAY)
         else:
             self._plan_next(time.monotonic() - child.began)
 
@@ -242,8 +247,10 @@ class Guardian:
             case "standing_by":
                 child.standing_by = True
                 self._hand_over()
-            case "serving" if child is self._candidate:
-                self._take_over(child)
+            case "serving":
+                child.serving = True
+                if child is self._candidate:
+                    self._take_over(child)
 
     def _greeted(self, child: Child) -> None:
         child.greeted = True

@@ -86,6 +86,15 @@ class Store:
         self._next_id = next_id
         self._changed()
 
+    def when_committed(self, then: Callable[[], None]) -> None:
+        """Call ``then`` when all changes so far are on the disk, or the disk has refused them."""
+        if self._committed >= self._changes:
+            then()
+            return
+        future: asyncio.Future[None] = self._loop.create_future()
+        future.add_done_callback(lambda _: then())
+        self._waiters.append((self._changes, future))
+
     async def committed(self) -> None:
         """Return when all changes so far are on the disk, or the disk has refused them (``trouble``)."""
         if self._committed >= self._changes:
