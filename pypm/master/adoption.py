@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from pypm.core.events import Event, Exited, Recovered, Spawned
 from pypm.core.instance import Instance, Status
 from pypm.master.link import End
-from pypm.system.process import group_lives, is_same, start_ticks
+from pypm.system.process import is_same, start_ticks
 from pypm.system.reap import Death
 
 __all__ = ["Found", "find_marked_runs", "found_start", "what_became_of"]
@@ -29,15 +29,20 @@ class Found(NamedTuple):
     start_ticks: int
 
 
-def what_became_of(instance: Instance, ends: Mapping[int, End], *, same_boot: bool) -> Event:
-    """The event that tells an instance with a run what has become of it while there was no master."""
+def what_became_of(
+    instance: Instance, ends: Mapping[int, End], outlived: Callable[[Instance], bool], *, same_boot: bool
+) -> Event:
+    """The event that tells an instance with a run what has become of it while there was no master.
+
+    ``outlived`` tells whether a main process that has ended was outlived by others of its run.
+    """
     run = instance.run
     assert run is not None
     if not same_boot:
         return Exited(run.run_id, reason=REBOOTED)
     if run.leaving is not None or is_same(run.pid, run.start_ticks):
         return Recovered()
-    leftovers = group_lives(run.pid)
+    leftovers = instance.spec.treekill and outlived(instance)
     end = ends.get(run.pid)
     if end is None or end.at < run.started:
         log.warning("%s: its run has ended while nobody could see how", instance.name)

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Signal, Spawn
@@ -18,6 +18,7 @@ from pypm.master.link import End
 from pypm.master.output import Outputs
 from pypm.master.store import Store
 from pypm.master.timers import Timers
+from pypm.master.trees import Trees
 from pypm.system import process
 from pypm.system.environment import build_environment
 from pypm.system.home import Home
@@ -30,9 +31,6 @@ log = logging.getLogger(__name__)
 
 SPAWN_SHARE = 0.005
 """Seconds of one turn of the loop that spawning may take, so that a client is answered between spawns."""
-LOOK_AGAIN = 0.05
-"""Seconds between two looks at a tree whose main process has ended."""
-
 INIT = 1
 STATUS_PATIENCE = 1.0
 """Seconds that the guardian has to tell the status of a process that is known to have ended."""
@@ -73,8 +71,7 @@ class SystemExecutor:
         self._apps: Mapping[str, App]
         self._children: dict[int, tuple[int, str]] = {}
         self._adopted: dict[int, Adopted] = {}
-        self._leaving: dict[int, tuple[int, str]] = {}
-        self._look: asyncio.TimerHandle | None = None
+        self.trees = Trees(loop, home.path, self._mains, self._instance_of, self._tree_gone)
         self._to_spawn: deque[int] = deque()
         self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
@@ -103,6 +100,7 @@ class SystemExecutor:
             case Forget():
                 self._timers.cancel(instance.id)
                 self._outputs.forget(instance.id)
+                self.trees.forget(instance.id)
                 self._store.drop_instance(instance.id)
 
     # --- spawning ---
@@ -126,6 +124,7 @@ class SystemExecutor:
         except OSError as error:  # no descriptors left for its pipes, for example
             return SpawnFailed(error.strerror or str(error))
         self._children[child.pid] = (instance.id, run_id)
+        self.trees.begun(instance, child.pid, child.start_ticks)
         self.runs_by_token[token] = (instance.id, run_id)
         pipes = self._outputs.of(instance).inodes()
         return Spawned(run_id, token, child.pid, child.start_ticks, pipes)
@@ -168,9 +167,9 @@ class SystemExecutor:
         run = instance.run
         assert run is not None
         self.runs_by_token[run.token] = (instance.id, run.run_id)
+        self.trees.adopted(instance)
         if run.leaving is not None:
-            self._leaving[run.pid] = (instance.id, run.run_id)
-            self._loop.call_soon(self._look_at_leaving)
+            self.trees.watch(instance)
             return
         descriptor = os.pidfd_open(run.pid)
         guarded = process.parent(run.pid) != INIT
@@ -187,7 +186,9 @@ class SystemExecutor:
         adopted = self._adopted.get(pid)
         if adopted is not None and adopted.descriptor == descriptor:
             self._drop_adopted(pid)
-            self._ended(adopted.instance_id, adopted.run_id, pid)
+            strays = self.trees.strays(guardians=True) if adopted.guarded else None
+            self._ended(adopted.instance_id, adopted.run_id, strays)
+            self.trees.look()
 
     def _drop_adopted(self, pid: int) -> Adopted | None:
         adopted = self._adopted.pop(pid, None)
@@ -198,51 +199,63 @@ class SystemExecutor:
 
     def guardian_saw(self, ends: Mapping[int, End]) -> None:
         """The guardian has reaped these; what was ours has ended, the rest were orphans of agents."""
-        for pid, end in ends.items():
-            adopted = self._drop_adopted(pid)
-            if adopted is not None:
-                death = Death.from_status(pid, end.status)
-                self._ended(adopted.instance_id, adopted.run_id, pid, death, end.at)
-        if self._leaving:
-            self._look_at_leaving()
+        ours = [(pid, adopted) for pid in ends if (adopted := self._drop_adopted(pid)) is not None]
+        strays = self.trees.strays(guardians=True) if ours else set()
+        for pid, adopted in ours:
+            death = Death.from_status(pid, ends[pid].status)
+            self._ended(adopted.instance_id, adopted.run_id, strays, death, ends[pid].at)
+        self.trees.look()
 
     def _reap(self) -> None:
-        for death in reap():
-            child = self._children.pop(death.pid, None)
-            if child is not None:  # else an orphan of some agent
-                self._ended(*child, death.pid, death)
-        if self._leaving:
-            self._look_at_leaving()
+        deaths = [(self._children.pop(death.pid, None), death) for death in reap()]
+        ours = [(child, death) for child, death in deaths if child is not None]  # the rest: orphans of agents
+        strays = self.trees.strays() if ours else set()
+        for (instance_id, run_id), death in ours:
+            self._ended(instance_id, run_id, strays, death)
+        self.trees.look()
+
+    def _instance_of(self, instance_id: int) -> Instance | None:
+        return self._instances.get(instance_id)
+
+    def _mains(self) -> set[int]:
+        return {*self._children, *self._adopted}
 
     def _ended(
-        self, instance_id: int, run_id: str, pid: int, death: Death | None = None, at: float | None = None
+        self,
+        instance_id: int,
+        run_id: str,
+        strays: Collection[int] | None,
+        death: Death | None = None,
+        at: float | None = None,
     ) -> None:
-        """The main process of a run has ended: save its last words, look what it left behind, tell."""
-        leftovers = process.group_lives(pid)
+        """The main process of a run has ended: save its last words, look what it left behind, tell.
+
+        ``strays`` are the orphans that we know of; None: they may be anywhere.
+        """
         self._outputs.drain(instance_id)
         instance = self._instances.get(instance_id)
-        if instance is not None and instance.run is not None and instance.run.run_id == run_id:
-            self.runs_by_token.pop(instance.run.token, None)
-        if leftovers and instance is not None and instance.spec.treekill:
-            self._leaving[pid] = (instance_id, run_id)
+        if instance is None or instance.run is None or instance.run.run_id != run_id:
+            return
+        self.runs_by_token.pop(instance.run.token, None)
+        leftovers = instance.spec.treekill and self._has_leftovers(instance, strays)
+        if leftovers:
+            self.trees.watch(instance)
+        else:
+            self.trees.over(run_id)
         if death is None:
             self._handle(instance_id, Exited(run_id, leftovers=leftovers, at=at))
         else:
             how = (death.code, death.signal, death.core_dumped)
             self._handle(instance_id, Exited(run_id, *how, leftovers=leftovers, at=at))
 
-    def _look_at_leaving(self) -> None:
-        """Tell of the trees that are gone now; as long as there are others, look again soon."""
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
-        for pgid, (instance_id, run_id) in list(self._leaving.items()):
-            if not process.group_lives(pgid):
-                del self._leaving[pgid]
-                self._outputs.drain(instance_id)
-                self._handle(instance_id, TreeGone(run_id))
-        if self._leaving:
-            self._look = self._loop.call_later(LOOK_AGAIN, self._look_at_leaving)
+    def _has_leftovers(self, instance: Instance, strays: Collection[int] | None) -> bool:
+        if strays is None:
+            return self.trees.outlived(instance)
+        return self.trees.has_leftovers(instance, strays)
+
+    def _tree_gone(self, instance_id: int, run_id: str) -> None:
+        self._outputs.drain(instance_id)
+        self._handle(instance_id, TreeGone(run_id))
 
     # --- signals ---
 
@@ -251,15 +264,16 @@ class SystemExecutor:
         if run is None:
             return
         number = process.signal_number(action.signal)
-        # Nobody else can have the pid: the main process is our child and not yet reaped, or its group still
-        # has members; for a process of another master the start time tells.
-        ours = run.pid in self._children or run.pid in self._leaving
-        if not ours and not process.is_same(run.pid, run.start_ticks):
-            return
         try:
-            if action.group:
-                process.send_group(run.pid, number)
-            elif run.leaving is None:
-                process.send(run.pid, number)
+            if run.leaving is not None:
+                if action.group:
+                    self.trees.signal_left(instance, number)
+            # Nobody else can have the pid while the main process is our child and not yet reaped; for a
+            # process of another master the start time tells.
+            elif run.pid in self._children or process.is_same(run.pid, run.start_ticks):
+                if action.group:
+                    self.trees.signal_all(instance, number)
+                else:
+                    process.send(run.pid, number)
         except PermissionError as error:
             log.warning("%s: cannot send %s: %s", instance.name, action.signal, error)

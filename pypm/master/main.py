@@ -85,6 +85,7 @@ class Master:
         await self._ended.wait()
         await self.server.close()
         channel.close()
+        self.executor.trees.close()
         self.outputs.close()
         await self.store.close()
         for path in (self.home.socket, self.home.agents_socket):
@@ -105,7 +106,9 @@ class Master:
         for instance in list(self.engine.instances.values()):
             output = self.outputs.of(instance)
             if instance.run is not None:
-                event = what_became_of(instance, self.link.ends, same_boot=same_boot)
+                event = what_became_of(
+                    instance, self.link.ends, self.executor.trees.outlived, same_boot=same_boot
+                )
             elif instance.status is Status.STARTING:
                 event = found_start(instance, marked, output.inodes())
             else:

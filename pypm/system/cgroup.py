@@ -1,9 +1,9 @@
 """Control groups, version 2: one group a run's instance, whose members cannot leave and die all at once.
 
-Nothing here needs a controller, so nothing has to be enabled: groups are used for knowing what belongs to a run
-and for ``cgroup.kill``. A machine may have version 2 only (``unified``), version 1 with an empty hierarchy of
-version 2 beside it (``hybrid``), or neither; and below our own group we may be allowed to make groups (root, a
-delegated systemd unit, a container) or not.
+Nothing here needs a controller, so nothing has to be enabled: groups are used for knowing what belongs to
+a run and for ``cgroup.kill``. A machine may have version 2 only (``unified``), version 1 with an empty
+hierarchy of version 2 beside it (``hybrid``), or neither; and below our own group we may be allowed to make
+groups (root, a delegated systemd unit, a container) or not.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ __all__ = [
     "Groups",
     "Place",
     "find_place",
+    "folder_of",
+    "group_name",
     "is_empty",
     "kill_all",
     "members",
@@ -27,6 +29,9 @@ __all__ = [
     "put",
     "remove",
 ]
+
+SWITCH = "PYPM_CGROUP"
+"""Environment variable of the master; ``no``: make no groups."""
 
 Kind = Literal["unified", "hybrid", "none"]
 
@@ -47,9 +52,12 @@ class _Mount(NamedTuple):
 
 def own_place() -> Place:
     """Where this process is."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        mounts = file.read()
-    return find_place(mounts, _read("/proc/self/cgroup"))
+    return find_place(_read("/proc/self/mountinfo"), _read("/proc/self/cgroup"))
+
+
+def folder_of(pid: int) -> str:
+    """The folder of the group in which a process is; empty if it is no more, or that cannot be reached."""
+    return find_place(_read("/proc/self/mountinfo"), _read(f"/proc/{pid}/cgroup")).folder
 
 
 def find_place(mountinfo: str, cgroup: str) -> Place:
@@ -108,6 +116,13 @@ class Groups:
         """Whether a group can be killed as a whole (Linux 5.14)."""
 
     @classmethod
+    def from_environment(cls, home: str) -> Groups:
+        """Make the group of a home unless the variable ``PYPM_CGROUP`` is ``no``."""
+        if os.environ.get(SWITCH) == "no":
+            return cls("", f"{SWITCH}=no switches them off")
+        return cls.prepare(home, own_place())
+
+    @classmethod
     def prepare(cls, home: str, place: Place) -> Groups:
         """Make the group below which those of the instances will be, if the machine allows it."""
         if place.kind == "none":
@@ -162,8 +177,8 @@ def group_name(home: str) -> str:
 def put(path: str, pid: int, ticks: int) -> bool:
     """Move a process into a group; False where it has ended, or the kernel refuses.
 
-    What it forks from now on is in the group as well. It may wait some milliseconds for all processors to
-    notice, so this is no work for an event loop; a child that the process has forked until then stays outside.
+    What it forks from now on is in the group as well; a child that it has forked until then stays outside.
+    The kernel may wait some milliseconds for all processors to notice: this is no work for an event loop.
     """
     if not is_same(pid, ticks):
         return False

@@ -1,9 +1,9 @@
 """All processes of a run, wherever they have gone: found by one pass over /proc, signalled without mistake.
 
-A run's processes are those of its session, of its process group and of its cgroup, those that bear its marks,
-and the descendants of all of these. Marks are needed for what has left the session and lost its parents: it has
-the run's id in its environment, or the instance's log pipe as stdout or stderr. Both may be given away by a
-program that wants to; only a cgroup cannot.
+A run's processes are those of its session, of its process group and of its cgroup, those that bear its
+marks, and the descendants of all of these. Marks are needed for what has left the session and lost its
+parents: it has the run's id in its environment, or the instance's log pipe as stdout or stderr. Both may be
+given away by a program that wants to; only a cgroup cannot.
 """
 
 from __future__ import annotations
@@ -77,6 +77,10 @@ class ProcessTable:
             if name.isdecimal() and (process := _read_process(int(name))) is not None:
                 processes[int(name)] = process
         return cls(processes)
+
+    def children(self, pid: int) -> set[int]:
+        """The children of a process, zombies included."""
+        return set(self._children.get(pid, ()))
 
     def members(
         self, mark: Mark, other_mains: Collection[int] = (), seen: Iterable[Member] = ()
@@ -215,9 +219,9 @@ def send_to(member: Member, number: int) -> bool:
 
 
 def child_pids(pid: int) -> set[int] | None:
-    """The children of a process, zombies included; None where the kernel does not tell (CONFIG_PROC_CHILDREN).
+    """The children of a process, zombies included; a process that is no more has none.
 
-    A process that is no more has none.
+    None where the kernel does not tell (it was built without CONFIG_PROC_CHILDREN).
     """
     found: set[int] = set()
     try:

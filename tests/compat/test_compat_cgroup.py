@@ -26,13 +26,17 @@ EXPECTED = {
 @pytest.mark.parametrize("machine", EXPECTED)
 def test_the_place_in_the_hierarchy_is_found(machine: str) -> None:
     folder = MACHINES / machine
-    assert find_place((folder / "mountinfo").read_text(), (folder / "cgroup").read_text()) == EXPECTED[machine]
+    assert (
+        find_place((folder / "mountinfo").read_text(), (folder / "cgroup").read_text()) == EXPECTED[machine]
+    )
 
 
 def test_every_recorded_machine_is_tested() -> None:
     assert {path.name for path in MACHINES.iterdir() if path.is_dir()} == set(EXPECTED)
 
 
-@pytest.mark.parametrize("mountinfo", ["", "nonsense\n", "1 2 3:4 / / rw - \n", "30 23 0:26 / /x rw - cgroup2\n"])
+@pytest.mark.parametrize(
+    "mountinfo", ["", "nonsense\n", "1 2 3:4 / / rw - \n", "30 23 0:26 / /x rw - cgroup2\n"]
+)
 def test_what_cannot_be_read_is_no_hierarchy(mountinfo: str) -> None:
     assert find_place(mountinfo, "").folder == ""

@@ -1,0 +1,266 @@
+"""The processes of runs beyond their main ones: kept together, found and ended when the main one has ended.
+
+The question whether a run has left anything is asked at every death and has to cost next to nothing: what has
+left a run's group and lost its parents is a child of ours (we are a subreaper), and a child that we did not
+start is rare. Only where there is something, all of /proc is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from pypm.core.instance import Instance
+from pypm.system import cgroup, process
+from pypm.system.cgroup import Groups
+from pypm.system.sweep import Mark, Member, ProcessTable, belongs, child_pids, escaped_descendants, send_to
+
+__all__ = ["Trees"]
+
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN = 0.05
+"""Seconds between two looks at a tree whose main process has ended."""
+NAMED = 20
+"""How many of the processes that were ended are named in the log."""
+
+Gone = Callable[[int, str], None]
+Mains = Callable[[], set[int]]
+
+
+class Leaving:
+    """A run whose main process has ended and whose tree is being ended."""
+
+    def __init__(self, instance: Instance, mark: Mark, seen: Iterable[Member]) -> None:
+        self.instance = instance.id
+        self.name = instance.name
+        self.mark = mark
+        self.seen = list(seen)
+        """Living members as of the last look, and those that had left the session before the stop."""
+        self.told: set[Member] = set()
+        """Those outside of the group to which the polite signal was sent."""
+        self.looked = False
+        self.ended: dict[Member, None] = {}
+        """What it had left behind and we had to signal, in the order in which it was found."""
+
+
+class Trees:
+    """Knows what belongs to each run. ``mains`` gives the pids of all main processes.
+
+    ``on_gone`` is told instance id and run id when the last process of a run that is watched is gone;
+    ``instance_of`` gives the instance as it is now.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        home: str,
+        mains: Mains,
+        instance_of: Callable[[int], Instance | None],
+        on_gone: Gone,
+    ) -> None:
+        self.groups = Groups.from_environment(home)
+        self._loop = loop
+        self._home = home
+        self._mains = mains
+        self._instance_of = instance_of
+        self._on_gone = on_gone
+        self._folders: dict[int, str] = {}
+        self._escaped: dict[str, list[Member]] = {}
+        self._leaving: dict[str, Leaving] = {}
+        self._look: asyncio.TimerHandle | None = None
+        self._worker = ThreadPoolExecutor(1, "pypm-groups")
+
+    def close(self) -> None:
+        """Remove the groups, when the master ends."""
+        self._worker.shutdown()
+        self.groups.close()
+
+    # --- groups ---
+
+    def begun(self, instance: Instance, pid: int, ticks: int) -> None:
+        """A run has been started: put it into its instance's group.
+
+        That is done by a thread, because the kernel may take milliseconds for it; a child that the run has
+        forked before is found by its marks.
+        """
+        folder = self.groups.make(instance.id) if instance.spec.treekill else None
+        if folder is not None:
+            self._folders[instance.id] = folder
+            self._worker.submit(self._enter, folder, pid, ticks)
+
+    def _enter(self, folder: str, pid: int, ticks: int) -> None:
+        if not cgroup.put(folder, pid, ticks) and process.is_same(pid, ticks) and not self.groups.trouble:
+            self.groups.trouble = f"the kernel refuses to move a process into {folder}"
+            log.warning("no groups: %s", self.groups.trouble)
+
+    def adopted(self, instance: Instance) -> None:
+        """The run of another master goes on: its group may be elsewhere than where we would make it."""
+        if instance.run is not None:
+            folder = cgroup.folder_of(instance.run.pid)
+            ours = f"{cgroup.group_name(self._home)}/{instance.id}"
+            found = folder if folder.endswith(f"/{ours}") else self.groups.path(instance.id)
+            if found and instance.spec.treekill:
+                self._folders[instance.id] = found
+
+    def forget(self, instance_id: int) -> None:
+        """An instance is gone, and so is its group."""
+        folder = self._folders.pop(instance_id, None)
+        if folder is not None:
+            self._worker.submit(cgroup.remove, folder)
+
+    def _mark(self, instance: Instance) -> Mark:
+        run = instance.run
+        assert run is not None
+        folder = self._folders.get(instance.id) or self.groups.path(instance.id)
+        return Mark(run.pid, run.start_ticks, run.run_id, self._home, run.pipes, folder)
+
+    # --- what a main process has left ---
+
+    def strays(self, *, guardians: bool = False) -> set[int]:
+        """Our children that are no main processes: orphans of runs. ``guardians``: those that it took in."""
+        parent = os.getppid() if guardians else os.getpid()
+        children = child_pids(parent) if parent != 1 else None
+        if children is None:
+            children = ProcessTable.read().children(parent)
+        return children.difference(self._mains(), {os.getpid()})
+
+    def has_leftovers(self, instance: Instance, strays: Collection[int]) -> bool:
+        """Whether anything is left of a run whose main process has ended; zombies may count."""
+        mark = self._mark(instance)
+        return _may_live(mark, self._escaped.get(mark.run_id, ()), strays)
+
+    def outlived(self, instance: Instance) -> bool:
+        """The same for a run whose end we have not seen: by reading all of /proc."""
+        return bool(ProcessTable.read().members(self._mark(instance), self._mains()))
+
+    def watch(self, instance: Instance) -> None:
+        """The main process has ended and others have not: look after them until they are gone."""
+        mark = self._mark(instance)
+        if mark.run_id not in self._leaving:
+            self._leaving[mark.run_id] = Leaving(instance, mark, self._escaped.pop(mark.run_id, ()))
+            self._look_in(LOOK_AGAIN)
+
+    def over(self, run_id: str) -> None:
+        """Nothing was left of a run."""
+        self._escaped.pop(run_id, None)
+
+    def look(self) -> None:
+        """See which trees are gone; as long as there are others, look again soon."""
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+        if not self._leaving:
+            return
+        strays = self.strays() | self.strays(guardians=True)
+        table: ProcessTable | None = None
+        for leaving in list(self._leaving.values()):
+            # The first look is a whole one: an earlier master may have lost sight of something.
+            if not leaving.looked or _may_live(leaving.mark, leaving.seen, strays):
+                table = table or ProcessTable.read()
+                leaving.looked = True
+                leaving.seen = self._members(leaving, table)
+                self._tell(leaving)
+            else:
+                leaving.seen = []
+            if not leaving.seen:
+                self._finish(leaving)
+        if self._leaving:
+            self._look_in(LOOK_AGAIN)
+
+    def _look_in(self, seconds: float) -> None:
+        if self._look is None:
+            self._look = self._loop.call_later(seconds, self.look)
+
+    def _members(self, leaving: Leaving, table: ProcessTable) -> list[Member]:
+        return table.members(leaving.mark, self._mains(), leaving.seen)
+
+    def _finish(self, leaving: Leaving) -> None:
+        del self._leaving[leaving.mark.run_id]
+        if leaving.ended:
+            names = [f"{each.pid} {each.name}" for each in leaving.ended]
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            words = "1 process" if len(names) == 1 else f"{len(names)} processes"
+            listed = ", ".join(names[:NAMED])
+            log.info("%s: %s left by its run were ended: %s%s", leaving.name, words, listed, more)
+        self._on_gone(leaving.instance, leaving.mark.run_id)
+
+    # --- signals ---
+
+    def _tell(self, leaving: Leaving) -> None:
+        """The second look: what was not in the group when the signal was sent gets it now."""
+        instance = self._instance_of(leaving.instance)
+        if instance is None:
+            return
+        if instance.killed:
+            self._kill(leaving)
+            return
+        number = process.signal_number(instance.spec.kill_signal)
+        outside = [each for each in leaving.seen if each.pgid != leaving.mark.pid]
+        self._send(leaving, [each for each in outside if each not in leaving.told], number)
+        leaving.told.update(outside)
+
+    def signal_left(self, instance: Instance, number: int) -> None:
+        """Send a signal to all that a run's main process has left."""
+        self.watch(instance)
+        mark = self._mark(instance)
+        leaving = self._leaving[mark.run_id]
+        leaving.seen = self._members(leaving, ProcessTable.read())
+        if number == signal.SIGKILL:
+            self._kill(leaving)
+            return
+        # A group is signalled as a whole: one after the other, it could fork meanwhile.
+        inside = [each for each in leaving.seen if each.pgid == mark.pid]
+        if inside:
+            process.send_group(mark.pid, number)
+            leaving.ended.update(dict.fromkeys(inside))
+        outside = [each for each in leaving.seen if each.pgid != mark.pid]
+        self._send(leaving, outside, number)
+        leaving.told.update(outside)
+
+    def signal_all(self, instance: Instance, number: int) -> None:
+        """Send a signal to the group of a run whose main process lives; SIGKILL also to what has left it."""
+        mark = self._mark(instance)
+        if number != signal.SIGKILL:
+            self._escaped[mark.run_id] = escaped_descendants(mark)
+            process.send_group(mark.pid, number)
+            return
+        seen = self._escaped.get(mark.run_id, ())
+        members = ProcessTable.read().members(mark, self._mains() - {mark.pid}, seen)
+        process.send_group(mark.pid, number)
+        if mark.group:
+            cgroup.kill_all(mark.group)
+        for member in members:
+            _send_quietly(instance.name, member, number)
+
+    def _kill(self, leaving: Leaving) -> None:
+        if leaving.mark.group:
+            cgroup.kill_all(leaving.mark.group)
+        self._send(leaving, leaving.seen, signal.SIGKILL)
+
+    def _send(self, leaving: Leaving, members: list[Member], number: int) -> None:
+        for member in members:
+            if _send_quietly(leaving.name, member, number):
+                leaving.ended[member] = None
+
+
+def _send_quietly(name: str, member: Member, number: int) -> bool:
+    try:
+        return send_to(member, number)
+    except PermissionError as error:
+        log.warning("%s: cannot signal %s (%s): %s", name, member.pid, member.name, error)
+        return False
+
+
+def _may_live(mark: Mark, seen: Iterable[Member], strays: Collection[int]) -> bool:
+    """A quick look at whether anything of a run may live; what it says no to is gone."""
+    return (
+        process.group_exists(mark.pid)
+        or any(process.is_same(each.pid, each.start_ticks) for each in seen)
+        or any(belongs(pid, mark) for pid in strays)
+        or bool(mark.group and not cgroup.is_empty(mark.group))
+    )
