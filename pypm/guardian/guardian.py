@@ -39,7 +39,7 @@ class Guardian:
         self._home = home
         self._holdings = holdings
         self._journal = Journal(home.master_log)
-        self._exits: dict[int, list[float]] = {}
+        self._exits: dict[int, tuple[int, float]] = {}
         """Wait status and time (boot clock) of processes that ended, until a master has acknowledged them."""
         self._master: Child | None = None
         self._candidate: Child | None = None
@@ -169,13 +169,13 @@ class Guardian:
     def _update(self, master: Child) -> None:
         """Start a master of the code that is installed now; it greets when it could be loaded."""
         if self._candidate is not None:
-            self._tell(master, {"type": "resume", "reason": "an update is under way already"})
+            self._tell(master, "resume", "an update is under way already")
             return
         try:
             with self._journal.open() as log:
                 self._candidate = start_child(self._home, log.fileno())
         except OSError as error:
-            self._tell(master, {"type": "resume", "reason": f"cannot start the new master: {error}"})
+            self._tell(master, "resume", f"cannot start the new master: {error}")
 
     def _hand_over(self) -> None:
         """Give a candidate that has greeted what the old master had."""
@@ -190,7 +190,7 @@ class Guardian:
         self._journal.write(f"the master {candidate.pid} has taken over")
         if old is not None:
             self._retired.add(old.pid)
-            self._tell(old, {"type": "leave"})
+            self._tell(old, "leave")
             old.disconnect()
 
     def _give_up_update(self, reason: str) -> None:
@@ -209,7 +209,7 @@ class Guardian:
             return
         self._master.standing_by = False
         self._master.last_beat = time.monotonic()
-        self._tell(self._master, {"type": "resume", "reason": reason})
+        self._tell(self._master, "resume", reason)
 
     # --- messages ---
 
@@ -218,30 +218,33 @@ class Guardian:
         if child.connection is None:
             return False
         try:
-            message, descriptors = receive_message(child.connection)
+            words, descriptors = receive_message(child.connection)
         except BlockingIOError:
             return False
         except (EOFError, OSError):
             child.disconnect()
             return False
         child.last_beat = time.monotonic()
-        self._take(child, message, descriptors)
+        self._take(child, words, descriptors)
         return True
 
-    def _take(self, child: Child, message: dict[str, object], descriptors: list[int]) -> None:
-        names = message.get("names")
-        match message.get("type"):
-            case "hello":
-                self._greeted(child)
-            case "hold" if isinstance(names, list):
+    def _take(self, child: Child, words: list[str], descriptors: list[int]) -> None:
+        match words:
+            case ["hold", *names]:
                 for name, descriptor in zip(names, descriptors, strict=True):
                     self._holdings.add(name, descriptor)
-            case "drop" if isinstance(names, list):
+            case ["drop", *names]:
                 self._holdings.drop(names)
-            case "seen":
-                pids = message.get("pids")
-                for pid in pids if isinstance(pids, list) else ():
-                    self._exits.pop(pid, None)
+            case ["seen", *pids]:
+                for pid in pids:
+                    self._exits.pop(int(pid), None)
+            case [word]:
+                self._take_word(child, word)
+
+    def _take_word(self, child: Child, word: str) -> None:
+        match word:
+            case "hello":
+                self._greeted(child)
             case "update":
                 self._update(child)
             case "standing_by":
@@ -255,7 +258,7 @@ class Guardian:
     def _greeted(self, child: Child) -> None:
         child.greeted = True
         if child is self._candidate and self._master is not None:
-            self._tell(self._master, {"type": "stand_by"})
+            self._tell(self._master, "stand_by")
         else:
             self._introduce(child)
 
@@ -267,30 +270,30 @@ class Guardian:
         try:
             self._holdings.send_to(child.connection)
             self._send_exits(child, self._exits)
-            send_message(child.connection, {"type": "ready"})
+            send_message(child.connection, ["ready"])
         except OSError as error:
             self._journal.write(f"cannot hand over to the master {child.pid}: {error}")
         else:
             child.connection.setblocking(False)
 
-    def _tell(self, child: Child, message: dict[str, object]) -> None:
+    def _tell(self, child: Child, *words: str) -> None:
         if child.connection is None:
             return
         try:
-            send_message(child.connection, message)
+            send_message(child.connection, words)
         except OSError as error:
-            self._journal.write(f"cannot tell the master {child.pid} to {message['type']}: {error}")
+            self._journal.write(f"cannot tell the master {child.pid} to {words[0]}: {error}")
 
-    def _send_exits(self, child: Child, exits: dict[int, list[float]]) -> None:
+    def _send_exits(self, child: Child, exits: dict[int, tuple[int, float]]) -> None:
         assert child.connection is not None
-        items = list(exits.items())
+        items = [f"{pid} {status} {at}" for pid, (status, at) in exits.items()]
         for start in range(0, len(items), 1000):
-            send_message(child.connection, {"type": "exits", "exits": items[start : start + 1000]})
+            send_message(child.connection, ["exits", *items[start : start + 1000]])
 
     # --- ends ---
 
     def _reap(self) -> None:
-        news: dict[int, list[float]] = {}
+        news: dict[int, tuple[int, float]] = {}
         ended: list[tuple[Child, int]] = []
         children = {child.pid: child for child in self._children()}
         while True:
@@ -305,13 +308,13 @@ class Guardian:
             elif pid in self._retired:
                 self._retired.discard(pid)
             else:
-                news[pid] = [status, time.clock_gettime(time.CLOCK_BOOTTIME)]
+                news[pid] = (status, time.clock_gettime(time.CLOCK_BOOTTIME))
         if news:
             self._report(news)
         for child, status in ended:
             self._ended(child, status)
 
-    def _report(self, news: dict[int, list[float]]) -> None:
+    def _report(self, news: dict[int, tuple[int, float]]) -> None:
         """Remember ends until they are acknowledged, and tell the master in charge."""
         self._exits.update(news)
         while len(self._exits) > KEPT_EXITS:

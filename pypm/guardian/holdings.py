@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 from collections.abc import Iterable
@@ -35,9 +34,7 @@ class Holdings:
         names = list(self._descriptors)
         for start in range(0, len(names), MAX_DESCRIPTORS):
             some = names[start : start + MAX_DESCRIPTORS]
-            send_message(
-                connection, {"type": "held", "names": some}, [self._descriptors[name] for name in some]
-            )
+            send_message(connection, ["held", *some], [self._descriptors[name] for name in some])
 
     @classmethod
     def inherited(cls, file: int) -> Holdings:
@@ -45,9 +42,10 @@ class Holdings:
         holdings = cls()
         with os.fdopen(file, "rb") as stream:
             stream.seek(0)
-            for name, descriptor in json.load(stream).items():
-                os.set_inheritable(descriptor, False)
-                holdings.add(name, descriptor)
+            for line in stream.read().decode().splitlines():
+                descriptor, _, name = line.partition(" ")
+                os.set_inheritable(int(descriptor), False)
+                holdings.add(name, int(descriptor))
         return holdings
 
     @staticmethod
@@ -57,7 +55,8 @@ class Holdings:
         Gives the descriptor of that file, for ``inherited``.
         """
         file = os.memfd_create("pypm-holdings", 0)
-        os.write(file, json.dumps(descriptors).encode())
+        lines = (f"{descriptor} {name}\n" for name, descriptor in descriptors.items())
+        os.write(file, "".join(lines).encode())
         for descriptor in descriptors.values():
             os.set_inheritable(descriptor, True)
         return file

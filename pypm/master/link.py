@@ -80,15 +80,15 @@ class GuardianLink:
     def greet(self) -> None:
         """Take over what the guardian holds. Raises EOFError or OSError where it is gone or silent."""
         self._connection.settimeout(GREETING)
-        send_message(self._connection, {"type": "hello"})
+        send_message(self._connection, ["hello"])
         while True:
-            message, descriptors = receive_message(self._connection)
-            match message["type"]:
-                case "held":
-                    self._held.update(zip(message["names"], descriptors, strict=True))  # type: ignore[call-overload]
-                case "exits":
-                    self.ends.update(_ends(message))
-                case "ready":
+            words, descriptors = receive_message(self._connection)
+            match words:
+                case ["held", *names]:
+                    self._held.update(zip(names, descriptors, strict=True))
+                case ["exits", *exits]:
+                    self.ends.update(_ends(exits))
+                case ["ready"]:
                     return
 
     def holds(self, name: str) -> bool:
@@ -113,7 +113,7 @@ class GuardianLink:
     def hold(self, descriptors: dict[str, int]) -> None:
         """Let the guardian hold descriptors: they are safe when this returns."""
         self._taken.update(descriptors)
-        self._send({"type": "hold", "names": list(descriptors)}, list(descriptors.values()))
+        self._send(["hold", *descriptors], list(descriptors.values()))
 
     def drop(self, names: Iterable[str]) -> None:
         """The guardian need not hold these any longer."""
@@ -124,19 +124,19 @@ class GuardianLink:
                 os.close(descriptor)
             self._taken.pop(name, None)
         if names:
-            self._send({"type": "drop", "names": names})
+            self._send(["drop", *names])
 
     def seen(self, pids: Iterable[int]) -> None:
         """The ends of these processes are on the disk, or of no interest."""
-        self._send({"type": "seen", "pids": list(pids)})
+        self._send(["seen", *map(str, pids)])
 
     def request_update(self) -> None:
         """Ask for a master of the code that is installed now."""
-        self._send({"type": "update"})
+        self._send(["update"])
 
     def serving(self) -> None:
         """Tell that we are in charge: the state is made so and the socket answers."""
-        self._send({"type": "serving"})
+        self._send(["serving"])
 
     def wait_for_verdict(self) -> str:
         """Stand still until the newer master is in charge, then leave; or give the reason why it is not.
@@ -145,17 +145,15 @@ class GuardianLink:
         Raises EOFError or OSError when the guardian is gone.
         """
         self._connection.setblocking(True)
-        send_message(self._connection, {"type": "standing_by"})
+        send_message(self._connection, ["standing_by"])
         while True:
-            message, descriptors = receive_message(self._connection)
-            for descriptor in descriptors:
-                os.close(descriptor)
-            match message["type"]:
-                case "leave":
+            words, _ = receive_message(self._connection)
+            match words:
+                case ["leave"]:
                     os._exit(0)
-                case "resume":
+                case ["resume", reason]:
                     self._connection.setblocking(False)
-                    return str(message["reason"])
+                    return reason
 
     def become_guardian(self, home: str) -> None:
         """Execute the guardian's program in our place, with all that the guardian held. Does not return."""
@@ -165,27 +163,27 @@ class GuardianLink:
         execute_guardian(home, "--holding", str(file))
 
     def _beat(self) -> None:
-        self._send({"type": "beat"})
+        self._send(["beat"])
         if not self._lost:
             self._loop.call_later(BEAT, self._beat)
 
-    def _send(self, message: dict[str, object], descriptors: list[int] | None = None) -> None:
+    def _send(self, words: list[str], descriptors: list[int] | None = None) -> None:
         if self._lost:
             return
         try:
-            send_message(self._connection, message, descriptors or ())
+            send_message(self._connection, words, descriptors or ())
         except BlockingIOError:
             # The guardian is stopped or busy. What must not be lost is sent with patience.
-            if message["type"] != "beat":
+            if words != ["beat"]:
                 self._connection.setblocking(True)
-                send_message(self._connection, message, descriptors or ())
+                send_message(self._connection, words, descriptors or ())
                 self._connection.setblocking(False)
         except OSError:
             pass  # it is gone: the reader finds that out
 
     def _readable(self) -> None:
         try:
-            message, _ = receive_message(self._connection)
+            words, _ = receive_message(self._connection)
         except BlockingIOError:
             return
         except (EOFError, OSError):
@@ -193,16 +191,15 @@ class GuardianLink:
             self._loop.remove_reader(self._connection.fileno())
             self._owner.guardian_lost()
             return
-        match message["type"]:
-            case "exits":
-                self._owner.guardian_saw(_ends(message))
-            case "stand_by":
+        match words:
+            case ["exits", *exits]:
+                self._owner.guardian_saw(_ends(exits))
+            case ["stand_by"]:
                 self._owner.stand_by()
-            case "resume":
-                self._owner.update_failed(str(message["reason"]))
+            case ["resume", reason]:
+                self._owner.update_failed(reason)
 
 
-def _ends(message: dict[str, object]) -> dict[int, End]:
-    exits = message["exits"]
-    assert isinstance(exits, list)
-    return {pid: End(int(status), at) for pid, (status, at) in exits}
+def _ends(exits: list[str]) -> dict[int, End]:
+    fields = [each.split(" ") for each in exits]
+    return {int(pid): End(int(status), float(at)) for pid, status, at in fields}
