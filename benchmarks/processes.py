@@ -23,6 +23,7 @@ __all__ = [
     "parse_stat",
     "peak_resident",
     "processes_in",
+    "processes_with_argument",
     "reaped_cpu_seconds",
 ]
 
@@ -80,6 +81,11 @@ def processes_in(folder: str) -> list[int]:
     sets its title overwrites the first two.
     """
     return [pid for pid in _all_pids() if pid != os.getpid() and _has_to_do_with(pid, folder)]
+
+
+def processes_with_argument(word: str) -> list[int]:
+    """The living processes that have exactly this word among their arguments."""
+    return [pid for pid in _all_pids() if word in _read(pid, "cmdline").split("\0")]
 
 
 def _has_to_do_with(pid: int, folder: str) -> bool:

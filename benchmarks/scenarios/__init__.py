@@ -11,6 +11,7 @@ from benchmarks.scenarios import (
     crash_storm,
     idle_cost,
     log_throughput,
+    orphans,
     restart_all,
     restart_latency,
     start_n,
@@ -28,4 +29,5 @@ SCENARIOS: dict[str, Callable[[Bench], Report]] = {
     "idle_cost": idle_cost.run,
     "crash_storm": crash_storm.run,
     "log_throughput": log_throughput.run,
+    "orphans": orphans.run,
 }
