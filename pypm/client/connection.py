@@ -41,7 +41,7 @@ _REPEATABLE = frozenset(
         "wait",
     )
 )
-"""What may be asked again when a master was lost before it answered: the wish is the same, and so is its end."""
+"""What may be asked again when a master was lost before it answered: the wish is still the same."""
 _TRIES = 10
 
 

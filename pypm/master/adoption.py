@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from pypm.core.events import Event, Exited, Recovered, Spawned
 from pypm.core.instance import Instance, Status
-from pypm.master.link import End
+from pypm.master.link import Reaped
 from pypm.system.process import is_same, start_ticks
 from pypm.system.reap import Death
 
-__all__ = ["Found", "find_marked_runs", "found_start", "what_became_of"]
+__all__ = ["Found", "ended_runs", "find_marked_runs", "found_start", "what_became_of"]
 
 log = logging.getLogger(__name__)
 
@@ -29,18 +29,34 @@ class Found(NamedTuple):
     start_ticks: int
 
 
+def ended_runs(instances: Iterable[Instance]) -> set[int]:
+    """The pids of the recorded main processes that live no more."""
+    runs = [instance.run for instance in instances]
+    return {
+        run.pid
+        for run in runs
+        if run is not None and run.leaving is None and not is_same(run.pid, run.start_ticks)
+    }
+
+
 def what_became_of(
-    instance: Instance, ends: Mapping[int, End], outlived: Callable[[Instance], bool], *, same_boot: bool
+    instance: Instance,
+    gone: Collection[int],
+    ends: Mapping[int, Reaped],
+    outlived: Callable[[Instance], bool],
+    *,
+    same_boot: bool,
 ) -> Event:
     """The event that tells an instance with a run what has become of it while there was no master.
 
-    ``outlived`` tells whether a main process that has ended was outlived by others of its run.
+    ``gone`` are the main processes that had ended when that was looked at, ``ends`` what the guardian has told
+    since: what ends later than that is heard of as always. ``outlived`` tells whether a main process that has ended was outlived by others of its run.
     """
     run = instance.run
     assert run is not None
     if not same_boot:
         return Exited(run.run_id, reason=REBOOTED)
-    if run.leaving is not None or is_same(run.pid, run.start_ticks):
+    if run.leaving is not None or run.pid not in gone:
         return Recovered()
     leftovers = instance.spec.treekill and outlived(instance)
     end = ends.get(run.pid)

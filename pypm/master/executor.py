@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
 
 from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Signal, Spawn
 from pypm.core.events import DeadlinePassed, Event, Exited, Spawned, SpawnFailed, TreeGone
 from pypm.core.instance import Instance, Status
 from pypm.core.state import App
-from pypm.master.link import End
+from pypm.master.ends import End, Ends
 from pypm.master.output import Outputs
 from pypm.master.store import Store
 from pypm.master.timers import Timers
@@ -22,7 +20,7 @@ from pypm.master.trees import Trees
 from pypm.system import process
 from pypm.system.environment import build_environment
 from pypm.system.home import Home
-from pypm.system.reap import Death, reap
+from pypm.system.reap import Death
 from pypm.system.spawn import Child, SpawnError, spawn
 
 __all__ = ["SystemExecutor"]
@@ -31,21 +29,7 @@ log = logging.getLogger(__name__)
 
 SPAWN_SHARE = 0.005
 """Seconds of one turn of the loop that spawning may take, so that a client is answered between spawns."""
-INIT = 1
-STATUS_PATIENCE = 1.0
-"""Seconds that the guardian has to tell the status of a process that is known to have ended."""
-
 Handle = Callable[[int, Event], None]
-
-
-class Adopted(NamedTuple):
-    """A run of an earlier master: whose it is, and the pidfd that tells its end."""
-
-    instance_id: int
-    run_id: str
-    descriptor: int
-    guarded: bool
-    """The guardian, or a master that is leaving, is its parent: its status will be told."""
 
 
 class SystemExecutor:
@@ -69,9 +53,8 @@ class SystemExecutor:
         self._handle: Handle
         self._instances: Mapping[int, Instance]
         self._apps: Mapping[str, App]
-        self._children: dict[int, tuple[int, str]] = {}
-        self._adopted: dict[int, Adopted] = {}
-        self.trees = Trees(loop, home.path, self._mains, self._instance_of, self._tree_gone)
+        self.ends = Ends(loop, store, self)
+        self.trees = Trees(loop, home.path, self.ends.mains, self._instance_of, self._tree_gone)
         self._to_spawn: deque[int] = deque()
         self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
@@ -80,7 +63,7 @@ class SystemExecutor:
         self._handle = handle
         self._instances = instances
         self._apps = apps
-        self._loop.add_signal_handler(signal.SIGCHLD, self._reap)
+        self.ends.start()
 
     def perform(self, instance: Instance, action: Action) -> None:
         """Carry out one action."""
@@ -123,7 +106,7 @@ class SystemExecutor:
             return SpawnFailed(str(error))
         except OSError as error:  # no descriptors left for its pipes, for example
             return SpawnFailed(error.strerror or str(error))
-        self._children[child.pid] = (instance.id, run_id)
+        self.ends.watch(child.pid, instance.id, run_id, ours=True)
         self.trees.begun(instance, child.pid, child.start_ticks)
         self.runs_by_token[token] = (instance.id, run_id)
         pipes = self._outputs.of(instance).inodes()
@@ -171,87 +154,37 @@ class SystemExecutor:
         if run.leaving is not None:
             self.trees.watch(instance)
             return
-        descriptor = os.pidfd_open(run.pid)
-        guarded = process.parent(run.pid) != INIT
-        self._adopted[run.pid] = Adopted(instance.id, run.run_id, descriptor, guarded)
-        self._loop.add_reader(descriptor, self._adopted_ended, run.pid, descriptor)
+        self.ends.watch(run.pid, instance.id, run.run_id, ours=False)
 
-    def _adopted_ended(self, pid: int, descriptor: int) -> None:
-        """Its status is the guardian's to tell; if it does not know it either, nobody does."""
-        self._loop.remove_reader(descriptor)
-        patience = STATUS_PATIENCE if self._adopted[pid].guarded else 0.0
-        self._loop.call_later(patience, self._adopted_unknown, pid, descriptor)
-
-    def _adopted_unknown(self, pid: int, descriptor: int) -> None:
-        adopted = self._adopted.get(pid)
-        if adopted is not None and adopted.descriptor == descriptor:
-            self._drop_adopted(pid)
-            strays = self.trees.strays(guardians=True) if adopted.guarded else None
-            self._ended(adopted.instance_id, adopted.run_id, strays)
-            self.trees.look()
-
-    def _drop_adopted(self, pid: int) -> Adopted | None:
-        adopted = self._adopted.pop(pid, None)
-        if adopted is not None:
-            self._loop.remove_reader(adopted.descriptor)
-            os.close(adopted.descriptor)
-        return adopted
-
-    def guardian_saw(self, ends: Mapping[int, End]) -> None:
-        """The guardian has reaped these; what was ours has ended, the rest were orphans of agents."""
-        ours = [(pid, adopted) for pid in ends if (adopted := self._drop_adopted(pid)) is not None]
-        strays = self.trees.strays(guardians=True) if ours else set()
-        for pid, adopted in ours:
-            death = Death.from_status(pid, ends[pid].status)
-            self._ended(adopted.instance_id, adopted.run_id, strays, death, ends[pid].at)
-        self.trees.look()
-
-    def _reap(self) -> None:
-        deaths = [(self._children.pop(death.pid, None), death) for death in reap()]
-        ours = [(child, death) for child, death in deaths if child is not None]  # the rest: orphans of agents
-        strays = self.trees.strays() if ours else set()
-        for (instance_id, run_id), death in ours:
-            self._ended(instance_id, run_id, strays, death)
+    def orphan_ended(self) -> None:
+        """Some process that was left behind has ended: perhaps the last one of its tree."""
         self.trees.look()
 
     def _instance_of(self, instance_id: int) -> Instance | None:
         return self._instances.get(instance_id)
 
-    def _mains(self) -> set[int]:
-        return {*self._children, *self._adopted}
-
-    def _ended(
-        self,
-        instance_id: int,
-        run_id: str,
-        strays: Collection[int] | None,
-        death: Death | None = None,
-        at: float | None = None,
-    ) -> None:
-        """The main process of a run has ended: save its last words, look what it left behind, tell.
-
-        ``strays`` are the orphans that we know of; None: they may be anywhere.
-        """
-        self._outputs.drain(instance_id)
-        instance = self._instances.get(instance_id)
-        if instance is None or instance.run is None or instance.run.run_id != run_id:
+    def run_ended(self, end: End, *, guardians: bool) -> None:
+        """The main process of a run has ended: save its last words, look what it left behind, tell."""
+        self._outputs.drain(end.instance_id)
+        instance = self._instances.get(end.instance_id)
+        if instance is None or instance.run is None or instance.run.run_id != end.run_id:
             return
         self.runs_by_token.pop(instance.run.token, None)
-        leftovers = instance.spec.treekill and self._has_leftovers(instance, strays)
+        leftovers = instance.spec.treekill and self._has_leftovers(instance, end, guardians=guardians)
         if leftovers:
             self.trees.watch(instance)
         else:
-            self.trees.over(run_id)
-        if death is None:
-            self._handle(instance_id, Exited(run_id, leftovers=leftovers, at=at))
-        else:
-            how = (death.code, death.signal, death.core_dumped)
-            self._handle(instance_id, Exited(run_id, *how, leftovers=leftovers, at=at))
+            self.trees.over(end.run_id)
+        death = end.death or Death(0, None, None, False)
+        self._handle(
+            end.instance_id,
+            Exited(end.run_id, death.code, death.signal, death.core_dumped, leftovers=leftovers, at=end.at),
+        )
 
-    def _has_leftovers(self, instance: Instance, strays: Collection[int] | None) -> bool:
-        if strays is None:
+    def _has_leftovers(self, instance: Instance, end: End, *, guardians: bool) -> bool:
+        if end.death is None:  # its parent may have been init, and so may be that of what it left
             return self.trees.outlived(instance)
-        return self.trees.has_leftovers(instance, strays)
+        return self.trees.has_leftovers(instance, self.trees.strays(guardians=guardians))
 
     def _tree_gone(self, instance_id: int, run_id: str) -> None:
         self._outputs.drain(instance_id)
@@ -270,7 +203,7 @@ class SystemExecutor:
                     self.trees.signal_left(instance, number)
             # Nobody else can have the pid while the main process is our child and not yet reaped; for a
             # process of another master the start time tells.
-            elif run.pid in self._children or process.is_same(run.pid, run.start_ticks):
+            elif self.ends.is_ours(run.pid) or process.is_same(run.pid, run.start_ticks):
                 if action.group:
                     self.trees.signal_all(instance, number)
                 else:

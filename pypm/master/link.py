@@ -8,7 +8,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple, NoReturn, Protocol
 
 from pypm.guardian import __main__ as guardian_program
@@ -16,12 +17,14 @@ from pypm.guardian.child import DUMP_SIGNAL, GUARDIAN_VARIABLE
 from pypm.guardian.holdings import Holdings
 from pypm.system.sockets import receive_message, send_message
 
-__all__ = ["End", "GuardianLink", "execute_guardian"]
+__all__ = ["GuardianLink", "Reaped", "execute_guardian"]
 
 log = logging.getLogger(__name__)
 
 BEAT = 2.0
 """Seconds between two heartbeats."""
+MOMENT = 0.5
+"""Seconds that the guardian has to tell an end that it must have seen."""
 GREETING = 30.0
 """Seconds that the guardian may take to hand over what it holds."""
 
@@ -32,7 +35,7 @@ def execute_guardian(home: str, *arguments: str) -> NoReturn:
     os.execv(sys.executable, command)
 
 
-class End(NamedTuple):
+class Reaped(NamedTuple):
     """How a process ended that was the guardian's to reap: wait status, and when on the boot clock."""
 
     status: int
@@ -42,7 +45,7 @@ class End(NamedTuple):
 class Owner(Protocol):
     """Who is told what the guardian says."""
 
-    def guardian_saw(self, ends: Mapping[int, End]) -> None:
+    def guardian_saw(self, ends: Mapping[int, Reaped]) -> None:
         """The guardian has reaped these processes."""
 
     def guardian_lost(self) -> None:
@@ -59,7 +62,7 @@ class GuardianLink:
     """Connection to the guardian that started us."""
 
     def __init__(self, connection: socket.socket) -> None:
-        self.ends: dict[int, End] = {}
+        self.ends: dict[int, Reaped] = {}
         """Ends by pid that were seen while there was no master."""
         self._connection = connection
         self._held: dict[str, int] = {}
@@ -90,6 +93,21 @@ class GuardianLink:
                     self.ends.update(_ends(exits))
                 case ["ready"]:
                     return
+
+    def learn_ends(self, pids: Collection[int]) -> None:
+        """Wait until the guardian has told the ends of these processes, or a moment has passed.
+
+        It may have reaped them while it was handing over.
+        """
+        deadline = time.monotonic() + MOMENT
+        while not self.ends.keys() >= set(pids) and (left := deadline - time.monotonic()) > 0:
+            self._connection.settimeout(left)
+            try:
+                words, _ = receive_message(self._connection)
+            except (TimeoutError, EOFError):
+                return
+            if words[0] == "exits":
+                self.ends.update(_ends(words[1:]))
 
     def holds(self, name: str) -> bool:
         """Whether a descriptor of that name was handed over and nobody has taken it yet."""
@@ -200,6 +218,6 @@ class GuardianLink:
                 self._owner.update_failed(reason)
 
 
-def _ends(exits: list[str]) -> dict[int, End]:
+def _ends(exits: list[str]) -> dict[int, Reaped]:
     fields = [each.split(" ") for each in exits]
-    return {int(pid): End(int(status), float(at)) for pid, status, at in fields}
+    return {int(pid): Reaped(int(status), float(at)) for pid, status, at in fields}

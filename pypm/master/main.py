@@ -18,13 +18,13 @@ from pypm.core.instance import Instance, Status
 from pypm.core.targets import match
 from pypm.logs.registry import LogRegistry
 from pypm.logs.writer import LogTrouble
-from pypm.master.adoption import find_marked_runs, found_start, what_became_of
+from pypm.master.adoption import ended_runs, find_marked_runs, found_start, what_became_of
 from pypm.master.apps import Apps
 from pypm.master.channel import AgentChannel
 from pypm.master.engine import Engine
 from pypm.master.executor import SystemExecutor
 from pypm.master.handlers import HANDLERS
-from pypm.master.link import End, GuardianLink
+from pypm.master.link import GuardianLink, Reaped
 from pypm.master.output import Outputs
 from pypm.master.recovery import read_state
 from pypm.master.rows import Detail, Moment, Row, make_detail, make_row
@@ -103,11 +103,14 @@ class Master:
     def _recover(self, *, same_boot: bool) -> None:
         """Make the state true: adopt what lives, tell of what has ended, order again what was not done."""
         marked = find_marked_runs(self.home.path) if same_boot else {}
+        gone = ended_runs(self.engine.instances.values())
+        if same_boot:
+            self.link.learn_ends(gone)
         for instance in list(self.engine.instances.values()):
             output = self.outputs.of(instance)
             if instance.run is not None:
                 event = what_became_of(
-                    instance, self.link.ends, self.executor.trees.outlived, same_boot=same_boot
+                    instance, gone, self.link.ends, self.executor.trees.outlived, same_boot=same_boot
                 )
             elif instance.status is Status.STARTING:
                 event = found_start(instance, marked, output.inodes())
@@ -121,9 +124,9 @@ class Master:
 
     # --- what the guardian says ---
 
-    def guardian_saw(self, ends: Mapping[int, End]) -> None:
+    def guardian_saw(self, ends: Mapping[int, Reaped]) -> None:
         """Ends of runs that an earlier master has started, and of orphans."""
-        self.executor.guardian_saw(ends)
+        self.executor.ends.guardian_saw(ends)
         self._acknowledge(ends)
 
     def _acknowledge(self, ends: Iterable[int]) -> None:

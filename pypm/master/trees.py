@@ -132,7 +132,8 @@ class Trees:
     def has_leftovers(self, instance: Instance, strays: Collection[int]) -> bool:
         """Whether anything is left of a run whose main process has ended; zombies may count."""
         mark = self._mark(instance)
-        return _may_live(mark, self._escaped.get(mark.run_id, ()), strays)
+        # Its group is no sign yet: the main process is in it until it is reaped.
+        return _seen_alive(mark, self._escaped.get(mark.run_id, ()), strays)
 
     def outlived(self, instance: Instance) -> bool:
         """The same for a run whose end we have not seen: by reading all of /proc."""
@@ -258,9 +259,12 @@ def _send_quietly(name: str, member: Member, number: int) -> bool:
 
 def _may_live(mark: Mark, seen: Iterable[Member], strays: Collection[int]) -> bool:
     """A quick look at whether anything of a run may live; what it says no to is gone."""
+    return process.group_exists(mark.pid) or _seen_alive(mark, seen, strays)
+
+
+def _seen_alive(mark: Mark, seen: Iterable[Member], strays: Collection[int]) -> bool:
     return (
-        process.group_exists(mark.pid)
-        or any(process.is_same(each.pid, each.start_ticks) for each in seen)
+        any(process.is_same(each.pid, each.start_ticks) for each in seen)
         or any(belongs(pid, mark) for pid in strays)
         or bool(mark.group and not cgroup.is_empty(mark.group))
     )

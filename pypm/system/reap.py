@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
-__all__ = ["Death", "peek", "reap", "reap_orphans"]
+__all__ = ["Death", "peek", "reap_orphans"]
 
 
 class Death(NamedTuple):
@@ -23,18 +23,6 @@ class Death(NamedTuple):
         if os.WIFSIGNALED(status):
             return cls(pid, None, os.WTERMSIG(status), os.WCOREDUMP(status))
         return cls(pid, os.WEXITSTATUS(status), None, False)
-
-
-def reap() -> Iterator[Death]:
-    """Reap every child that has ended, our own and the orphans that came to us, one at a time."""
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if pid == 0:
-            return
-        yield Death.from_status(pid, status)
 
 
 def peek(pid: int) -> Death | None:
