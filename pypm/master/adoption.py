@@ -49,8 +49,9 @@ def what_became_of(
 ) -> Event:
     """The event that tells an instance with a run what has become of it while there was no master.
 
-    ``gone`` are the main processes that had ended when that was looked at, ``ends`` what the guardian has told
-    since: what ends later than that is heard of as always. ``outlived`` tells whether a main process that has ended was outlived by others of its run.
+    ``gone`` are the main processes that had ended when that was looked at, and ``ends`` what the guardian
+    has told since: what ends later is heard of as always. ``outlived`` tells whether a main process that has
+    ended was outlived by others of its run.
     """
     run = instance.run
     assert run is not None
