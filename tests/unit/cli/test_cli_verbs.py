@@ -118,6 +118,7 @@ def test_an_alias_is_its_verb(alias: str, verb: str) -> None:
         ["signal", "HUP"],
         ["signal", "SIGFOO", "worker"],
         ["scale", "worker", "many"],
+        ["scale", "worker", "2", "--josn"],
         ["restart", "worker", "--parallel", "0"],
         ["start", "worker", "--timeout", "-1"],
         ["start", "worker", "--foreground", "--json"],
@@ -222,7 +223,7 @@ def test_a_signal_has_many_names(home: Path, word: str, number: int) -> None:
     assert master.asked("signal") == [{"targets": ["worker"], "signal": number, "group": True}]
 
 
-@pytest.mark.parametrize(("words", "number"), [(["5"], 5), (["+2"], 3), (["--", "-1"], 0), (["--", "-9"], 0)])
+@pytest.mark.parametrize(("words", "number"), [(["5"], 5), (["+2"], 3), (["-1"], 0), (["-9"], 0)])
 def test_scale_counts_from_what_there_is(home: Path, words: list[str], number: int) -> None:
     with ScriptedMaster(home, **everything(home)) as master:
         assert pypm("scale", "worker", *words) == 0
