@@ -36,6 +36,9 @@ class InvalidTransitionError(Exception):
 _VOLATILE: tuple[type[ev.Event], ...] = (ev.Beat, ev.StatusReported)
 """Facts that are saved with the next change only: they come often, and the agent repeats them."""
 
+_TIMERLESS: tuple[type[ev.Event], ...] = (ev.Recovered, ev.DeadlinePassed)
+"""Events after which no timer is armed: a new master has none yet, and one that has fired is gone."""
+
 
 def step(instance: Instance, event: ev.Event, now: float) -> Result:
     """Return the instance after the event, and what is to be done about it.
@@ -70,8 +73,8 @@ def _derived(before: Instance, after: Instance, event: ev.Event) -> list[Action]
     if after.deadline is None:
         if before.deadline is not None:
             actions.append(CancelTimer())
-    elif after.deadline != before.deadline or isinstance(event, ev.Recovered):
-        actions.append(ArmTimer(after.deadline))  # the timers of the master before are gone with it
+    elif after.deadline != before.deadline or isinstance(event, _TIMERLESS):
+        actions.append(ArmTimer(after.deadline))
     if not isinstance(event, _VOLATILE):
         actions.append(Persist())
     actions.append(Publish())

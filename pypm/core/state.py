@@ -12,6 +12,7 @@ from pypm.core.spec import AppSpec, Origin
 __all__ = [
     "STATE_VERSION",
     "App",
+    "NewerStateError",
     "State",
     "StateError",
     "after_reboot",
@@ -27,6 +28,10 @@ STATE_VERSION = 1
 
 class StateError(Exception):
     """The bytes are no state of this version; the message says what they are."""
+
+
+class NewerStateError(StateError):
+    """The state is of a newer pypm: it is no damage, and nobody may put it aside."""
 
 
 class App(msgspec.Struct, frozen=True):
@@ -125,14 +130,15 @@ def assemble(
 def decode(data: bytes) -> State:
     """Read a state; its instances have their apps' specs again.
 
-    Raises StateError for anything that is not a whole state of this version.
+    Raises StateError for anything that is not a whole state of this version, NewerStateError for a later one.
     """
     try:
         version = msgspec.json.decode(data, type=_Header).version
     except msgspec.MsgspecError as error:
         raise StateError(f"it is torn or no state file: {error}") from error
     if version != STATE_VERSION:
-        raise StateError(f"it has version {version}, and this pypm knows version {STATE_VERSION}")
+        kind = NewerStateError if version > STATE_VERSION else StateError
+        raise kind(f"it has version {version}, and this pypm knows version {STATE_VERSION}")
     try:
         stored = _decoder.decode(data)
     except msgspec.MsgspecError as error:

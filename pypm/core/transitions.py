@@ -371,9 +371,9 @@ def recover_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
     One that was for the end of the old master is followed by a start.
     """
     assert isinstance(event, ev.Recovered)
-    assert instance.run is not None
     if instance.after is After.STOP and instance.desired is Desired.UP:
         instance = replace(instance, after=After.RESTART)
+    assert instance.run is not None
     if event.alive:
         return _begin_stop(instance, now, instance.stop_reason, instance.after)
     lost = ev.Exited(run_id=instance.run.run_id)
