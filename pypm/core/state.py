@@ -85,6 +85,10 @@ class _Header(msgspec.Struct):
     version: int
 
 
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are damaged: no JSON, no UTF-8, or nested without end."""
+
+
 def encode_app(app: App, origin: str) -> bytes:
     """One app as JSON; ``origin`` is the key under which what it inherited is stored."""
     return _encoder.encode(StoredApp(app.spec, app.created, origin))
@@ -134,14 +138,14 @@ def decode(data: bytes) -> State:
     """
     try:
         version = msgspec.json.decode(data, type=_Header).version
-    except msgspec.MsgspecError as error:
+    except _UNREADABLE as error:
         raise StateError(f"it is torn or no state file: {error}") from error
     if version != STATE_VERSION:
         kind = NewerStateError if version > STATE_VERSION else StateError
         raise kind(f"it has version {version}, and this pypm knows version {STATE_VERSION}")
     try:
         stored = _decoder.decode(data)
-    except msgspec.MsgspecError as error:
+    except _UNREADABLE as error:
         raise StateError(f"it does not fit version {STATE_VERSION}: {error}") from error
     specs = {app.spec.name: app.spec for app in stored.apps}
     missing = {instance.app for instance in stored.instances} - specs.keys()
