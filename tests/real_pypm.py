@@ -27,10 +27,10 @@ LONG = 60.0
 class RealPypm:
     """A home, a folder to work in, and what a person does there."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, folder: Path | None = None) -> None:
         self.home = home
-        self.folder = home / "work"
-        self.folder.mkdir()
+        self.folder = folder or home / "work"
+        self.folder.mkdir(exist_ok=True)
 
     # --- the command line ---
 
