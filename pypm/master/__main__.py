@@ -20,6 +20,7 @@ def main() -> int:
     from pypm.master.main import run
     from pypm.system.home import Home
     from pypm.system.lock import HomeLock
+    from pypm.system.signals import restore_signals
     from pypm.system.subreaper import become_subreaper
 
     home = Home.from_environment()
@@ -34,6 +35,7 @@ def main() -> int:
         # Each instance has a handful of descriptors: take what the machine allows.
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        restore_signals()
         become_subreaper()
         run(home)
     except PypmError as error:
