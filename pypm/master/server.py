@@ -28,6 +28,8 @@ __all__ = ["Server", "bind_private"]
 
 log = logging.getLogger(__name__)
 
+BACKLOG = 512
+"""Clients that may wait to be accepted; one more is told at once to try again."""
 MAX_CLIENTS = 256
 MAX_IN_FLIGHT = 64
 """Requests of one client that are being answered; more are read when one of them is."""
@@ -51,7 +53,7 @@ def bind_private(path: str) -> socket.socket:
         listener.bind(path)
     finally:
         os.umask(mask)
-    listener.listen(512)
+    listener.listen(BACKLOG)
     return listener
 
 
@@ -66,7 +68,7 @@ class Server:
 
     async def listen(self, listener: socket.socket) -> None:
         """Begin to accept."""
-        self._server = await self._loop.create_unix_server(self._make_client, sock=listener)
+        self._server = await self._loop.create_unix_server(self._make_client, sock=listener, backlog=BACKLOG)
 
     def _make_client(self) -> Client:
         return Client(self._loop, self._dispatch, self._clients)
