@@ -18,7 +18,7 @@ from pypm.core import transitions as on
 from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Publish
 from pypm.core.instance import Instance, Status
 
-__all__ = ["TABLE", "InvalidTransitionError", "step"]
+__all__ = ["TABLE", "VOLATILE", "InvalidTransitionError", "step"]
 
 Result = tuple[Instance, list[Action]]
 Handler = Callable[[Instance, ev.Event, float], Result]
@@ -33,7 +33,7 @@ class InvalidTransitionError(Exception):
         self.event = event
 
 
-_VOLATILE: tuple[type[ev.Event], ...] = (ev.Beat, ev.StatusReported)
+VOLATILE: tuple[type[ev.Event], ...] = (ev.Beat, ev.StatusReported)
 """Facts that are saved with the next change only: they come often, and the agent repeats them."""
 
 _TIMERLESS: tuple[type[ev.Event], ...] = (ev.Recovered, ev.DeadlinePassed)
@@ -75,7 +75,7 @@ def _derived(before: Instance, after: Instance, event: ev.Event) -> list[Action]
             actions.append(CancelTimer())
     elif after.deadline != before.deadline or isinstance(event, _TIMERLESS):
         actions.append(ArmTimer(after.deadline))
-    if not isinstance(event, _VOLATILE):
+    if not isinstance(event, VOLATILE):
         actions.append(Persist())
     actions.append(Publish())
     return actions
