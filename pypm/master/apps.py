@@ -100,6 +100,9 @@ class Apps:
                 self._engine.handle(instance.id, DeleteRequested("a change of the instance count"))
             else:
                 self._engine.handle(instance.id, SpecChanged(spec))
+                if instance.after is After.DELETE:  # it is wanted again before it was gone
+                    changes.append(change_of(instance, "started"))
+                    self._engine.handle(instance.id, StartRequested())
         known = {instance.index for instance in present}
         missing = [index for index in range(spec.instances) if index not in known]
         return changes + [self._add_instance(spec, index) for index in missing]

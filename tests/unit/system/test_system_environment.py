@@ -140,7 +140,7 @@ def test_a_line_that_is_no_assignment_is_told(tmp_path: Path, text: str, line: i
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SpawnError, match="env_file .*missing.* No such file"):
+    with pytest.raises(SpawnError, match=r"env_file .*missing.* No such file"):
         read_env_file(str(tmp_path / "missing"))
     with pytest.raises(SpawnError, match="Is a directory"):
         read_env_file(str(tmp_path))
