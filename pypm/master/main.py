@@ -13,6 +13,7 @@ from pypm import __version__
 from pypm.core.errors import PypmError
 from pypm.core.events import Recovered, StopRequested
 from pypm.core.instance import Instance
+from pypm.core.state import State
 from pypm.core.targets import match
 from pypm.logs.registry import LogRegistry
 from pypm.logs.writer import LogTrouble
@@ -22,7 +23,7 @@ from pypm.master.engine import Engine
 from pypm.master.executor import SystemExecutor
 from pypm.master.handlers import HANDLERS
 from pypm.master.output import Outputs
-from pypm.master.recovery import is_alive, read_state
+from pypm.master.recovery import is_alive, read_state, with_unsaved_runs
 from pypm.master.rows import Detail, Moment, Row, make_detail, make_row
 from pypm.master.sampler import Sampler
 from pypm.master.server import Server, bind_private
@@ -32,6 +33,8 @@ from pypm.protocol.names import METHOD_NOT_FOUND
 from pypm.protocol.rpc import BadRequestError, Request, decode_params
 from pypm.system.clock import boot_id, boot_time, wall_time
 from pypm.system.home import Home
+from pypm.system.marked import find_marked
+from pypm.system.process import send
 
 __all__ = ["Master"]
 
@@ -67,8 +70,7 @@ class Master:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self.loop.add_signal_handler(number, self._signalled, number)
         if state is not None:
-            self.apps.restore(state.apps, state.instances, state.next_id)
-            self._recover(same_boot=state.boot_id == boot_id())
+            self._recover(state)
         await self.server.listen(listener)
         log.info("master %s of pypm %s answers on %s", os.getpid(), __version__, self.home.socket)
         await self._ended.wait()
@@ -81,7 +83,17 @@ class Master:
                 os.unlink(path)
         log.info("master %s has ended", os.getpid())
 
-    def _recover(self, *, same_boot: bool) -> None:
+    def _recover(self, state: State) -> None:
+        same_boot = state.boot_id == boot_id()
+        instances = state.instances
+        if same_boot:
+            instances, lost = with_unsaved_runs(state, find_marked(self.home.path))
+            for process in lost:
+                log.warning(
+                    "killing pid %s of run %s, which its master has lost", process.pid, process.run_id
+                )
+                send(process.pid, signal.SIGKILL)
+        self.apps.restore(state.apps, instances, state.next_id)
         for instance in list(self.engine.instances.values()):
             alive = is_alive(instance, same_boot)
             if alive and instance.run is not None:

@@ -8,6 +8,7 @@ import signal
 __all__ = [
     "TICKS_PER_SECOND",
     "group_lives",
+    "identify",
     "is_same",
     "send",
     "send_group",
@@ -39,6 +40,14 @@ def start_ticks(pid: int) -> int | None:
     """When the process was started, in clock ticks after boot (proc(5), field 22); None if it is no more."""
     fields = _stat_fields(pid)
     return None if fields is None else int(fields[19])
+
+
+def identify(pid: int) -> tuple[int, int, int] | None:
+    """Process group, session and start ticks of a living process; None for a zombie or none at all."""
+    fields = _stat_fields(pid)
+    if fields is None or fields[0] in (b"Z", b"X"):
+        return None
+    return int(fields[2]), int(fields[3]), int(fields[19])
 
 
 def is_same(pid: int, ticks: int) -> bool:

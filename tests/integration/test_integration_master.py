@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from typing import Any
 
 from real_pypm import RealPypm, lives, shell, sleeper, with_command
 
@@ -109,6 +110,18 @@ def test_an_agent_that_died_while_no_master_watched_is_started_again(pypm: RealP
     assert pypm.wait_status("once", "errored", "exited")["restarts"] == 0
 
 
+def test_children_of_an_agent_that_died_unwatched_are_ended(pypm: RealPypm) -> None:
+    pypm.start(shell("a", "sleep 1003.25 & echo up; exec sleep 1000"))
+    [child] = wait_until(lambda: with_command("sleep", "1003.25"))
+    pid = pypm.pid("a")
+    pypm.kill_master()
+    os.kill(pid, signal.SIGKILL)
+    pypm.ok("list")
+    pypm.wait_row("a", lambda row: row["status"] == "online" and row["pid"] != pid)
+    assert not lives(child)
+    wait_until(lambda: len(with_command("sleep", "1003.25")) == 1)
+
+
 def test_three_masters_in_a_row_are_killed(pypm: RealPypm) -> None:
     pypm.start(marked("w", "1005.25", instances=4))
     for _ in range(3):
@@ -121,9 +134,14 @@ def test_three_masters_in_a_row_are_killed(pypm: RealPypm) -> None:
         assert len(with_command("sleep", "1005.25")) == 4
 
 
+def saved(instance: dict[str, Any]) -> tuple[int, str]:
+    """What is in the state file of restarts and status; defaults are left out there."""
+    return instance.get("restarts", 0), instance.get("status", "stopped")
+
+
 def test_a_crash_loops_brake_survives_its_master(pypm: RealPypm) -> None:
     pypm.begin(shell("a", "echo run; exit 1", exp_backoff_restart_delay="300ms", max_restarts=4))
-    pypm.wait_row("a", lambda row: row["restarts"] == 2)
+    wait_until(lambda: [(2, "backoff")] == [saved(each) for each in pypm.state()["instances"]])
     pypm.kill_master()
     pypm.ok("list")
     row = pypm.wait_status("a", "errored")
