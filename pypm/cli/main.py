@@ -15,6 +15,7 @@ VERBS = (
     "start", "stop", "restart", "delete", "scale",
     "list", "describe", "logs", "pid", "env",
     "reset", "signal", "flush",
+    "startup", "unstartup", "save", "resurrect", "cleardump",
     "ping", "kill", "version",
 )  # fmt: skip
 """Each is a module of this name beside this one, with the click command as ``command``."""
@@ -29,6 +30,7 @@ ALIASES = {
     "desc": "describe",
     "log": "logs",
     "sendSignal": "signal",
+    "dump": "save",
 }
 """PM2's other names of the verbs; help does not list them."""
 

@@ -6,6 +6,7 @@ from types import ModuleType
 
 from pypm.master.handlers import (
     apply,
+    cleardump,
     delete,
     describe,
     env,
@@ -15,8 +16,11 @@ from pypm.master.handlers import (
     ping,
     reset,
     restart,
+    resurrect,
     scale,
     signal,
+    snapshot_list,
+    snapshot_save,
     start,
     stop,
     wait,
@@ -28,6 +32,7 @@ HANDLERS: dict[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module
     for module in (
         apply,
+        cleardump,
         delete,
         describe,
         env,
@@ -37,8 +42,11 @@ HANDLERS: dict[str, ModuleType] = {
         ping,
         reset,
         restart,
+        resurrect,
         scale,
         signal,
+        snapshot_list,
+        snapshot_save,
         start,
         stop,
         wait,

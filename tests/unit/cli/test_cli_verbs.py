@@ -42,6 +42,9 @@ def everything(home: Path) -> dict[str, object]:
         "flush": {"files": ["/logs/worker-out.log"]},
         "env": [{"id": 0, "name": "worker", "env": {"A": "1"}}],
         "wait": make_settled(WORKER),
+        "snapshot_save": {"name": "dump", "path": "/snapshots/dump.json", "apps": ["worker"], "instances": 1},
+        "resurrect": change,
+        "cleardump": {"name": "dump", "removed": True},
         "kill": {},
     }
 
@@ -60,6 +63,11 @@ JSON_COMMANDS = {
     "reset": ["reset", "worker"],
     "signal": ["signal", "HUP", "worker"],
     "flush": ["flush"],
+    "startup": ["startup", "launchd", "--user", "--dry-run"],
+    "unstartup": ["unstartup", "launchd", "--user", "--dry-run"],
+    "save": ["save"],
+    "resurrect": ["resurrect"],
+    "cleardump": ["cleardump"],
     "ping": ["ping"],
     "kill": ["kill"],
     "version": ["version"],
