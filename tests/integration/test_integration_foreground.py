@@ -82,11 +82,11 @@ def test_a_master_that_was_there_stays_with_its_other_apps(pypm: RealPypm) -> No
 
 def test_a_second_signal_kills_what_does_not_end(pypm: RealPypm) -> None:
     deaf = shell("deaf", "trap 'echo no' TERM; echo up; while :; do sleep 0.05; done", kill_timeout="1h")
-    process = foreground(pypm, deaf)
+    process = foreground(pypm, sleeper("quick"), deaf)
     read_until(process, b"up")
     pid = pypm.pid("deaf")
     process.send_signal(signal.SIGINT)
-    wait_until(lambda: b"no\n" in pypm.log("deaf"))
+    wait_until(lambda: [row["name"] for row in pypm.rows()] == ["deaf"], what="the end of the other one")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     assert not lives(pid)
