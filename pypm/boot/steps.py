@@ -72,9 +72,10 @@ def take(steps: Iterable[Step]) -> list[str]:
             case RunProgram(command, text, otherwise):
                 try:
                     output_of(command, text)
-                except RequestError:
+                except RequestError as error:
                     if otherwise is None:
-                        raise
+                        hint = "--dry-run prints all steps, for you to take them yourself"
+                        raise RequestError(error.message, hint=hint) from error
                     advice.append(otherwise)
     return advice
 
