@@ -1,4 +1,4 @@
-"""Stand-ins for what is around the parts of a master: a loop on a fake clock, an executor that spawns nothing."""
+"""Stand-ins for what is around the parts of a master: no processes, no disk, and only a fake clock."""
 
 from __future__ import annotations
 
