@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 import socket
 
-__all__ = ["become_main_process", "notify", "watchdog_interval"]
+__all__ = ["become_main_process", "hand_over", "notify", "watchdog_interval"]
 
 PATIENCE = 1.0
 """Seconds that a message may wait for room in the service manager's queue; then it is dropped."""
+
+
+PROC = "/proc"
 
 
 def notify(text: str) -> None:
@@ -57,3 +60,30 @@ def become_main_process() -> None:
     if "WATCHDOG_PID" in os.environ:
         os.environ["WATCHDOG_PID"] = str(os.getpid())
     notify(f"MAINPID={os.getpid()}")
+
+
+def hand_over(pid: int) -> bool:
+    """Leave the place of the main process to ``pid``, which is at work already, and say that all is ready.
+
+    That is one whom the service manager started earlier, and lost sight of: it is in our own control group,
+    or below it. False, and nothing is said, where it is not, or where no service manager started us: it would
+    answer no watchdog.
+    """
+    ours, theirs = _control_group("self"), _control_group(str(pid))
+    if "NOTIFY_SOCKET" not in os.environ or not ours or not theirs:
+        return False
+    if theirs != ours and not theirs.startswith(ours.rstrip("/") + "/"):
+        return False
+    notify(f"MAINPID={pid}\nREADY=1")
+    return True
+
+
+def _control_group(process: str) -> str:
+    """The path of a process's control group as service managers see it; empty if there is none to be seen."""
+    try:
+        with open(os.path.join(PROC, process, "cgroup"), encoding="utf-8", errors="surrogateescape") as file:
+            lines = [line.rstrip("\n").split(":", 2) for line in file]
+    except OSError:
+        return ""
+    paths = {controllers: path for _, controllers, path in lines}
+    return paths.get("name=systemd", paths.get("", ""))

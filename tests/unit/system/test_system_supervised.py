@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pypm.system import supervised
-from pypm.system.supervised import become_main_process, notify, watchdog_interval
+from pypm.system.supervised import become_main_process, hand_over, notify, watchdog_interval
 
 
 @pytest.fixture(autouse=True)
@@ -110,3 +110,52 @@ def test_who_takes_the_place_answers_the_watchdog(
 def test_without_a_watchdog_none_is_made_up() -> None:
     become_main_process()
     assert "WATCHDOG_PID" not in os.environ
+
+
+UNIT = "/user.slice/user@1000.service/app.slice/pypm.service"
+
+
+@pytest.fixture
+def processes(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A /proc in which we are the process that a unit has just started."""
+    monkeypatch.setattr(supervised, "PROC", str(home / "proc"))
+    put_process(home / "proc", "self", f"0::{UNIT}\n")
+    return home / "proc"
+
+
+def put_process(folder: Path, process: str, control_groups: str) -> None:
+    (folder / process).mkdir(parents=True, exist_ok=True)
+    (folder / process / "cgroup").write_text(control_groups)
+
+
+@pytest.mark.parametrize(
+    ("control_groups", "is_ours"),
+    [
+        (f"0::{UNIT}\n", True),
+        (f"0::{UNIT}/supervisor\n", True),
+        (f"0::{UNIT}2\n", False),
+        ("0::/user.slice/session-3.scope\n", False),
+        ("0::/\n", False),
+        (f"4:memory:/x\n1:name=systemd:{UNIT}\n0::/\n", True),
+        ("", False),
+    ],
+)
+def test_only_one_of_the_same_unit_is_handed_the_place(
+    manager: socket.socket, processes: Path, control_groups: str, is_ours: bool
+) -> None:
+    put_process(processes, "77", control_groups)
+    assert hand_over(77) is is_ours
+    if is_ours:
+        assert manager.recv(4096) == b"MAINPID=77\nREADY=1"
+    else:
+        with pytest.raises(BlockingIOError):
+            manager.recv(4096)
+
+
+def test_one_that_is_gone_is_handed_nothing(manager: socket.socket, processes: Path) -> None:
+    assert not hand_over(77)
+
+
+def test_without_a_service_manager_nothing_is_handed_over(processes: Path) -> None:
+    put_process(processes, "77", f"0::{UNIT}\n")
+    assert not hand_over(77)
