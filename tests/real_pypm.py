@@ -27,10 +27,10 @@ LONG = 60.0
 class RealPypm:
     """A home, a folder to work in, and what a person does there."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, folder: Path | None = None) -> None:
         self.home = home
-        self.folder = home / "work"
-        self.folder.mkdir()
+        self.folder = folder or home / "work"
+        self.folder.mkdir(exist_ok=True)
 
     # --- the command line ---
 
@@ -203,11 +203,14 @@ def command_line(pid: int) -> bytes:
         return b""
 
 
-def with_command(*words: str) -> list[int]:
-    """The pids of living processes whose command line is exactly ``words``."""
-    wanted = b"".join(word.encode() + b"\0" for word in words)
-    pids = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
-    return [pid for pid in pids if command_line(pid) == wanted]
+def with_command(program: str, *arguments: str) -> list[int]:
+    """The pids of living processes that run ``program`` (its path does not matter) with these arguments."""
+    found = []
+    for name in os.listdir("/proc"):
+        first, *rest = command_line(int(name)).split(b"\0") if name.isdecimal() else [b""]
+        if os.path.basename(first) == program.encode() and rest[:-1] == [each.encode() for each in arguments]:
+            found.append(int(name))
+    return found
 
 
 def app_table(app: dict[str, Any]) -> str:

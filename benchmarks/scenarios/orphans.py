@@ -54,7 +54,8 @@ def run(bench: Bench) -> Report:
     bench.take_turns(report, bench.columns(), rounds, sample)
     report.rows = [
         collected.fill(
-            Row("left by the first runs after the restart", "processes", ratio=False, targets=(Target(0),)), "restart"
+            Row("left by the first runs after the restart", "processes", ratio=False, targets=(Target(0),)),
+            "restart",
         ),
         collected.fill(Row("left after the stop", "processes", ratio=False, targets=(Target(0),)), "stop"),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -16,7 +17,7 @@ from pypm.cli.start_plan import Plan, order
 from pypm.client.connection import Connection
 from pypm.client.launch import connect
 from pypm.config.units import format_duration
-from pypm.core.errors import NoMasterError
+from pypm.core.errors import NoMasterError, NotFoundError
 
 __all__ = ["exit_code", "run_foreground"]
 
@@ -119,21 +120,28 @@ def _end(
 ) -> None:
     """Delete the apps that this command added, stop what it started of the others, end its own master."""
     ours = [entry for entry in change["instances"] if entry["action"] in ("added", "started", "restarted")]
-    ids = [str(entry["id"]) for entry in ours]
     try:
         _end_instances(connection, ours, before)
     except KeyboardInterrupt:
         note("pypm: killing what still runs")
         connection.close()
         with connect(home) as other:
-            other.call("signal", targets=ids, signal="SIGKILL", group=True)
-            _end_instances(other, ours, before)
+            _kill_instances(other, ours)
+            with suppress(NotFoundError):  # gone in this moment, as has been ordered before
+                _end_instances(other, ours, before)
+            other.call_patiently("wait", ids=[entry["id"] for entry in ours], **{"for": "stopped"})
     if launched:
         try:
             with connect(home) as last:
                 end_master(last)
         except NoMasterError:
             pass
+
+
+def _kill_instances(connection: Connection, ours: list[dict[str, Any]]) -> None:
+    for entry in ours:
+        with suppress(NotFoundError):  # some have ended and are deleted already
+            connection.call("signal", targets=[str(entry["id"])], signal="SIGKILL", group=True)
 
 
 def _end_instances(connection: Connection, ours: list[dict[str, Any]], before: set[str]) -> None:

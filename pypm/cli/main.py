@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -16,6 +15,7 @@ VERBS = (
     "start", "stop", "restart", "delete", "scale", "update",
     "list", "describe", "logs", "pid", "env",
     "reset", "signal", "flush",
+    "startup", "unstartup", "save", "resurrect", "cleardump",
     "ping", "kill", "version",
 )  # fmt: skip
 """Each is a module of this name beside this one, with the click command as ``command``."""
@@ -31,6 +31,7 @@ ALIASES = {
     "log": "logs",
     "sendSignal": "signal",
     "updatePM2": "update",
+    "dump": "save",
 }
 """PM2's other names of the verbs; help does not list them."""
 
@@ -56,6 +57,8 @@ class LazyGroup(click.Group):
         """Find the command; an unknown one is answered with the nearest right names."""
         word = args[0]
         if not word.startswith("-") and word not in VERBS and word not in ALIASES:
+            from difflib import get_close_matches
+
             close = get_close_matches(word, [*VERBS, *ALIASES], n=3, cutoff=0.5)
             verbs = dict.fromkeys(ALIASES.get(name, name) for name in close)
             hint = f" Did you mean {' or '.join(verbs)}?" if verbs else ""

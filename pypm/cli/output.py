@@ -66,10 +66,25 @@ def guarded(command: Callable[[list[str]], int | None], arguments: list[str]) ->
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Python flushes stdout once more at its end: give it somewhere to flush to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         return PIPE_CLOSED
+    except OSError as error:
+        # Such as a full disk behind stdout, which is nobody's bug.
+        _give_up_stdout()
+        note(f"pypm: {error.filename or 'cannot go on'}: {error.strerror or error}")
+        return 1
+    except Exception:  # whatever else it is, it is a bug, and is told as one
+        from traceback import print_exc
+
+        print_exc()
+        note("pypm: this is a bug in pypm; please report it with the lines above")
+        return 1
     return status
+
+
+def _give_up_stdout() -> None:
+    """Python flushes stdout once more at its end: give it somewhere to flush to."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def plain(text: str) -> str:

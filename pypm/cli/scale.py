@@ -12,7 +12,11 @@ from pypm.core.errors import NotFoundError, UsageError
 __all__ = ["command"]
 
 
-@click.command("scale", short_help="Set how many instances an app has.")
+@click.command(
+    "scale",
+    context_settings={"ignore_unknown_options": True},
+    short_help="Set how many instances an app has.",
+)
 @click.argument("app")
 @click.argument("instances", metavar="N|+N|-N")
 @wait_options
@@ -20,12 +24,11 @@ __all__ = ["command"]
 def command(app: str, instances: str, wait: bool, timeout: float | None, as_json: bool) -> int:
     """Set how many instances an app has.
 
-    `pypm scale worker -- -2` takes two away.
-
     \b
     Examples:
       pypm scale worker 4
       pypm scale worker +2
+      pypm scale worker -1
     """
     number = _number(instances)
     with master() as connection:
@@ -45,4 +48,4 @@ def _number(word: str) -> int:
     try:
         return int(word)
     except ValueError:
-        raise UsageError(f"{word!r} is not a number of instances", hint="such as 4, +2 or -- -1") from None
+        raise UsageError(f"{word!r} is not a number of instances", hint="such as 4, +2 or -1") from None

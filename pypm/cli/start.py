@@ -13,9 +13,9 @@ from pypm.cli.orders import await_up, show_change
 from pypm.cli.start_plan import StartWords, order, resolve
 from pypm.client.home import home_folder
 from pypm.client.launch import connect, connect_or_launch
-from pypm.core.errors import NoMasterError, UsageError
+from pypm.core.errors import NoMasterError, RequestError, UsageError
 
-__all__ = ["command"]
+__all__ = ["command", "saved_or_running"]
 
 
 class StartCommand(click.Command):
@@ -129,12 +129,7 @@ def command(
 def _start(given: StartWords, *, foreground: bool, wait: bool, timeout: float | None, as_json: bool) -> int:
     home = home_folder()
     # Wrong words shall not leave a master behind: resolve them with what is there.
-    try:
-        with connect(home) as present:
-            rows = present.call("list")
-    except NoMasterError:
-        rows = []
-    plan = resolve(given, rows, os.getcwd())
+    plan = resolve(given, saved_or_running(home), _folder())
     connection, launched = connect_or_launch(home)
     with connection:
         if foreground:
@@ -145,6 +140,27 @@ def _start(given: StartWords, *, foreground: bool, wait: bool, timeout: float | 
         if not wait:
             return show_change(change, as_json=as_json)
         return await_up(connection, change, as_json=as_json, timeout=timeout)
+
+
+def saved_or_running(home: str) -> list[dict[str, Any]]:
+    """Give the rows of the master, or, where none runs, the names that the last one has saved."""
+    try:
+        with connect(home) as present:
+            rows: list[dict[str, Any]] = present.call("list")
+            return rows
+    except NoMasterError:
+        from pypm.logs.catalog import read_catalog
+
+        entries = read_catalog(home)
+    names = ("id", "name", "app", "namespace")
+    return [{name: getattr(entry, name) for name in names} for entry in entries]
+
+
+def _folder() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise RequestError("the current folder has been deleted", hint="`cd` into another one") from None
 
 
 def _given(keys: dict[str, Any]) -> dict[str, Any]:

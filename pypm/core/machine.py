@@ -18,7 +18,7 @@ from pypm.core import transitions as on
 from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Publish
 from pypm.core.instance import Instance, Status
 
-__all__ = ["TABLE", "InvalidTransitionError", "step"]
+__all__ = ["TABLE", "VOLATILE", "InvalidTransitionError", "step"]
 
 Result = tuple[Instance, list[Action]]
 Handler = Callable[[Instance, ev.Event, float], Result]
@@ -33,8 +33,11 @@ class InvalidTransitionError(Exception):
         self.event = event
 
 
-_VOLATILE: tuple[type[ev.Event], ...] = (ev.Beat, ev.StatusReported)
+VOLATILE: tuple[type[ev.Event], ...] = (ev.Beat, ev.StatusReported)
 """Facts that are saved with the next change only: they come often, and the agent repeats them."""
+
+_TIMERLESS: tuple[type[ev.Event], ...] = (ev.Recovered, ev.DeadlinePassed)
+"""Events after which no timer is armed: a new master has none yet, and one that has fired is gone."""
 
 
 def step(instance: Instance, event: ev.Event, now: float) -> Result:
@@ -70,9 +73,9 @@ def _derived(before: Instance, after: Instance, event: ev.Event) -> list[Action]
     if after.deadline is None:
         if before.deadline is not None:
             actions.append(CancelTimer())
-    elif after.deadline != before.deadline or isinstance(event, ev.Recovered):
-        actions.append(ArmTimer(after.deadline))  # the timers of the master before are gone with it
-    if not isinstance(event, _VOLATILE):
+    elif after.deadline != before.deadline or isinstance(event, _TIMERLESS):
+        actions.append(ArmTimer(after.deadline))
+    if not isinstance(event, VOLATILE):
         actions.append(Persist())
     actions.append(Publish())
     return actions

@@ -12,6 +12,7 @@ from pypm.core.spec import AppSpec, Origin
 __all__ = [
     "STATE_VERSION",
     "App",
+    "NewerStateError",
     "State",
     "StateError",
     "after_reboot",
@@ -27,6 +28,10 @@ STATE_VERSION = 1
 
 class StateError(Exception):
     """The bytes are no state of this version; the message says what they are."""
+
+
+class NewerStateError(StateError):
+    """The state is of a newer pypm: it is no damage, and nobody may put it aside."""
 
 
 class App(msgspec.Struct, frozen=True):
@@ -80,6 +85,10 @@ class _Header(msgspec.Struct):
     version: int
 
 
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are damaged: no JSON, no UTF-8, or nested without end."""
+
+
 def encode_app(app: App, origin: str) -> bytes:
     """One app as JSON; ``origin`` is the key under which what it inherited is stored."""
     return _encoder.encode(StoredApp(app.spec, app.created, origin))
@@ -125,17 +134,18 @@ def assemble(
 def decode(data: bytes) -> State:
     """Read a state; its instances have their apps' specs again.
 
-    Raises StateError for anything that is not a whole state of this version.
+    Raises StateError for anything that is not a whole state of this version, NewerStateError for a later one.
     """
     try:
         version = msgspec.json.decode(data, type=_Header).version
-    except msgspec.MsgspecError as error:
+    except _UNREADABLE as error:
         raise StateError(f"it is torn or no state file: {error}") from error
     if version != STATE_VERSION:
-        raise StateError(f"it has version {version}, and this pypm knows version {STATE_VERSION}")
+        kind = NewerStateError if version > STATE_VERSION else StateError
+        raise kind(f"it has version {version}, and this pypm knows version {STATE_VERSION}")
     try:
         stored = _decoder.decode(data)
-    except msgspec.MsgspecError as error:
+    except _UNREADABLE as error:
         raise StateError(f"it does not fit version {STATE_VERSION}: {error}") from error
     specs = {app.spec.name: app.spec for app in stored.apps}
     missing = {instance.app for instance in stored.instances} - specs.keys()

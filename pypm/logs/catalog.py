@@ -80,8 +80,7 @@ def read_state(path: str) -> StoredState | None:
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        hint = "the master writes this file anew with its next change"
-        raise ConfigError(f"{path}: not a state file of pypm: {error}", hint=hint) from error
+        raise ConfigError(f"{path}: not a state file of pypm: {error}") from error
 
 
 def entries(home: str, state: StoredState) -> list[CatalogEntry]:

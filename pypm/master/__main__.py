@@ -50,6 +50,7 @@ def _run(home: Home, link: GuardianLink) -> None:
     from pypm.guardian.child import DUMP_SIGNAL
     from pypm.master.log import open_log
     from pypm.master.main import run
+    from pypm.system.signals import restore_signals
     from pypm.system.subreaper import become_subreaper
 
     faulthandler.register(DUMP_SIGNAL, all_threads=True)
@@ -60,6 +61,7 @@ def _run(home: Home, link: GuardianLink) -> None:
     # Each instance has a handful of descriptors: take what the machine allows.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    restore_signals()
     become_subreaper()
     run(home, link)
 

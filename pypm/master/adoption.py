@@ -3,30 +3,111 @@
 from __future__ import annotations
 
 import logging
-import os
+import signal
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import NamedTuple
 
-from pypm.core.events import Event, Exited, Recovered, Spawned
-from pypm.core.instance import Instance, Status
-from pypm.master.link import Reaped
-from pypm.system.process import is_same, start_ticks
+from pypm.core import events as ev
+from pypm.core.instance import Desired, Instance, Status
+from pypm.master.engine import Engine
+from pypm.master.executor import SystemExecutor
+from pypm.master.link import GuardianLink, Reaped
+from pypm.master.output import Outputs
+from pypm.system.marked import MarkedProcess, find_marked
+from pypm.system.process import is_same, send
 from pypm.system.reap import Death
 
-__all__ = ["Found", "ended_runs", "find_marked_runs", "found_start", "what_became_of"]
+__all__ = ["Adoption", "ended_runs", "what_became_of"]
 
 log = logging.getLogger(__name__)
 
 REBOOTED = "the machine was restarted"
+CLOCK_STEP = 0.05
+"""Seconds by which a start time in /proc may seem earlier than it was, and then some."""
 
 
-class Found(NamedTuple):
-    """A running process that bears the marks of a run of this home."""
+class Adoption:
+    """Makes the engine's instances, as they were stored, true again.
 
-    pid: int
-    run_id: str
-    token: str
-    start_ticks: int
+    Adopts what lives, tells of what has ended, finds what was begun after the last commit (``saved_at``, on
+    the boot clock), and orders anew what was ordered and not done.
+    """
+
+    def __init__(
+        self, engine: Engine, executor: SystemExecutor, outputs: Outputs, link: GuardianLink, home: str
+    ) -> None:
+        self._engine = engine
+        self._executor = executor
+        self._outputs = outputs
+        self._link = link
+        self._home = home
+
+    def run(self, *, same_boot: bool, saved_at: float) -> None:
+        """Do it for all instances."""
+        gone = ended_runs(self._engine.instances.values())
+        if same_boot:
+            self._link.learn_ends(gone)
+        unsaved = self._unsaved_runs(saved_at) if same_boot else {}
+        for instance in list(self._engine.instances.values()):
+            self._outputs.of(instance)
+            self._engine.handle(instance.id, self._event(instance, gone, same_boot=same_boot))
+            for process in unsaved.pop(str(instance.id), ()):
+                self._take_in(instance.id, process)
+            self._adopt(instance.id)
+        for processes in unsaved.values():
+            for process in processes:
+                self._end(process)
+
+    def _event(self, instance: Instance, gone: Collection[int], *, same_boot: bool) -> ev.Event:
+        if instance.run is None:
+            return ev.Recovered()
+        outlived = self._executor.trees.outlived
+        return what_became_of(instance, gone, self._link.ends, outlived, same_boot=same_boot)
+
+    def _adopt(self, instance_id: int) -> None:
+        instance = self._engine.instances.get(instance_id)
+        if instance is not None and instance.run is not None:
+            self._executor.adopt(instance)
+
+    def _unsaved_runs(self, saved_at: float) -> dict[str, list[MarkedProcess]]:
+        """Main processes of runs that the state does not know, by instance id."""
+        known = {end.run_id for instance in self._engine.instances.values() for end in instance.runs}
+        known |= {each.run.run_id for each in self._engine.instances.values() if each.run is not None}
+        found: dict[str, list[MarkedProcess]] = {}
+        for process in find_marked(self._home):
+            is_main = process.pid == process.session and process.run_id not in known
+            if is_main and process.started >= saved_at - CLOCK_STEP:
+                found.setdefault(process.instance_id, []).append(process)
+        return found
+
+    def _take_in(self, instance_id: int, process: MarkedProcess) -> None:
+        """Let the instance have a run that was begun and not saved, unless it has one already."""
+        instance = self._engine.instances.get(instance_id)
+        if instance is None or instance.app != process.app or instance.run is not None:
+            self._end(process)
+            return
+        log.info("%s: found its run, pid %s, which was begun and not saved", instance.name, process.pid)
+        pipes = self._outputs.of(instance).inodes()
+        spawned = ev.Spawned(process.run_id, process.token, process.pid, process.start_ticks, pipes)
+        for event in events_to_have(instance, spawned):
+            self._engine.handle(instance_id, event)
+
+    def _end(self, process: MarkedProcess) -> None:
+        log.warning("killing pid %s of run %s, which no instance has", process.pid, process.run_id)
+        for each in find_marked(self._home):
+            if each.run_id == process.run_id and is_same(each.pid, each.start_ticks):
+                send(each.pid, signal.SIGKILL)
+
+
+def events_to_have(instance: Instance, spawned: ev.Spawned) -> list[ev.Event]:
+    """The events by which an instance without a run comes to have one that was begun and not saved."""
+    if instance.status is Status.STARTING:
+        return [spawned]
+    if instance.status is Status.BACKOFF and instance.deadline is not None:
+        return [ev.DeadlinePassed(instance.deadline), spawned]
+    if instance.desired is Desired.UP:
+        return [ev.StartRequested(), spawned]
+    # Somebody wanted it up and was not told that it is: what was saved holds.
+    return [ev.StartRequested(), spawned, ev.StopRequested(by="a new master")]
 
 
 def ended_runs(instances: Iterable[Instance]) -> set[int]:
@@ -46,7 +127,7 @@ def what_became_of(
     outlived: Callable[[Instance], bool],
     *,
     same_boot: bool,
-) -> Event:
+) -> ev.Event:
     """The event that tells an instance with a run what has become of it while there was no master.
 
     ``gone`` are the main processes that had ended when that was looked at, and ``ends`` what the guardian
@@ -56,58 +137,14 @@ def what_became_of(
     run = instance.run
     assert run is not None
     if not same_boot:
-        return Exited(run.run_id, reason=REBOOTED)
+        return ev.Exited(run.run_id, reason=REBOOTED)
     if run.leaving is not None or run.pid not in gone:
-        return Recovered()
+        return ev.Recovered()
     leftovers = instance.spec.treekill and outlived(instance)
     end = ends.get(run.pid)
     if end is None or end.at < run.started:
         log.warning("%s: its run has ended while nobody could see how", instance.name)
-        return Exited(run.run_id, leftovers=leftovers)
+        return ev.Exited(run.run_id, leftovers=leftovers)
     death = Death.from_status(run.pid, end.status)
-    return Exited(run.run_id, death.code, death.signal, death.core_dumped, leftovers=leftovers, at=end.at)
-
-
-def found_start(instance: Instance, marked: Mapping[int, list[Found]], pipes: tuple[int, int]) -> Event:
-    """The event for an instance whose start was ordered, and perhaps carried out and not recorded."""
-    assert instance.status is Status.STARTING
-    assert instance.run is None
-    for found in marked.get(instance.id, ()):
-        log.info("%s: found its run, pid %s, which was begun and not recorded", instance.name, found.pid)
-        return Spawned(found.run_id, found.token, found.pid, found.start_ticks, pipes)
-    return Recovered()
-
-
-def find_marked_runs(home: str) -> dict[int, list[Found]]:
-    """The main processes of all runs of this home, by instance id, as the marks in their environments tell.
-
-    A main process leads its session; what it spawned has the same marks and does not.
-    """
-    runs: dict[int, list[Found]] = {}
-    mark = b"PYPM_HOME=" + os.fsencode(home)
-    for name in os.listdir("/proc"):
-        if not name.isdecimal():
-            continue
-        pid = int(name)
-        try:
-            if os.getsid(pid) != pid:
-                continue
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                variables = file.read().split(b"\0")
-        except OSError:
-            continue
-        if mark in variables:
-            _note(runs, pid, variables)
-    return runs
-
-
-def _note(runs: dict[int, list[Found]], pid: int, variables: list[bytes]) -> None:
-    named = dict(each.split(b"=", 1) for each in variables if b"=" in each)
-    ticks = start_ticks(pid)
-    try:
-        instance_id = int(named[b"PYPM_ID"])
-        run_id, token = named[b"PYPM_RUN_ID"].decode(), named[b"PYPM_AGENT_TOKEN"].decode()
-    except (KeyError, ValueError):
-        return  # a master, or a shell that somebody gave this home
-    if ticks is not None:
-        runs.setdefault(instance_id, []).append(Found(pid, run_id, token, ticks))
+    how = (death.code, death.signal, death.core_dumped)
+    return ev.Exited(run.run_id, *how, leftovers=leftovers, at=end.at)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from pypm.core.events import DeleteRequested, RestartRequested, SpecChanged, StartRequested
 from pypm.core.instance import After, Desired, Instance, Status
 from pypm.core.plan import changed_keys, needs_restart
+from pypm.core.snapshot import SavedApp
 from pypm.core.spec import AppSpec, Origin
 from pypm.core.state import App
 from pypm.master.engine import Engine
@@ -64,7 +65,7 @@ class Apps:
         app = self.by_name.get(spec.name)
         if app is None:
             self._put(App(spec=spec, created=self._clock(), origin=origin))
-            return [self._add_instance(spec, index) for index in range(spec.instances)]
+            return [self._add_instance(spec, index, up=spec.autostart) for index in range(spec.instances)]
         if not changed_keys(app.spec, spec):
             return [self._bring_up(instance) for instance in self.instances_of(spec.name)]
         keys = needs_restart(app.spec, spec)
@@ -76,6 +77,37 @@ class Apps:
         app = self.by_name[name]
         changes = self._redeclare(app, replace(app.spec, instances=count))
         return changes + [change_of(instance, "unchanged") for instance in self._kept(name, changes)]
+
+    def saved(self) -> tuple[SavedApp, ...]:
+        """What a snapshot keeps: every app with the indexes that are wanted up and down."""
+        apps = []
+        for app in self.by_name.values():
+            indexes: dict[Desired, list[int]] = {Desired.UP: [], Desired.DOWN: []}
+            for instance in self.instances_of(app.spec.name):
+                if instance.status is not Status.STOPPING or instance.after is not After.DELETE:
+                    indexes[instance.desired].append(instance.index)
+            if any(indexes.values()):
+                up, down = tuple(indexes[Desired.UP]), tuple(indexes[Desired.DOWN])
+                apps.append(SavedApp(app.spec, app.origin, up, down))
+        return tuple(apps)
+
+    def resurrect(self, saved: SavedApp) -> list[Change]:
+        """Bring back an app of a snapshot: whole, if it is gone; else those that are down and were up.
+
+        What runs, waits or has failed by itself is left to its policy.
+        """
+        spec = saved.spec
+        if spec.name not in self.by_name:
+            self._put(App(spec=spec, created=self._clock(), origin=saved.origin))
+            indexes = sorted({*saved.up, *saved.down})
+            return [self._add_instance(spec, index, up=index in saved.up) for index in indexes]
+        changes = []
+        for instance in self.instances_of(spec.name):
+            is_wanted = instance.desired is Desired.DOWN and instance.index in saved.up
+            changes.append(change_of(instance, "started" if is_wanted else "unchanged"))
+            if is_wanted:
+                self._engine.handle(instance.id, StartRequested())
+        return changes
 
     def set_origin(self, name: str, origin: Origin) -> None:
         """Replace what the app inherits from the shell, from the next run on."""
@@ -100,9 +132,12 @@ class Apps:
                 self._engine.handle(instance.id, DeleteRequested("a change of the instance count"))
             else:
                 self._engine.handle(instance.id, SpecChanged(spec))
+                if instance.after is After.DELETE:  # it is wanted again before it was gone
+                    changes.append(change_of(instance, "started"))
+                    self._engine.handle(instance.id, StartRequested())
         known = {instance.index for instance in present}
         missing = [index for index in range(spec.instances) if index not in known]
-        return changes + [self._add_instance(spec, index) for index in missing]
+        return changes + [self._add_instance(spec, index, up=spec.autostart) for index in missing]
 
     def _renew(self, instance: Instance, keys: list[str]) -> Change:
         """Let a kept instance have what has changed: by a new run, or at its next start."""
@@ -118,7 +153,7 @@ class Apps:
         self._engine.handle(instance.id, StartRequested())
         return change_of(instance, "started")
 
-    def _add_instance(self, spec: AppSpec, index: int) -> Change:
+    def _add_instance(self, spec: AppSpec, index: int, *, up: bool) -> Change:
         now = self._clock()
         instance = Instance(
             id=self.next_id,
@@ -127,13 +162,13 @@ class Apps:
             created=now,
             since=now,
             spec=spec,
-            desired=Desired.UP if spec.autostart else Desired.DOWN,
+            desired=Desired.UP if up else Desired.DOWN,
         )
         self.next_id += 1
         self._store.put_next_id(self.next_id)
         self._engine.add(instance)
         self._store.put_instance(instance)
-        if spec.autostart:
+        if up:
             self._engine.handle(instance.id, StartRequested())
         return change_of(instance, "added")
 

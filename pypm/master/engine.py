@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from pypm.core.actions import Action, Forget, Publish
-from pypm.core.events import Beat, Event
+from pypm.core.events import Event
 from pypm.core.instance import Instance, Status
-from pypm.core.machine import step
+from pypm.core.machine import VOLATILE, step
 
 __all__ = ["Engine", "Executor", "Transition"]
 
@@ -86,7 +86,7 @@ class Engine:
         now = self._clock()
         after, actions = step(before, event, now)
         self.instances[instance_id] = after
-        if after is not before and not isinstance(event, Beat):
+        if after is not before and not isinstance(event, VOLATILE):
             self._remember(now, event, before, after)
         for action in actions:
             if isinstance(action, Publish):

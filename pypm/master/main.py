@@ -13,12 +13,12 @@ from typing import Any
 
 from pypm import __version__
 from pypm.core.errors import PypmError, RequestError
-from pypm.core.events import Recovered, StopRequested
-from pypm.core.instance import Instance, Status
+from pypm.core.events import StopRequested
+from pypm.core.instance import Instance
 from pypm.core.targets import match
 from pypm.logs.registry import LogRegistry
 from pypm.logs.writer import LogTrouble
-from pypm.master.adoption import ended_runs, find_marked_runs, found_start, what_became_of
+from pypm.master.adoption import Adoption
 from pypm.master.apps import Apps
 from pypm.master.channel import AgentChannel
 from pypm.master.engine import Engine
@@ -77,7 +77,9 @@ class Master:
             self.loop.add_signal_handler(number, self._signalled, number)
         if state is not None:
             self.apps.restore(state.apps, state.instances, state.next_id)
-            self._recover(same_boot=state.boot_id == boot_id())
+            adoption = Adoption(self.engine, self.executor, self.outputs, self.link, self.home.path)
+            adoption.run(same_boot=state.boot_id == boot_id(), saved_at=state.boot_time)
+            self._acknowledge(self.link.ends)
         self.link.start(self.loop, self)
         await self.server.listen(listener)
         self.link.serving()
@@ -99,28 +101,6 @@ class Master:
         if descriptor is None:
             raise PypmError(f"the guardian does not hold the listening socket {name!r}")
         return socket.socket(fileno=os.dup(descriptor))
-
-    def _recover(self, *, same_boot: bool) -> None:
-        """Make the state true: adopt what lives, tell of what has ended, order again what was not done."""
-        marked = find_marked_runs(self.home.path) if same_boot else {}
-        gone = ended_runs(self.engine.instances.values())
-        if same_boot:
-            self.link.learn_ends(gone)
-        for instance in list(self.engine.instances.values()):
-            output = self.outputs.of(instance)
-            if instance.run is not None:
-                event = what_became_of(
-                    instance, gone, self.link.ends, self.executor.trees.outlived, same_boot=same_boot
-                )
-            elif instance.status is Status.STARTING:
-                event = found_start(instance, marked, output.inodes())
-            else:
-                event = Recovered()
-            self.engine.handle(instance.id, event)
-            after = self.engine.instances.get(instance.id)
-            if after is not None and after.run is not None:
-                self.executor.adopt(after)
-        self._acknowledge(self.link.ends)
 
     # --- what the guardian says ---
 

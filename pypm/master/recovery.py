@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 
 from pypm.core.errors import PypmError
-from pypm.core.state import State, StateError, after_reboot, decode
+from pypm.core.state import NewerStateError, State, StateError, after_reboot, decode
 from pypm.system.clock import boot_id, boot_time, wall_time
-from pypm.system.files import check_owner
+from pypm.system.files import check_owner, replace_file
 
 __all__ = ["read_state"]
 
@@ -28,19 +27,29 @@ def read_state(path: str) -> State | None:
     if not os.path.exists(path) and not os.path.exists(backup):
         return None
     try:
-        state = _read(path)
-    except (OSError, StateError) as error:
+        data = _bytes(path)
+        state = _decode(data)
+    except NewerStateError as error:
+        raise PypmError(
+            f"the state in {path} cannot be used: {error}",
+            hint="run the newer pypm, or move the file away to begin anew",
+        ) from error
+    except (FileNotFoundError, StateError) as error:
         log.error("%s: %s", path, error)
         return _read_backup(path, backup, error)
     with contextlib.suppress(OSError):  # a full disk: the older backup stays
-        shutil.copy2(path, backup)
+        replace_file(backup, data)
     return state
 
 
-def _read(path: str) -> State:
+def _bytes(path: str) -> bytes:
     check_owner(path)
     with open(path, "rb") as file:
-        state = decode(file.read())
+        return file.read()
+
+
+def _decode(data: bytes) -> State:
+    state = decode(data)
     if state.boot_id != boot_id():
         return after_reboot(state, boot_time(), wall_time())
     return state
@@ -48,7 +57,7 @@ def _read(path: str) -> State:
 
 def _read_backup(path: str, backup: str, cause: Exception) -> State:
     try:
-        state = _read(backup)
+        state = _decode(_bytes(backup))
     except (OSError, StateError) as error:
         raise PypmError(
             f"the state in {path} cannot be used: {cause}",

@@ -28,6 +28,8 @@ __all__ = ["Server"]
 
 log = logging.getLogger(__name__)
 
+BACKLOG = 512
+"""Clients that may wait to be accepted; one more is told at once to try again."""
 MAX_CLIENTS = 256
 MAX_IN_FLIGHT = 64
 """Requests of one client that are being answered; more are read when one of them is."""
@@ -48,7 +50,7 @@ class Server:
 
     async def listen(self, listener: socket.socket) -> None:
         """Begin to accept."""
-        self._server = await self._loop.create_unix_server(self._make_client, sock=listener)
+        self._server = await self._loop.create_unix_server(self._make_client, sock=listener, backlog=BACKLOG)
 
     def _make_client(self) -> Client:
         return Client(self._loop, self._dispatch, self._clients)
@@ -97,10 +99,11 @@ class Client(asyncio.Protocol):
     def _take_lines(self) -> None:
         while not self._closing and len(self._tasks) < MAX_IN_FLIGHT:
             end = self._buffer.find(b"\n", self._searched)
+            if (len(self._buffer) if end < 0 else end) > MAX_LINE:
+                self._refuse(f"a line is longer than {MAX_LINE} bytes")
+                return
             if end < 0:
                 self._searched = len(self._buffer)
-                if self._searched > MAX_LINE:
-                    self._refuse(f"a line is longer than {MAX_LINE} bytes")
                 return
             line = bytes(self._buffer[:end])
             del self._buffer[: end + 1]
@@ -121,15 +124,15 @@ class Client(asyncio.Protocol):
     def _answer(self, request: Request) -> None:
         try:
             result = self._dispatch(request)
+            if not inspect.isawaitable(result):
+                self._reply(request, result)
+                return
         except Exception as error:
             self._fail(request, error)
             return
-        if inspect.isawaitable(result):
-            task = self._loop.create_task(self._answer_later(request, result))
-            self._tasks.add(task)
-            task.add_done_callback(self._answered)
-        else:
-            self._reply(request, result)
+        task = self._loop.create_task(self._answer_later(request, result))
+        self._tasks.add(task)
+        task.add_done_callback(self._answered)
 
     async def _answer_later(self, request: Request, result: Awaitable[Any]) -> None:
         try:
@@ -148,12 +151,14 @@ class Client(asyncio.Protocol):
             self._send(result_response(request.id, result))
 
     def _fail(self, request: Request, error: Exception) -> None:
-        request_id = None if isinstance(request.id, msgspec.UnsetType) else request.id
-        if isinstance(error, PypmError):
-            self._send(error_response(request_id, error))
+        if not isinstance(error, PypmError):
+            log.error("a bug in the handler of %s", request.method, exc_info=error)
+        if isinstance(request.id, msgspec.UnsetType):
             return
-        log.error("a bug in the handler of %s", request.method, exc_info=error)
-        self._send(bug_response(request_id, error))
+        if isinstance(error, PypmError):
+            self._send(error_response(request.id, error))
+        else:
+            self._send(bug_response(request.id, error))
 
     def _send(self, line: bytes) -> None:
         if self._closing:

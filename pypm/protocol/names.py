@@ -41,6 +41,10 @@ METHODS = (
     "flush",
     "env",
     "wait",
+    "snapshot_save",
+    "snapshot_list",
+    "resurrect",
+    "cleardump",
     "kill",
 )
 

@@ -107,7 +107,11 @@ def _below(root: str, path: str) -> str | None:
 class Groups:
     """The groups of one home's instances, below the group in which this process runs."""
 
-    def __init__(self, folder: str, trouble: str = "", *, has_kill: bool = False) -> None:
+    def __init__(
+        self, folder: str, trouble: str = "", *, kind: Kind = "none", has_kill: bool = False
+    ) -> None:
+        self.kind: Kind = kind
+        """What the machine has, whether or not we may use it."""
         self.folder = folder
         """``<our group>/pypm-<digest of the home>``; empty where there can be no groups."""
         self.trouble = trouble
@@ -119,7 +123,7 @@ class Groups:
     def from_environment(cls, home: str) -> Groups:
         """Make the group of a home unless the variable ``PYPM_CGROUP`` is ``no``."""
         if os.environ.get(SWITCH) == "no":
-            return cls("", f"{SWITCH}=no switches them off")
+            return cls("", f"{SWITCH}=no switches them off", kind=own_place().kind)
         return cls.prepare(home, own_place())
 
     @classmethod
@@ -128,18 +132,18 @@ class Groups:
         if place.kind == "none":
             return cls("", "there is no cgroup hierarchy of version 2")
         if not place.folder:
-            return cls("", "our own group is outside of what is mounted here")
+            return cls("", "our own group is outside of what is mounted here", kind=place.kind)
         folder = os.path.join(place.folder, group_name(home))
         try:
             os.makedirs(folder, exist_ok=True)
         except OSError as error:
-            return cls("", f"{place.folder} is not delegated to us ({error.strerror})")
+            return cls("", f"{place.folder} is not delegated to us ({error.strerror})", kind=place.kind)
         # A process is moved with the rights on the group that holds its old and its new one.
         for file in (f"{place.folder}/cgroup.procs", f"{folder}/cgroup.procs"):
             if not os.access(file, os.W_OK):
                 remove(folder)
-                return cls("", f"{place.folder} is not delegated to us ({file} is read-only)")
-        return cls(folder, has_kill=os.path.exists(f"{folder}/cgroup.kill"))
+                return cls("", f"{file} is not ours to write", kind=place.kind)
+        return cls(folder, kind=place.kind, has_kill=os.path.exists(f"{folder}/cgroup.kill"))
 
     def make(self, instance_id: int) -> str | None:
         """Make an instance's group, if it is not there yet; None where there can be no groups."""

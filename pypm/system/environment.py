@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pypm.core.spec import AppSpec
 from pypm.system.spawn import SpawnError
+
+if TYPE_CHECKING:
+    from dotenv.parser import Original
 
 __all__ = ["build_environment", "read_env_file"]
 
@@ -77,7 +80,13 @@ def read_env_file(path: str) -> dict[str, str]:
     values: dict[str, str] = {}
     for binding in parse_stream(io.StringIO(text)):
         if binding.error:
-            raise SpawnError(f"env_file {path}, line {binding.original.line}: no assignment")
+            raise SpawnError(f"env_file {path}, line {_line_of(binding.original)}: no assignment")
         if binding.key is not None:
             values[binding.key] = binding.value or ""
     return values
+
+
+def _line_of(original: Original) -> int:
+    """The line of a faulty binding itself: to the parser the empty lines before it belong to it."""
+    blank = original.string[: len(original.string) - len(original.string.lstrip())]
+    return original.line + blank.count("\n")

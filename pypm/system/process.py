@@ -8,6 +8,7 @@ import signal
 __all__ = [
     "TICKS_PER_SECOND",
     "group_exists",
+    "identify",
     "is_same",
     "parent",
     "send",
@@ -46,6 +47,14 @@ def parent(pid: int) -> int | None:
     """The pid of a process's parent; None if the process is no more."""
     fields = _stat_fields(pid)
     return None if fields is None else int(fields[1])
+
+
+def identify(pid: int) -> tuple[int, int, int] | None:
+    """Process group, session and start ticks of a living process; None for a zombie or none at all."""
+    fields = _stat_fields(pid)
+    if fields is None or fields[0] in (b"Z", b"X"):
+        return None
+    return int(fields[2]), int(fields[3]), int(fields[19])
 
 
 def is_same(pid: int, ticks: int) -> bool:

@@ -48,8 +48,9 @@ def spawn(
 ) -> Child:
     """Start ``command`` in a session of its own; the caller reaps it.
 
-    The descriptors become 0, 1 and 2; no other is inherited. Signals are as after a login: nothing is
-    ignored or blocked. Raises SpawnError when the kernel refuses, which includes a missing program or cwd.
+    The descriptors become 0, 1 and 2; no other is inherited. Signals that this process ignores or blocks
+    are ignored or blocked in the new one too: ``restore_signals`` sees to that. Raises SpawnError when the
+    kernel refuses, which includes a missing program or cwd.
     """
     before = boot_time()
     try:

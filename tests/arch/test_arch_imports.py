@@ -21,10 +21,11 @@ ALLOWED_ROOMS: dict[str, set[str]] = {
     "protocol": {"core"},
     "logs": {"core"},
     "system": {"core", "protocol"},  # protocol: where the sockets of a home are
+    "boot": {"core"},
     "guardian": {"system"},
     "master": ABOVE_MASTER,
     "client": {"protocol", "core"},
-    "cli": {"client", "config", "logs", "protocol", "core"},
+    "cli": {"client", "config", "logs", "boot", "protocol", "core"},
     "tui": {"client", "logs", "protocol", "core"},
     "web": {"client", "logs", "protocol", "core"},
     "testing": {"core", "system"},

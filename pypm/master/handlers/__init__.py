@@ -6,6 +6,7 @@ from types import ModuleType
 
 from pypm.master.handlers import (
     apply,
+    cleardump,
     delete,
     describe,
     env,
@@ -15,8 +16,11 @@ from pypm.master.handlers import (
     ping,
     reset,
     restart,
+    resurrect,
     scale,
     signal,
+    snapshot_list,
+    snapshot_save,
     start,
     stop,
     update,
@@ -29,6 +33,7 @@ HANDLERS: dict[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module
     for module in (
         apply,
+        cleardump,
         delete,
         describe,
         env,
@@ -38,8 +43,11 @@ HANDLERS: dict[str, ModuleType] = {
         ping,
         reset,
         restart,
+        resurrect,
         scale,
         signal,
+        snapshot_list,
+        snapshot_save,
         start,
         stop,
         update,

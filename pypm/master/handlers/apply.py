@@ -9,6 +9,7 @@ import msgspec
 
 from pypm.core.errors import UsageError
 from pypm.core.spec import AppSpec, Origin
+from pypm.core.validity import fault_of
 
 if TYPE_CHECKING:
     from pypm.master.main import Master
@@ -27,7 +28,7 @@ async def handle(master: Master, params: Params) -> dict[str, Any]:
     if twice:
         raise UsageError(f"declared twice: {', '.join(twice)}")
     for spec in params.apps:
-        if not spec.command or spec.instances < 1:
-            raise UsageError(f"{spec.name}: an app needs a command and at least one instance")
+        if fault := fault_of(spec):
+            raise UsageError(f"{spec.name}: {fault}")
     changes = [change for spec in params.apps for change in master.apps.declare(spec, params.origin)]
     return await master.done(changes)

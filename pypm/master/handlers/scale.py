@@ -8,6 +8,7 @@ import msgspec
 
 from pypm.core.errors import NotFoundError
 from pypm.core.targets import nearest
+from pypm.core.validity import MOST_INSTANCES
 
 if TYPE_CHECKING:
     from pypm.master.main import Master
@@ -17,7 +18,7 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
     """The app's name and the wanted number."""
 
     app: str
-    instances: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+    instances: Annotated[int, msgspec.Meta(ge=1, le=MOST_INSTANCES)]
 
 
 async def handle(master: Master, params: Params) -> dict[str, Any]:

@@ -176,3 +176,38 @@ def test_a_name_that_the_terminal_cannot_show_does_not_fail(home: Path) -> None:
             check=True,
         )
     assert b"w?rk:0" in done.stdout
+
+
+def test_a_bug_is_told_as_one(capfd: pytest.CaptureFixture[str]) -> None:
+    def broken(arguments: list[str]) -> int:
+        raise ZeroDivisionError("of all things")
+
+    assert guarded(broken, []) == 1
+    output = capfd.readouterr()
+    assert output.out == ""
+    assert "of all things" in output.err
+    assert "a bug in pypm" in output.err
+
+
+def test_a_full_disk_behind_stdout_is_told(home: Path) -> None:
+    with ScriptedMaster(home, list=ROWS), open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "pypm", "list", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "pypm: cannot go on: No space left on device\n")
+
+
+def test_a_folder_that_is_gone_is_told(
+    home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    assert guarded(run, ["start", "agent.py"]) == 1
+    assert "current folder has been deleted" in capfd.readouterr().err

@@ -12,6 +12,8 @@ from scripted_master import ScriptedMaster, make_change, make_exit, make_row, ma
 from pypm.cli import waiting
 from pypm.cli.main import run
 from pypm.cli.output import guarded
+from pypm.cli.start import saved_or_running
+from pypm.cli.start_plan import StartWords, resolve
 
 WORKER = make_row(0, "worker")
 SPEC = {"name": "worker", "command": ["/bin/true"], "cwd": "/"}
@@ -191,3 +193,17 @@ def test_options_become_keys_of_the_app(home: Path) -> None:
         "treekill": False,
         "filter_env": ["AWS"],
     }
+
+
+def test_without_a_master_the_names_that_the_last_one_saved_are_known(home: Path) -> None:
+    (home / "state").mkdir()
+    state = {"version": 1, "apps": [{"spec": SPEC}], "instances": [{"id": 3, "app": "worker", "index": 0}]}
+    (home / "state" / "state.json").write_text(json.dumps(state))
+    rows = saved_or_running(str(home))
+    assert rows == [{"id": 3, "name": "worker", "app": "worker", "namespace": "default"}]
+    assert resolve(StartWords(("worker",)), rows, str(home)).targets == ("worker",)
+
+
+def test_a_master_that_runs_is_asked_for_the_names(home: Path) -> None:
+    with scripted(home, WORKER):
+        assert saved_or_running(str(home)) == [WORKER]

@@ -42,6 +42,9 @@ def everything(home: Path) -> dict[str, object]:
         "flush": {"files": ["/logs/worker-out.log"]},
         "env": [{"id": 0, "name": "worker", "env": {"A": "1"}}],
         "wait": make_settled(WORKER),
+        "snapshot_save": {"name": "dump", "path": "/snapshots/dump.json", "apps": ["worker"], "instances": 1},
+        "resurrect": change,
+        "cleardump": {"name": "dump", "removed": True},
         "kill": {},
     }
 
@@ -60,6 +63,11 @@ JSON_COMMANDS = {
     "reset": ["reset", "worker"],
     "signal": ["signal", "HUP", "worker"],
     "flush": ["flush"],
+    "startup": ["startup", "launchd", "--user", "--dry-run"],
+    "unstartup": ["unstartup", "launchd", "--user", "--dry-run"],
+    "save": ["save"],
+    "resurrect": ["resurrect"],
+    "cleardump": ["cleardump"],
     "ping": ["ping"],
     "kill": ["kill"],
     "version": ["version"],
@@ -118,6 +126,7 @@ def test_an_alias_is_its_verb(alias: str, verb: str) -> None:
         ["signal", "HUP"],
         ["signal", "SIGFOO", "worker"],
         ["scale", "worker", "many"],
+        ["scale", "worker", "2", "--josn"],
         ["restart", "worker", "--parallel", "0"],
         ["start", "worker", "--timeout", "-1"],
         ["start", "worker", "--foreground", "--json"],
@@ -222,7 +231,7 @@ def test_a_signal_has_many_names(home: Path, word: str, number: int) -> None:
     assert master.asked("signal") == [{"targets": ["worker"], "signal": number, "group": True}]
 
 
-@pytest.mark.parametrize(("words", "number"), [(["5"], 5), (["+2"], 3), (["--", "-1"], 0), (["--", "-9"], 0)])
+@pytest.mark.parametrize(("words", "number"), [(["5"], 5), (["+2"], 3), (["-1"], 0), (["-9"], 0)])
 def test_scale_counts_from_what_there_is(home: Path, words: list[str], number: int) -> None:
     with ScriptedMaster(home, **everything(home)) as master:
         assert pypm("scale", "worker", *words) == 0

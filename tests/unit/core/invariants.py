@@ -73,11 +73,12 @@ def check_counters(instance: Instance) -> None:
 def check_timer(before: Instance, event: ev.Event, after: Instance, actions: list[Action]) -> None:
     """A timer is armed or cancelled exactly when the deadline changes, or the master does."""
     timers = [action for action in actions if isinstance(action, ArmTimer | CancelTimer)]
-    if isinstance(event, ev.Recovered):  # a new master has no timers yet
-        expected = [] if after.deadline is None else [ArmTimer(after.deadline)]
-        assert timers == expected or (before.deadline is not None and timers == [CancelTimer()])
+    if isinstance(event, ev.Recovered | ev.DeadlinePassed) and after.deadline is not None:
+        # A new master has no timers yet, and a timer that has fired is gone.
+        assert timers == [ArmTimer(after.deadline)]
     elif isinstance(event, ev.StopRequested) and event.keep_desired and before == after:
-        assert ArmTimer not in {type(timer) for timer in timers}
+        # A leaving master starts nothing more; the deadline is the next one's.
+        assert timers == ([] if after.deadline is None or after.run else [CancelTimer()])
     elif before.deadline == after.deadline:
         assert timers == []
     else:

@@ -1,0 +1,66 @@
+"""``pypm doctor``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pypm.cli.checks import Check, check_home, check_machine, check_master
+from pypm.cli.options import json_option
+from pypm.cli.output import plain, print_json, say
+from pypm.cli.session import existing_master
+from pypm.client.home import home_folder
+from pypm.core.errors import NoMasterError, PypmError
+
+__all__ = ["command"]
+
+
+@click.command("doctor", short_help="Check the home, the master and the machine.")
+@json_option
+def command(as_json: bool) -> int:
+    """Check the home, the master and the machine; say what to do about what is not as it should be.
+
+    Exits 1 if something fails; a warning is no failure. Never starts a master.
+
+    \b
+    Examples:
+      pypm doctor
+      pypm doctor --json | jq '.checks[] | select(.level != "ok")'
+    """
+    facts, asked = _ask()
+    checks = [
+        *check_home(home_folder(), running=facts is not None),
+        *(check_master(facts) if asked is None else [asked]),
+        *check_machine(),
+    ]
+    failed = any(check.level == "fail" for check in checks)
+    if as_json:
+        print_json({"ok": not failed, "checks": [check._asdict() for check in checks]})
+    else:
+        say(table(checks))
+    return 1 if failed else 0
+
+
+def _ask() -> tuple[dict[str, Any] | None, Check | None]:
+    """What the master says, None if none runs; and a check instead where it has no sensible answer."""
+    try:
+        with existing_master() as connection:
+            facts: dict[str, Any] = connection.call("doctor")
+    except NoMasterError:
+        return None, None
+    except PypmError as error:
+        remedy = error.hint or "see master.log; pypm update replaces a master of another version"
+        return None, Check("master", "fail", f"it does not answer: {error.message}", remedy)
+    return facts, None
+
+
+def table(checks: list[Check]) -> str:
+    """One line a check, and what to do below it."""
+    width = max(len(check.name) for check in checks)
+    lines = []
+    for check in checks:
+        lines.append(f"{check.level:4}  {check.name:{width}}  {plain(check.text)}")
+        if check.remedy:
+            lines.append(f"{'':4}  {'':{width}}  → {plain(check.remedy)}")
+    return "\n".join(lines)

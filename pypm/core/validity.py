@@ -1,0 +1,35 @@
+"""What every app spec has to be, whoever made it: the master runs none that is not."""
+
+from __future__ import annotations
+
+from signal import Signals
+
+from pypm.core.spec import AppSpec
+
+__all__ = ["MOST_INSTANCES", "fault_of"]
+
+MOST_INSTANCES = 10_000
+
+
+def fault_of(spec: AppSpec) -> str:
+    """Say what is wrong with ``spec`` in a way that would harm the master; empty if nothing is.
+
+    Files are config's business: it names the place of a fault in them, and knows more kinds of faults.
+    """
+    if not spec.name or not spec.name.isprintable() or any(sign in spec.name for sign in "/:"):
+        return "the name is empty, or has a slash, a colon or a sign that does not print"
+    if not spec.command or not spec.command[0].startswith("/") or not spec.cwd.startswith("/"):
+        return "the command and the folder have to be absolute paths"
+    if not 1 <= spec.instances <= MOST_INSTANCES:
+        return f"{spec.instances} instances; 1 to {MOST_INSTANCES} are possible"
+    if spec.kill_signal not in Signals.__members__:
+        return f"there is no signal {spec.kill_signal}"
+    if any("\0" in word for word in (*spec.command, spec.cwd, *spec.env.values())):
+        return "there is a NUL in its command, folder or environment"
+    if any(not name or "\0" in name or "=" in name for name in spec.env):
+        return "a variable of its environment has no name, or one with = or NUL in it"
+    policy = spec.restart
+    times = (spec.kill_timeout, spec.listen_timeout, spec.min_uptime, policy.delay, policy.backoff)
+    if any(time is not None and not 0 <= time < float("inf") for time in times):
+        return "one of its durations is negative or no number"
+    return ""

@@ -1,0 +1,57 @@
+"""Processes that carry the mark of a home's runs in their environment: how an unsaved run is found."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from pypm.system.process import TICKS_PER_SECOND, identify
+
+__all__ = ["MarkedProcess", "find_marked"]
+
+
+class MarkedProcess(NamedTuple):
+    """A process of a run: the main one or a descendant, which inherits the mark."""
+
+    pid: int
+    group: int
+    session: int
+    start_ticks: int
+    run_id: str
+    app: str
+    instance_id: str
+    token: str
+
+    @property
+    def started(self) -> float:
+        """When it was started, in seconds of the boot clock (to a clock tick)."""
+        return self.start_ticks / TICKS_PER_SECOND
+
+
+def find_marked(home: str) -> list[MarkedProcess]:
+    """Find the processes of all runs of ``home``, in the order in which they were started.
+
+    One that has overwritten its environment, as programs that set their title do, is not found.
+    """
+    found = [
+        process
+        for name in os.listdir("/proc")
+        if name.isdecimal() and (process := _read(int(name), os.fsencode(home))) is not None
+    ]
+    return sorted(found, key=lambda process: (process.start_ticks, process.pid))
+
+
+def _read(pid: int, home: bytes) -> MarkedProcess | None:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            entries = file.read().split(b"\0")
+    except OSError:
+        return None  # gone meanwhile, or somebody else's
+    marks = dict(entry.partition(b"=")[::2] for entry in entries if entry.startswith(b"PYPM_"))
+    if marks.get(b"PYPM_HOME") != home or not marks.get(b"PYPM_RUN_ID"):
+        return None
+    identity = identify(pid)
+    if identity is None:
+        return None
+    names = (b"PYPM_RUN_ID", b"PYPM_APP", b"PYPM_ID", b"PYPM_AGENT_TOKEN")
+    return MarkedProcess(pid, *identity, *(os.fsdecode(marks.get(name, b"")) for name in names))

@@ -1,0 +1,161 @@
+"""Random lives: whatever happens in whatever order, no state is one that cannot be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from invariants import checked_step
+
+from pypm.core import events as ev
+from pypm.core.instance import Desired, Instance, Status
+from pypm.core.spec import AppSpec, RestartPolicy
+from pypm.core.state import App, assemble, decode, encode_app, encode_instance, encode_origin
+from pypm.testing import Program, Simulation
+
+LIMIT = 1000
+seconds = st.sampled_from([0.0, 0.1, 1.0, 3.0, 5.0, 30.0, 100.0])
+
+policies = st.builds(
+    RestartPolicy,
+    autorestart=st.sampled_from(["always", "on-failure", "never"]),
+    stop_exit_codes=st.sampled_from([(), (0,), (3,)]),
+    delay=st.sampled_from([None, 0.1, 2.0]),
+    backoff=st.sampled_from([None, 1.0]),
+    max_restarts=st.sampled_from([None, 0, 1, 3]),
+    window=st.sampled_from([10.0, 900.0]),
+    backoff_reset=st.sampled_from([0.5, 30.0]),
+)
+specs = st.builds(
+    AppSpec,
+    name=st.just("agent"),
+    command=st.just(("/bin/agent",)),
+    cwd=st.just("/"),
+    restart=policies,
+    wait_ready=st.booleans(),
+    listen_timeout=st.sampled_from([0.5, 3.0, 30.0]),
+    kill_timeout=st.sampled_from([0.0, 1.0, 5.0]),
+    treekill=st.booleans(),
+    max_memory=st.sampled_from([None, LIMIT]),
+)
+programs = st.builds(
+    Program,
+    lives=st.none() | seconds.map(lambda each: each + 0.1),
+    code=st.sampled_from([0, 1, 3]),
+    signal=st.sampled_from([None, None, 9, 11]),
+    ready=st.none() | seconds,
+    grace=st.none() | seconds,
+    leftovers=st.none() | seconds,
+    fails=st.sampled_from([None, None, None, "no such file"]),
+)
+
+
+@dataclass(frozen=True)
+class Order:
+    """Something that is done to the instance, and how long to wait after it."""
+
+    what: str
+    pause: float
+
+
+WHAT = ["start", "stop", "leave", "restart", "delete", "reset", "spec", "master", "memory", "ready", "talk"]
+orders = st.builds(Order, what=st.sampled_from(WHAT), pause=seconds)
+
+
+class Life(Simulation):
+    """A simulation that records what happens, and can lose its master."""
+
+    def __init__(self, spec: AppSpec, scripts: list[Program]) -> None:
+        super().__init__(spec, scripts)
+        self.first = self.instance
+        self.happened: list[tuple[float, ev.Event, Instance]] = []
+
+    def handle(self, event: ev.Event) -> None:
+        gone = self.gone
+        super().handle(event)
+        if not gone:
+            self.happened.append((self.clock(), event, self.instance))
+
+    def lose_master(self) -> None:
+        """A new master reads the state: timers and orders under way are gone, processes are not."""
+        self.instance = self.stored()
+        self._timer = None
+        run = self.instance.run
+        self.handle(ev.Recovered(alive=run is not None and run.leaving is None and self.process.alive))
+
+    def stored(self) -> Instance:
+        """The instance after a way through the state file."""
+        spec = self.instance.spec
+        app = App(spec, 0.0)
+        parts = ({"": encode_origin(app.origin)}, [encode_app(app, "")], [encode_instance(self.instance)])
+        return decode(assemble("boot", 0.0, 0.0, 1, *parts)).instances[0]
+
+    def obey(self, order: Order, other: AppSpec) -> None:
+        run_id = self.instance.run.run_id if self.instance.run else "none"
+        if order.what == "master":
+            if not self.gone:
+                self.lose_master()
+        else:
+            events: dict[str, ev.Event] = {
+                "start": ev.StartRequested(),
+                "stop": ev.StopRequested(),
+                "leave": ev.StopRequested(keep_desired=True),
+                "restart": ev.RestartRequested(),
+                "delete": ev.DeleteRequested(),
+                "reset": ev.ResetRequested(),
+                "spec": ev.SpecChanged(other),
+                "memory": ev.MemoryOver(run_id, 2 * LIMIT),
+                "ready": ev.Ready(run_id),
+                "talk": ev.StatusReported(run_id, f"at {self.clock()}"),
+            }
+            self.handle(events[order.what])
+        self.run(order.pause)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    spec=specs,
+    other=specs,
+    scripts=st.lists(programs, min_size=1, max_size=4),
+    todo=st.lists(orders, max_size=12),
+)
+def test_random_lives(spec: AppSpec, other: AppSpec, scripts: list[Program], todo: list[Order]) -> None:
+    life = Life(spec, scripts)
+    for order in todo:
+        life.obey(order, other)
+        living = [process for process in life.processes if process.alive]
+        assert len(living) <= 1, "nothing is ever started twice"
+    replayed = life.first
+    for time, event, after in life.happened:
+        replayed = checked_step(replayed, event, time)[0]
+        assert replayed == after, "a history replayed gives the same states"
+    assert_it_ends(life)
+
+
+def assert_it_ends(life: Life) -> None:
+    """Whatever has happened: an order to stop, or to delete, is carried out in the end."""
+    life.handle(ev.StopRequested())
+    life.run(1000)
+    if not life.gone:
+        assert life.instance.status is Status.STOPPED
+        assert life.instance.desired is Desired.DOWN
+        assert not any(process.alive for process in life.processes)
+        life.handle(ev.DeleteRequested())
+        assert life.gone
+
+
+@settings(max_examples=60, deadline=None)
+@given(spec=specs, scripts=st.lists(programs, min_size=1, max_size=4))
+def test_nothing_ever_waits_for_nothing(spec: AppSpec, scripts: list[Program]) -> None:
+    """Left alone, an instance comes to a status in which it may stay, or has a time at which it goes on."""
+    life = Life(spec, scripts)
+    life.handle(ev.StartRequested())
+    life.run(300)
+    status = life.instance.status
+    if status is Status.STARTING:
+        assert life.instance.deadline is not None or life.instance.run is None
+    else:
+        assert status in (Status.ONLINE, Status.EXITED, Status.ERRORED) or life.instance.deadline is not None
+    if life.instance.deadline is not None:
+        assert life.instance.deadline >= life.clock()

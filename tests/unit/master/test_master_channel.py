@@ -1,0 +1,227 @@
+"""The agent channel with real DEALERs: what becomes an event, and what is dropped and counted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+
+from pypm.core.events import Beat, Event, Ready, StatusReported, StoppingReported
+from pypm.master.channel import AgentChannel
+from pypm.master.server import bind_private
+from pypm.testing import wait_until
+
+TOKEN = "0123456789abcdef"
+
+
+class Agents:
+    """A channel that knows one run, and the agents that speak on it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.events: list[tuple[int, Event]] = []
+        self.runs = {TOKEN: (7, "run1")}
+        self.context = zmq.Context()
+        self.dealers: list[zmq.Socket[bytes]] = []
+        self.channel = AgentChannel(bind_private(path), asyncio.get_running_loop(), self.runs, self._handle)
+
+    def _handle(self, instance_id: int, event: Event) -> None:
+        self.events.append((instance_id, event))
+
+    def agent(self) -> zmq.Socket[bytes]:
+        dealer = self.context.socket(zmq.DEALER)
+        dealer.setsockopt(zmq.LINGER, 0)
+        dealer.connect(f"ipc://{self.path}")
+        self.dealers.append(dealer)
+        return dealer
+
+    def close(self) -> None:
+        self.channel.close()
+        for dealer in self.dealers:
+            dealer.close()
+        self.context.term()
+
+    async def heard(self, count: int) -> list[Event]:
+        await asyncio.to_thread(wait_until, lambda: len(self.events) >= count)
+        assert len(self.events) == count
+        return [event for _, event in self.events]
+
+    async def dropped(self, cause: str, count: int) -> None:
+        await asyncio.to_thread(wait_until, lambda: self.channel.dropped[cause] >= count)
+        assert self.channel.dropped[cause] == count
+
+
+def frame(kind: str, **fields: Any) -> bytes:
+    return json.dumps({"v": 1, "token": TOKEN, "type": kind, **fields}).encode()
+
+
+Test = Callable[[Agents, "zmq.Socket[bytes]"], Coroutine[Any, Any, None]]
+
+
+@pytest.fixture
+def speak(home: Path) -> Callable[[Test], None]:
+    def run_test(test: Test) -> None:
+        async def run() -> None:
+            agents = Agents(str(home / "agents.sock"))
+            try:
+                await test(agents, agents.agent())
+            finally:
+                agents.close()
+
+        asyncio.run(asyncio.wait_for(run(), 30.0))
+
+    return run_test
+
+
+def test_each_message_is_its_event(speak: Callable[[Test], None]) -> None:
+    async def test(agents: Agents, agent: zmq.Socket[bytes]) -> None:
+        agent.send(frame("ready"))
+        agent.send(frame("heartbeat"))
+        agent.send(frame("heartbeat", ready=True, status="reading"))
+        agent.send(frame("status", text="größe"))
+        agent.send(frame("stopping", of_a_later_version={"a": 1}))
+        assert await agents.heard(7) == [
+            Ready("run1"),
+            Beat("run1"),
+            Beat("run1"),
+            Ready("run1"),
+            StatusReported("run1", "reading"),
+            StatusReported("run1", "größe"),
+            StoppingReported("run1"),
+        ]
+        assert {instance_id for instance_id, _ in agents.events} == {7}
+        assert agents.channel.dropped == {"malformed": 0, "token": 0, "unknown type": 0}
+
+    speak(test)
+
+
+def test_a_wrong_token_is_counted_and_not_believed(speak: Callable[[Test], None]) -> None:
+    async def test(agents: Agents, agent: zmq.Socket[bytes]) -> None:
+        for token in ("", "0" * 16, TOKEN + "x"):
+            agent.send(frame("ready", token=token))
+        await agents.dropped("token", 3)
+        agents.runs.clear()  # its run is over
+        agent.send(frame("ready"))
+        await agents.dropped("token", 4)
+        assert agents.events == []
+
+    speak(test)
+
+
+def test_what_is_no_message_is_counted(
+    speak: Callable[[Test], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    rubbish = [
+        b"",
+        b"hello",
+        b"[]",
+        b'"\xff"',
+        b"\xff" * 1000,
+        b"[" * 60_000,
+        b'{"v":1,"token":5,"type":"ready"}',
+        b'{"token":"t","type":"ready"}',
+        frame("ready", v=2),
+        frame("ready", v="1"),
+        frame("status", text=5),
+    ]
+
+    async def test(agents: Agents, agent: zmq.Socket[bytes]) -> None:
+        for data in rubbish:
+            agent.send(data)
+        agent.send_multipart([b"", frame("ready")])
+        await agents.dropped("malformed", len(rubbish) + 1)
+        agent.send(frame("dance"))
+        await agents.dropped("unknown type", 1)
+        agent.send(frame("heartbeat"))
+        assert await agents.heard(1) == [Beat("run1")]
+
+    speak(test)
+    assert caplog.text.count("frames dropped so far") == 5, "1, 2, 4 and 8 of 12, and one of 1"
+
+
+def test_a_frame_that_is_too_big_cuts_off_only_who_sent_it(speak: Callable[[Test], None]) -> None:
+    async def test(agents: Agents, agent: zmq.Socket[bytes]) -> None:
+        other = agents.agent()
+        other.send(frame("heartbeat"))
+        await agents.heard(1)
+        agent.send(frame("status", text="x" * 1_000_000))
+        other.send(frame("ready"))
+        agent.send(frame("stopping"))  # it connects anew by itself
+        heard = await agents.heard(3)
+        assert Ready("run1") in heard
+        assert StoppingReported("run1") in heard
+
+    speak(test)
+
+
+def test_a_text_is_cut_to_a_bounded_length(speak: Callable[[Test], None]) -> None:
+    async def test(agents: Agents, agent: zmq.Socket[bytes]) -> None:
+        agent.send(frame("status", text="x" * 5000))
+        assert await agents.heard(1) == [StatusReported("run1", "x" * 200)]
+
+    speak(test)
+
+
+def test_a_flood_is_read_whole_and_others_get_their_turn(speak: Callable[[Test], None]) -> None:
+    async def test(agents: Agents, agent: zmq.Socket[bytes]) -> None:
+        for number in range(900):
+            agent.send(frame("status", text=str(number)))
+        turns = 0
+        while len(agents.events) < 900:
+            await asyncio.sleep(0)
+            turns += 1
+        assert [event.text for _, event in agents.events if isinstance(event, StatusReported)] == [
+            str(number) for number in range(900)
+        ]
+        assert turns > 1
+
+    speak(test)
+
+
+def test_many_agents_come_and_go(speak: Callable[[Test], None]) -> None:
+    async def test(agents: Agents, agent: zmq.Socket[bytes]) -> None:
+        for number in range(20):
+            one = agents.agent()
+            one.send(frame("heartbeat"))
+            await agents.heard(number + 1)
+            one.close()
+
+    speak(test)
+
+
+def test_without_agents_zmq_is_not_touched(home: Path) -> None:
+    async def run() -> None:
+        channel = AgentChannel(
+            bind_private(str(home / "agents.sock")), asyncio.get_running_loop(), {}, lambda *_: None
+        )
+        assert channel._context is None
+        channel.close()
+
+    asyncio.run(run())
+
+
+def test_an_agent_that_was_there_before_the_master_is_heard(home: Path) -> None:
+    """It goes on trying: a new master on the same path hears it."""
+    context = zmq.Context()
+    dealer = context.socket(zmq.DEALER)
+    dealer.setsockopt(zmq.LINGER, 0)
+    dealer.setsockopt(zmq.RECONNECT_IVL, 10)
+    dealer.connect(f"ipc://{home / 'agents.sock'}")
+
+    async def run() -> None:
+        for _ in range(2):
+            agents = Agents(str(home / "agents.sock"))
+            dealer.send(frame("heartbeat"))
+            await agents.heard(1)
+            agents.close()
+
+    try:
+        asyncio.run(asyncio.wait_for(run(), 20.0))
+    finally:
+        dealer.close()
+        context.term()

@@ -1,0 +1,153 @@
+"""Spawning real, tiny processes: what they get, and what is said about those that cannot be."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from children import SHELL, ask, ask_python, end, running, start
+
+from pypm.system import process
+from pypm.system.signals import restore_signals
+from pypm.system.spawn import SpawnError, spawn
+
+
+def fails(command: list[str], cwd: str = "/", env: dict[str, str] | None = None) -> str:
+    with pytest.raises(SpawnError) as caught:
+        end(start(command, cwd=cwd, env=env))
+    return str(caught.value)
+
+
+def script(path: Path, text: str, mode: int = 0o700) -> str:
+    path.write_text(text)
+    path.chmod(mode)
+    return str(path)
+
+
+def test_a_program_gets_its_arguments_environment_and_folder(tmp_path: Path) -> None:
+    program = "import json,os,sys; print(json.dumps([sys.argv[1:], os.environ['A'], os.getcwd()]))"
+    text = ask([sys.executable, "-ISc", program, "x y", ""], env={"A": "b=c"}, cwd=str(tmp_path))
+    assert json.loads(text) == [["x y", ""], "b=c", str(tmp_path)]
+
+
+def test_nothing_of_our_environment_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUR_SECRET", "x")
+    assert ask([SHELL, "-c", "echo ${OUR_SECRET-unset}"]) == "unset\n"
+
+
+def test_it_leads_a_session_and_a_group_of_its_own() -> None:
+    program = "import os; print(os.getpid() == os.getsid(0) == os.getpgrp())"
+    assert ask_python(program) == "True\n"
+
+
+def test_it_inherits_no_other_descriptor() -> None:
+    reader, writer = os.pipe()
+    os.set_inheritable(writer, True)
+    try:
+        # Listing the folder opens one more.
+        assert ask_python("import os; print(len(os.listdir('/proc/self/fd')))") == "4\n"
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_its_stdin_is_at_its_end() -> None:
+    assert ask_python("import sys; print(repr(sys.stdin.read()))") == "''\n"
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_it_has_the_umask_of_the_shell_it_was_started_in(umask: int) -> None:
+    assert ask_python("import os; print(os.umask(0))", umask=umask) == f"{umask}\n"
+
+
+def test_signals_are_as_after_a_login() -> None:
+    """Also where whoever started us ignored some, as nohup and a shell's ``&`` do."""
+    ignored = signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    try:
+        restore_signals()
+        lines = ask(["/bin/cat", "/proc/self/status"]).splitlines()
+    finally:
+        signal.signal(signal.SIGQUIT, ignored)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    masks = dict(line.split(":\t") for line in lines if line.startswith(("SigIgn", "SigBlk")))
+    assert masks == {"SigBlk": "0" * 16, "SigIgn": "0" * 16}
+
+
+def test_its_start_time_is_the_kernels() -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    try:
+        for _ in range(5):
+            child = spawn(
+                ["/bin/sleep", "100"], cwd="/", env={}, stdin=null, stdout=null, stderr=null, umask=0o022
+            )
+            try:
+                assert child.start_ticks == process.start_ticks(child.pid)
+            finally:
+                end(child.pid)
+    finally:
+        os.close(null)
+
+
+# --- what cannot be started ---
+
+
+def test_a_missing_program(tmp_path: Path) -> None:
+    path = str(tmp_path / "missing")
+    assert fails([path]) == f"{path}: no such file or folder"
+
+
+def test_a_file_that_is_not_executable(tmp_path: Path) -> None:
+    path = script(tmp_path / "plain", "#!/bin/sh\n", 0o600)
+    assert fails([path]) == f"{path}: permission denied"
+
+
+def test_a_folder_is_no_program(tmp_path: Path) -> None:
+    assert fails([str(tmp_path)]) == f"{tmp_path}: permission denied"
+
+
+def test_a_missing_folder_to_run_in(tmp_path: Path) -> None:
+    folder = str(tmp_path / "gone")
+    assert fails(["/bin/true"], cwd=folder) == f"{folder}: no such file or folder"
+
+
+def test_a_folder_to_run_in_that_is_a_file(tmp_path: Path) -> None:
+    file = script(tmp_path / "file", "")
+    assert fails(["/bin/true"], cwd=file) == f"{file}: part of the path is no folder"
+
+
+def test_a_script_whose_interpreter_is_missing(tmp_path: Path) -> None:
+    path = script(tmp_path / "script", "#!/no/such/python\n")
+    assert fails([path]) == f"{path}: the interpreter that its first line names is missing"
+
+
+def test_a_script_without_a_first_line(tmp_path: Path) -> None:
+    path = script(tmp_path / "script", "echo hello\n")
+    assert fails([path]).startswith(f"{path}: it is no program that the kernel can execute")
+
+
+def test_a_nul_in_an_argument_or_in_the_environment() -> None:
+    assert "null byte" in fails(["/bin/true", "a\0b"])
+    assert "null byte" in fails(["/bin/true"], env={"A": "b\0"})
+
+
+def test_arguments_that_are_too_long() -> None:
+    text = fails(["/bin/true", "x" * (4 * 2**20)])
+    assert text == "/bin/true: its arguments and environment are too long"
+
+
+def test_a_failed_start_leaves_no_process_and_no_descriptor(tmp_path: Path) -> None:
+    before = os.listdir("/proc/self/fd")
+    fails([str(tmp_path / "missing")])
+    assert os.listdir("/proc/self/fd") == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_it_is_ours_to_reap() -> None:
+    with running(["/bin/sleep", "100"]) as pid:
+        assert os.waitpid(pid, os.WNOHANG) == (0, 0)
