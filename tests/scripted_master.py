@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from pypm import __version__
 from pypm.core.errors import PypmError
 
 RAW = "__raw__"
@@ -138,6 +139,25 @@ def make_ping(home: Path, **fields: Any) -> dict[str, Any]:
     os.waitpid(gone, 0)
     facts = {"master_pid": gone, "guardian_pid": None, "version": "9", "protocol": 1, "uptime_seconds": 65.0}
     return {**facts, "home": str(home), **fields}
+
+
+def make_doctor(home: Path, **fields: Any) -> dict[str, Any]:
+    """Give the answer of ``doctor``, but for ``fields``: of a master with which all is well."""
+    facts = {
+        "master_pid": 11,
+        "guardian_pid": 10,
+        "version": __version__,
+        "guarded": True,
+        "instances": 3,
+        "running": 2,
+        "open_files": 40,
+        "open_files_limit": 1024,
+        "subreaper": True,
+        "children_listed": True,
+        "state_trouble": None,
+        "tree_control": {"level": "cgroup-kill", "cgroups": "unified", "folder": "/g", "trouble": ""},
+    }
+    return {**facts, "protocol": 1, "uptime_seconds": 65.0, "home": str(home), **fields}
 
 
 def make_exit(code: int | None = None, signal: str | None = None, reason: str = "") -> dict[str, Any]:

@@ -159,7 +159,8 @@ def check_master(facts: Facts | None) -> Iterator[Check]:
 
 
 def _version(facts: Facts) -> Check:
-    text = f"pid {facts['master_pid']}, pypm {facts['version']}, {facts['running']} agents run"
+    count = f"{facts['running']} of {facts['instances']} instances run"
+    text = f"pid {facts['master_pid']}, pypm {facts['version']}, {count}"
     if facts["version"] != __version__:
         return Check("master", "warn", f"{text}; installed is {__version__}", "pypm update")
     return Check("master", "ok", text)
@@ -208,6 +209,8 @@ def _tree_control(facts: Facts) -> Check:
         text = f"cgroup version 2 without cgroup.kill, in {control['folder']}"
         return Check("tree control", "ok", text, "Linux 5.14 has cgroup.kill")
     text = f"sessions, subreaper and marks; no cgroup: {control['trouble']}"
+    if "PYPM_CGROUP" in control["trouble"]:
+        return Check("tree control", "warn", text, "pypm kill, then start again without PYPM_CGROUP=no")
     remedy = (
         "run the master in a delegated unit: systemd-run --user --scope -p Delegate=yes pypm start …"
         if kind != "none"

@@ -16,7 +16,7 @@ VERBS = (
     "list", "describe", "logs", "pid", "env",
     "reset", "signal", "flush",
     "startup", "unstartup", "save", "resurrect", "cleardump",
-    "ping", "kill", "version",
+    "ping", "doctor", "kill", "version",
 )  # fmt: skip
 """Each is a module of this name beside this one, with the click command as ``command``."""
 

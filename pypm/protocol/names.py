@@ -41,6 +41,7 @@ METHODS = (
     "flush",
     "env",
     "wait",
+    "doctor",
     "snapshot_save",
     "snapshot_list",
     "resurrect",

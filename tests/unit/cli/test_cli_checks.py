@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted_master import ScriptedMaster, make_ping
+from scripted_master import ScriptedMaster, make_doctor
 
-from pypm import __version__
 from pypm.cli import checks
 from pypm.cli.checks import Check, check_home, check_machine, check_master
 from pypm.cli.doctor import table
@@ -18,20 +17,7 @@ from pypm.cli.main import run
 from pypm.cli.output import guarded
 from pypm.core.errors import RequestError
 
-FACTS: dict[str, Any] = {
-    "master_pid": 11,
-    "guardian_pid": 10,
-    "version": __version__,
-    "guarded": True,
-    "instances": 3,
-    "running": 2,
-    "open_files": 40,
-    "open_files_limit": 1024,
-    "subreaper": True,
-    "children_listed": True,
-    "state_trouble": None,
-    "tree_control": {"level": "cgroup-kill", "cgroups": "unified", "folder": "/g", "trouble": ""},
-}
+FACTS = make_doctor(Path("/home"))
 
 MARKS = {"level": "marks", "cgroups": "unified", "folder": None, "trouble": "it is not delegated to us"}
 
@@ -141,6 +127,12 @@ def test_a_good_master_has_nothing_to_mend() -> None:
         ({"open_files": 1000}, "open files", "warn", "LimitNOFILE"),
         ({"subreaper": False}, "orphans", "fail", "seccomp"),
         ({"tree_control": MARKS}, "tree control", "warn", "Delegate=yes"),
+        (
+            {"tree_control": MARKS | {"trouble": "PYPM_CGROUP=no"}},
+            "tree control",
+            "warn",
+            "without PYPM_CGROUP",
+        ),
         ({"tree_control": MARKS | {"cgroups": "none"}}, "tree control", "warn", "kernel"),
         ({"tree_control": FACTS["tree_control"] | {"level": "cgroup"}}, "tree control", "ok", "5.14"),
     ],
@@ -182,19 +174,23 @@ def test_a_missing_package_fails_and_is_named(monkeypatch: pytest.MonkeyPatch) -
 # --- the command ---
 
 
-def test_the_table_has_a_line_a_check_and_the_remedy_below(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = table([Check("home", "ok", "fine"), Check("disk", "fail", "full\x1b[2J", "make room")]).splitlines()
+def test_the_table_has_a_line_a_check_and_the_remedy_below() -> None:
+    lines = table(
+        [Check("home", "ok", "fine"), Check("disk", "fail", "full\x1b[2J", "make room")]
+    ).splitlines()
     assert lines[0] == "ok    home  fine"
     assert lines[1].startswith("fail  disk  full")
     assert "\x1b" not in lines[1]
     assert lines[2].strip() == "→ make room"
 
 
-@pytest.mark.parametrize(("changed", "status"), [({}, 0), ({"tree_control": MARKS}, 0), ({"guarded": False}, 1)])
+@pytest.mark.parametrize(
+    ("changed", "status"), [({}, 0), ({"tree_control": MARKS}, 0), ({"guarded": False}, 1)]
+)
 def test_only_a_failure_is_a_failure(
     home: Path, capsys: pytest.CaptureFixture[str], changed: dict[str, Any], status: int
 ) -> None:
-    with ScriptedMaster(home, doctor=make_ping(home) | FACTS | changed):
+    with ScriptedMaster(home, doctor=make_doctor(home, **changed)):
         assert guarded(run, ["doctor", "--json"]) == status
     answer = json.loads(capsys.readouterr().out)
     assert answer["ok"] is (status == 0)

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from scripted_master import ScriptedMaster, make_change, make_ping, make_row, make_settled
+from scripted_master import ScriptedMaster, make_change, make_doctor, make_ping, make_row, make_settled
 
 from pypm import __version__
 from pypm.cli import kill
@@ -31,6 +31,7 @@ def everything(home: Path) -> dict[str, object]:
     return {
         "list": [WORKER],
         "ping": make_ping(home),
+        "doctor": make_doctor(home),
         "describe": [],
         "stop": make_change(WORKER, action="stopped"),
         "restart": make_change(WORKER, action="restarted"),
@@ -69,6 +70,7 @@ JSON_COMMANDS = {
     "resurrect": ["resurrect"],
     "cleardump": ["cleardump"],
     "ping": ["ping"],
+    "doctor": ["doctor"],
     "kill": ["kill"],
     "version": ["version"],
 }

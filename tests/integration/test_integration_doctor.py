@@ -1,0 +1,56 @@
+"""``pypm doctor`` with a real master: its facts are true."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from real_pypm import RealPypm, sleeper
+
+from pypm.testing import wait_until
+
+
+def check(answer: dict[str, list[dict[str, str]]], name: str) -> dict[str, str]:
+    return next(each for each in answer["checks"] if each["name"] == name)
+
+
+def test_all_is_well_with_a_new_master(pypm: RealPypm) -> None:
+    pypm.start(sleeper("a"), sleeper("b", autostart=False))
+    with pypm.connect() as connection:
+        facts = connection.call("doctor")
+        assert facts["open_files"] == len(os.listdir(f"/proc/{facts['master_pid']}/fd"))
+    assert (facts["running"], facts["instances"], facts["state_trouble"]) == (1, 2, None)
+    assert facts["subreaper"]
+    assert facts["guarded"]
+    assert facts["open_files_limit"] >= facts["open_files"]
+    answer = pypm.json("doctor")
+    assert answer["ok"]
+    assert str(facts["master_pid"]) in check(answer, "master")["text"]
+
+
+def test_groups_that_are_switched_off_are_said_to_be(pypm: RealPypm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYPM_CGROUP", "no")
+    pypm.start(sleeper("a"))
+    control = pypm.call("doctor")["tree_control"]
+    assert (control["level"], control["folder"]) == ("marks", None)
+    assert check(pypm.json("doctor"), "tree control")["level"] == "warn"
+
+
+def test_a_group_in_force_holds_the_run_and_is_gone_with_the_master(pypm: RealPypm) -> None:
+    pypm.start(sleeper("a"))
+    control = pypm.call("doctor")["tree_control"]
+    if not control["folder"]:
+        pytest.skip(control["trouble"])
+    folder = f"{control['folder']}/{pypm.row('a')['id']}"
+    wait_until(lambda: Path(f"{folder}/cgroup.procs").read_text().split() == [str(pypm.pid("a"))])
+    pypm.ok("kill")
+    assert not os.path.exists(control["folder"])
+
+
+def test_a_home_that_others_can_read_is_a_failure(pypm: RealPypm) -> None:
+    pypm.start(sleeper("a"))
+    pypm.home.chmod(0o755)
+    done = pypm.run("doctor")
+    assert done.returncode == 1
+    assert f"chmod 700 {pypm.home}" in done.stdout
