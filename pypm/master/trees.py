@@ -23,8 +23,10 @@ __all__ = ["Trees"]
 
 log = logging.getLogger(__name__)
 
+INIT = 1
+LOOK_FIRST = 0.005
 LOOK_AGAIN = 0.05
-"""Seconds between two looks at a tree whose main process has ended."""
+"""Seconds until the first look at a tree whose main process has ended, and from one look to the next."""
 NAMED = 20
 """How many of the processes that were ended are named in the log."""
 
@@ -72,6 +74,7 @@ class Trees:
         self._folders: dict[int, str] = {}
         self._escaped: dict[str, list[Member]] = {}
         self._leaving: dict[str, Leaving] = {}
+        self._strays: dict[bool, set[int]] = {}
         self._look: asyncio.TimerHandle | None = None
         self._worker = ThreadPoolExecutor(1, "pypm-groups")
 
@@ -123,11 +126,16 @@ class Trees:
 
     def strays(self, *, guardians: bool = False) -> set[int]:
         """Our children that are no main processes: orphans of runs. ``guardians``: those that it took in."""
-        parent = os.getppid() if guardians else os.getpid()
-        children = child_pids(parent) if parent != 1 else None
-        if children is None:
-            children = ProcessTable.read().children(parent)
-        return children.difference(self._mains(), {os.getpid()})
+        if guardians not in self._strays:
+            # One list is good for all deaths that one turn of the loop tells of: they came before it.
+            if not self._strays:
+                self._loop.call_soon(self._strays.clear)
+            parent = os.getppid() if guardians else os.getpid()
+            children = child_pids(parent) if parent != INIT else None
+            if children is None:
+                children = ProcessTable.read().children(parent)
+            self._strays[guardians] = children.difference(self._mains(), {os.getpid()})
+        return self._strays[guardians]
 
     def has_leftovers(self, instance: Instance, strays: Collection[int]) -> bool:
         """Whether anything is left of a run whose main process has ended; zombies may count."""
@@ -144,7 +152,7 @@ class Trees:
         mark = self._mark(instance)
         if mark.run_id not in self._leaving:
             self._leaving[mark.run_id] = Leaving(instance, mark, self._escaped.pop(mark.run_id, ()))
-            self._look_in(LOOK_AGAIN)
+            self._look_in(LOOK_FIRST)
 
     def over(self, run_id: str) -> None:
         """Nothing was left of a run."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from real_pypm import RealPypm, lives, python, shell
+from real_pypm import RealPypm, lives, python, shell, with_command
 
 from pypm.testing import wait_until
 
@@ -115,6 +115,7 @@ def test_without_treekill_only_the_main_process_is_ended(pypm: RealPypm) -> None
     run = pypm.pid("a")
     pypm.ok("stop", "a")
     assert not lives(run)
+    wait_until(lambda: not with_command("sleep", "0.05"))
     (left,) = sleeping()
     os.kill(left, signal.SIGKILL)
     wait_until(lambda: not sleeping())
