@@ -54,7 +54,7 @@ def step(instance: Instance, event: ev.Event, now: float) -> Result:
     if isinstance(cell, str):
         return instance, []
     after, actions = cell(instance, event, now)
-    if after is instance or Forget() in actions:
+    if Forget() in actions:
         return after, actions  # what is forgotten is neither saved nor published again
     if after.status is not instance.status:
         after = replace(after, since=now)
@@ -75,9 +75,10 @@ def _derived(before: Instance, after: Instance, event: ev.Event) -> list[Action]
             actions.append(CancelTimer())
     elif after.deadline != before.deadline or isinstance(event, _TIMERLESS):
         actions.append(ArmTimer(after.deadline))
-    if not isinstance(event, VOLATILE):
-        actions.append(Persist())
-    actions.append(Publish())
+    if after is not before:
+        if not isinstance(event, VOLATILE):
+            actions.append(Persist())
+        actions.append(Publish())
     return actions
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from pypm.core import events as ev
-from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Signal, Spawn
+from pypm.core.actions import Action, CancelTimer, Forget, Signal, Spawn
 from pypm.core.instance import KEPT_RUNS, After, Desired, Health, Instance, Run, RunEnd, Status
 from pypm.core.policy import (
     describe_duration,
@@ -352,15 +352,13 @@ def recover_at_rest(instance: Instance, event: ev.Event, now: float) -> Result:
 
 
 def recover_waiting(instance: Instance, event: ev.Event, now: float) -> Result:
-    """The rest of the time is waited for."""
-    return instance, _rearm(instance)
+    """The rest of the time is waited for: all deadlines are absolute, and the timers derived from them."""
+    return instance, []
 
 
 def recover_running(instance: Instance, event: ev.Event, now: float) -> Result:
     """The run goes on under its new master; a start that was ordered and not carried out is ordered again."""
-    if instance.run is None:
-        return instance, [Spawn()]
-    return instance, _rearm(instance)
+    return instance, [Spawn()] if instance.run is None else []
 
 
 def recover_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
@@ -369,10 +367,5 @@ def recover_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
     One that was for the end of the old master is followed by a start.
     """
     if instance.after is After.STOP and instance.desired is Desired.UP:
-        return replace(instance, after=After.RESTART), _rearm(instance)
-    return instance, _rearm(instance)
-
-
-def _rearm(instance: Instance) -> list[Action]:
-    """The timer was the old master's; the deadline is absolute."""
-    return [] if instance.deadline is None else [ArmTimer(instance.deadline)]
+        return replace(instance, after=After.RESTART), []
+    return instance, []

@@ -49,7 +49,9 @@ class Adoption:
         unsaved = self._unsaved_runs(saved_at) if same_boot else {}
         for instance in list(self._engine.instances.values()):
             self._outputs.of(instance)
-            self._engine.handle(instance.id, self._event(instance, gone, same_boot=same_boot))
+            self._engine.handle(instance.id, ev.Recovered())
+            if end := self._end_of(instance, gone, same_boot=same_boot):
+                self._engine.handle(instance.id, end)
             for process in unsaved.pop(str(instance.id), ()):
                 self._take_in(instance.id, process)
             self._adopt(instance.id)
@@ -57,9 +59,9 @@ class Adoption:
             for process in processes:
                 self._end(process)
 
-    def _event(self, instance: Instance, gone: Collection[int], *, same_boot: bool) -> ev.Event:
+    def _end_of(self, instance: Instance, gone: Collection[int], *, same_boot: bool) -> ev.Event | None:
         if instance.run is None:
-            return ev.Recovered()
+            return None
         outlived = self._executor.trees.outlived
         return what_became_of(instance, gone, self._link.ends, outlived, same_boot=same_boot)
 
@@ -127,8 +129,8 @@ def what_became_of(
     outlived: Callable[[Instance], bool],
     *,
     same_boot: bool,
-) -> ev.Event:
-    """The event that tells an instance with a run what has become of it while there was no master.
+) -> ev.Exited | None:
+    """The event that tells an instance that its run has ended while there was no master; None if it goes on.
 
     ``gone`` are the main processes that had ended when that was looked at, and ``ends`` what the guardian
     has told since: what ends later is heard of as always. ``outlived`` tells whether a main process that has
@@ -139,7 +141,7 @@ def what_became_of(
     if not same_boot:
         return ev.Exited(run.run_id, reason=REBOOTED)
     if run.leaving is not None or run.pid not in gone:
-        return ev.Recovered()
+        return None
     leftovers = instance.spec.treekill and outlived(instance)
     end = ends.get(run.pid)
     if end is None or end.at < run.started:

@@ -22,7 +22,7 @@ ALLOWED_ROOMS: dict[str, set[str]] = {
     "logs": {"core"},
     "system": {"core", "protocol"},  # protocol: where the sockets of a home are
     "boot": {"core"},
-    "guardian": {"system"},
+    "guardian": {"system", "core"},
     "master": ABOVE_MASTER,
     "client": {"protocol", "core"},
     "cli": {"client", "config", "logs", "boot", "protocol", "core"},

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -605,11 +604,14 @@ class TestToolWorker:
     def test_at_most_so_many_at_a_time(self, run: Run, tmp_path: Path) -> None:
         options = ("--work", tmp_path, "--parallel", 1, "--pause", 0)
         program = run("tool_worker", *options, env={"TOOL_SLEEP": "0.2"})
-        most = 0
-        while program.process.poll() is None and program.output.count("patience") < 2:
-            most = max(most, len(program.children()))
-            time.sleep(0.002)
-        assert most == 1
+        most = [0]
+
+        def watched() -> bool:
+            most[0] = max(most[0], len(program.children()))
+            return program.process.poll() is not None or program.output.count("patience") >= 2
+
+        wait_until(watched)
+        assert most == [1]
 
 
 def test_the_example_ecosystem_file_is_valid_and_names_them_all() -> None:

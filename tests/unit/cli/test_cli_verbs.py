@@ -77,10 +77,11 @@ JSON_COMMANDS = {
 
 
 def test_every_verb_is_tried_with_json() -> None:
-    assert set(JSON_COMMANDS) == set(VERBS)
+    # An update ends with the master that was asked: it has tests of its own.
+    assert set(JSON_COMMANDS) == set(VERBS) - {"update"}
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", JSON_COMMANDS)
 def test_with_json_stdout_is_json_only(home: Path, capfd: Capture, verb: str) -> None:
     with ScriptedMaster(home, **everything(home)):
         assert pypm(*JSON_COMMANDS[verb], "--json") == 0
@@ -88,14 +89,14 @@ def test_with_json_stdout_is_json_only(home: Path, capfd: Capture, verb: str) ->
         json.loads(line)
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("logs", "list", "describe")])
+@pytest.mark.parametrize("verb", [verb for verb in JSON_COMMANDS if verb not in ("logs", "list", "describe")])
 def test_without_json_a_person_is_told_something(home: Path, capfd: Capture, verb: str) -> None:
     with ScriptedMaster(home, **everything(home)):
         assert pypm(*JSON_COMMANDS[verb]) == 0
     assert capfd.readouterr().out.strip()
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", JSON_COMMANDS)
 def test_every_help_has_an_example(capfd: Capture, verb: str) -> None:
     assert pypm(verb, "--help") == 0
     output = capfd.readouterr().out

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import pypm
 from pypm.client.launch import connect_or_launch, launch
 from pypm.core.errors import NoMasterError, RequestError
 from pypm.testing import wait_until
@@ -37,6 +38,8 @@ while True:
             if json.loads(line)["method"] == "kill":
                 sys.exit()
 """
+
+GUARDIAN = os.path.join(os.path.dirname(pypm.__file__), "guardian", "__main__.py")
 
 Pretend = Callable[[str], None]
 
@@ -72,7 +75,7 @@ def test_a_master_is_started_apart_from_this_shell(
     log = str(home / "master.log")
     assert facts.pop("pid") > 0
     assert facts == {
-        "argv": ["-m", "pypm.master"],
+        "argv": ["-I", "-S", GUARDIAN, str(home)],
         "folder": "/",
         "session": True,
         "streams": ["/dev/null", log, log],

@@ -18,8 +18,11 @@ LOST = "ended while no master watched; its exit status is unknown"
 
 
 def recover(life: Simulation, *, alive: bool) -> None:
-    """The master dies, and the next one finds what there is."""
-    life.handle(ev.Recovered(alive=alive))
+    """The master dies, and the next one finds what there is: a run that lives, or one that ended unseen."""
+    run = life.instance.run
+    life.handle(ev.Recovered())
+    if run is not None and not alive:
+        life.handle(ev.TreeGone(run.run_id) if run.leaving else ev.Exited(run.run_id))
 
 
 def online(spec: AppSpec = SPEC, *programs: Program) -> Simulation:
@@ -29,16 +32,36 @@ def online(spec: AppSpec = SPEC, *programs: Program) -> Simulation:
     return life
 
 
-def test_a_run_of_another_master_is_replaced_and_counts_for_nothing() -> None:
+def test_a_run_of_another_master_goes_on() -> None:
     life = online()
+    before = life.instance
     recover(life, alive=True)
-    assert life.process.signals == ["SIGTERM"]
+    life.run(100)
+    assert life.instance == before
+    assert life.process.signals == []
+    assert len(life.processes) == 1
+
+
+def test_an_end_that_the_guardian_saw_is_told_as_it_was() -> None:
+    life = online()
+    run = life.instance.run
+    assert run is not None
+    life.process.alive = False
+    life.handle(ev.Exited(run.run_id, None, 11, core_dumped=True, at=run.started + 40.0))
+    last = life.instance.last
+    assert last is not None
+    assert (last.signal, last.reason, last.uptime) == (11, "killed by SIGSEGV (core dumped)", 40.0)
+
+
+def test_the_restart_of_the_machine_is_no_failure_of_the_app() -> None:
+    life = online(replace(SPEC, restart=RestartPolicy(autorestart="never")))
+    run = life.instance.run
+    assert run is not None
+    life.process.alive = False
+    life.handle(ev.Exited(run.run_id, reason="the machine was restarted"))
     life.run(1)
     assert life.instance.status is Status.ONLINE
-    assert len(life.processes) == 2
-    assert life.instance.reason == "restarted: its master was lost"
-    assert life.instance.restart_times == ()
-    assert life.instance.failures == 0
+    assert life.instance.reason == "restarted: the machine was restarted"
 
 
 def test_a_run_that_ended_meanwhile_is_started_anew() -> None:
@@ -71,14 +94,22 @@ def test_a_start_whose_process_was_never_made_is_made() -> None:
     assert len(life.processes) == 1, "once"
 
 
-def test_one_that_is_not_ready_yet_is_replaced_too() -> None:
-    life = Simulation(replace(SPEC, wait_ready=True), [Program(ready=50.0), Program(ready=1.0)])
+def test_one_that_is_not_ready_yet_has_the_rest_of_its_time() -> None:
+    spec = replace(SPEC, wait_ready=True, listen_timeout=30.0)
+    life = Simulation(spec, [Program(ready=20.0)])
     life.handle(ev.StartRequested())
     life.run(10)
     recover(life, alive=True)
-    life.run(2)
+    life.run(11)
     assert life.instance.status is Status.ONLINE
-    assert life.process.run_id == "run2"
+    late = Simulation(spec, [Program()])
+    late.handle(ev.StartRequested())
+    late.run(10)
+    recover(late, alive=True)
+    late.run(19)
+    assert late.instance.status is Status.STARTING
+    late.run(2)
+    assert late.instance.runs[0].reason == "not ready within 30s"
 
 
 @pytest.mark.parametrize("alive", [True, False])

@@ -53,7 +53,7 @@ def event_of(kind: type[ev.Event], instance: Instance) -> ev.Event:
     run_id = "r1"
     events: dict[type[ev.Event], ev.Event] = {
         ev.SpecChanged: ev.SpecChanged(replace(SPEC, namespace="other")),
-        ev.Recovered: ev.Recovered(alive=instance.run is not None),
+        ev.Recovered: ev.Recovered(),
         ev.Spawned: ev.Spawned("r2", "t2", 4001, 78),
         ev.SpawnFailed: ev.SpawnFailed("no such file"),
         ev.Ready: ev.Ready(run_id),
@@ -87,7 +87,7 @@ RestartRequested  starting  stopping  stopping  stopping  starting  starting  st
 DeleteRequested   gone      stopping  stopping  stopping  gone      gone      gone      gone
 ResetRequested    stopped   starting  online    stopping  backoff   held      errored   exited
 SpecChanged       stopped   starting  online    stopping  backoff   held      errored   exited
-Recovered         stopped   stopping  stopping  stopping  backoff   held      ignored   ignored
+Recovered         stopped   starting  online    stopping  backoff   held      ignored   ignored
 Spawned           error     online    error     error     error     error     error     error
 SpawnFailed       error     starting  error     error     error     error     error     error
 Ready             ignored   online    online    ignored   ignored   ignored   ignored   ignored
@@ -160,7 +160,7 @@ ORDERS: dict[tuple[Status, type[ev.Event]], list[Action]] = {
     (Status.STARTING, ev.StopRequested): [TERM, GRACE, *SAVED],
     (Status.STARTING, ev.RestartRequested): [TERM, GRACE, *SAVED],
     (Status.STARTING, ev.DeleteRequested): [TERM, GRACE, *SAVED],
-    (Status.STARTING, ev.Recovered): [TERM, GRACE, *SAVED],
+    (Status.STARTING, ev.Recovered): [ArmTimer(4993.0)],
     (Status.STARTING, ev.Spawned): SAVED,
     (Status.STARTING, ev.SpawnFailed): [Spawn(), *SAVED],
     (Status.STARTING, ev.Ready): [CancelTimer(), *SAVED],
@@ -173,13 +173,13 @@ ORDERS: dict[tuple[Status, type[ev.Event]], list[Action]] = {
     (Status.ONLINE, ev.StopRequested): [TERM, GRACE, *SAVED],
     (Status.ONLINE, ev.RestartRequested): [TERM, GRACE, *SAVED],
     (Status.ONLINE, ev.DeleteRequested): [TERM, GRACE, *SAVED],
-    (Status.ONLINE, ev.Recovered): [TERM, GRACE, *SAVED],
+    (Status.ONLINE, ev.Recovered): [],
     (Status.ONLINE, ev.Ready): [],
     (Status.ONLINE, ev.Beat): [Publish()],
     (Status.ONLINE, ev.StatusReported): [Publish()],
     (Status.ONLINE, ev.MemoryOver): [TERM, GRACE, *SAVED],
     (Status.ONLINE, ev.Exited): [Spawn(), *SAVED],
-    (Status.STOPPING, ev.Recovered): [TERM, GRACE, *SAVED],
+    (Status.STOPPING, ev.Recovered): [ArmTimer(5001.0)],
     (Status.STOPPING, ev.Beat): [Publish()],
     (Status.STOPPING, ev.StatusReported): [Publish()],
     (Status.STOPPING, ev.Exited): [CancelTimer(), *SAVED],

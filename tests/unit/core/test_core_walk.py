@@ -82,7 +82,9 @@ class Life(Simulation):
         self.instance = self.stored()
         self._timer = None
         run = self.instance.run
-        self.handle(ev.Recovered(alive=run is not None and run.leaving is None and self.process.alive))
+        self.handle(ev.Recovered())
+        if run is not None and run.leaving is None and not self.process.alive:
+            self.handle(ev.Exited(run.run_id))
 
     def stored(self) -> Instance:
         """The instance after a way through the state file."""

@@ -13,7 +13,7 @@ import zmq
 
 from pypm.core.events import Beat, Event, Ready, StatusReported, StoppingReported
 from pypm.master.channel import AgentChannel
-from pypm.master.server import bind_private
+from pypm.system.sockets import bind_private
 from pypm.testing import wait_until
 
 TOKEN = "0123456789abcdef"

@@ -10,11 +10,11 @@ from fakes import SPEC, new_instance
 from msgspec.structs import replace
 
 from pypm.core.errors import PypmError
-from pypm.core.instance import Run, RunEnd
+from pypm.core.instance import Run
 from pypm.core.state import App, assemble, encode_app, encode_instance, encode_origin
 from pypm.master import recovery
-from pypm.master.recovery import is_alive, read_state
-from pypm.system import files, process
+from pypm.master.recovery import read_state
+from pypm.system import files
 from pypm.system.clock import boot_id
 
 
@@ -135,15 +135,3 @@ def test_times_of_another_boot_are_moved_to_this_one(state: Path, monkeypatch: p
 
 def run_of(pid: int, ticks: int) -> Run:
     return Run(run_id="r", token="t", pid=pid, start_ticks=ticks, started=1.0, ready=True)
-
-
-def test_a_run_lives_where_its_very_process_does() -> None:
-    ticks = process.start_ticks(os.getpid())
-    assert ticks is not None
-    run = run_of(os.getpid(), ticks)
-    assert is_alive(replace(new_instance(), run=run), True)
-    assert not is_alive(replace(new_instance(), run=run), False), "the same numbers in another boot"
-    assert not is_alive(replace(new_instance(), run=replace(run, start_ticks=ticks + 1)), True)
-    assert not is_alive(new_instance(), True)
-    end = RunEnd(at=1.0, uptime=1.0, reason="exit code 1")
-    assert not is_alive(replace(new_instance(), run=replace(run, leaving=end)), True)

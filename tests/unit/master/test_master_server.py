@@ -16,8 +16,9 @@ import pytest
 
 from pypm.core.errors import NotFoundError
 from pypm.master import server as server_module
-from pypm.master.server import Server, bind_private
+from pypm.master.server import Server
 from pypm.protocol.rpc import Request
+from pypm.system.sockets import bind_private
 from pypm.testing import wait_until
 
 

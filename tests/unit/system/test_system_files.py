@@ -163,15 +163,18 @@ def test_sockets_of_a_long_home_are_elsewhere(tmp_path: Path) -> None:
 def test_only_one_has_the_lock(tmp_path: Path) -> None:
     path = str(tmp_path / "master.lock")
     first, second = HomeLock(path), HomeLock(path)
-    assert first.acquire()
-    assert not second.acquire()
+    held = first.acquire()
+    assert held is not None
+    assert second.acquire() is None
     assert second.holder() == str(os.getpid())
     assert mode_of(path) == 0o600
-    assert first._descriptor is not None
-    os.close(first._descriptor)  # as the kernel does when the process ends
-    assert second.acquire()
-    assert second._descriptor is not None
-    os.close(second._descriptor)
+    duplicate = os.dup(held)
+    os.close(held)  # as the kernel does when the process ends
+    assert second.acquire() is None, "a duplicate holds it as well"
+    os.close(duplicate)
+    again = second.acquire()
+    assert again is not None
+    os.close(again)
 
 
 def test_nobody_holds_it(tmp_path: Path) -> None:
@@ -182,9 +185,9 @@ def test_nobody_holds_it(tmp_path: Path) -> None:
 
 def test_a_refused_lock_keeps_no_descriptor(tmp_path: Path) -> None:
     first, second = HomeLock(str(tmp_path / "lock")), HomeLock(str(tmp_path / "lock"))
-    assert first.acquire()
+    held = first.acquire()
+    assert held is not None
     before = os.listdir("/proc/self/fd")
-    assert not second.acquire()
+    assert second.acquire() is None
     assert os.listdir("/proc/self/fd") == before
-    assert first._descriptor is not None
-    os.close(first._descriptor)
+    os.close(held)

@@ -10,7 +10,7 @@ import pytest
 from children import SHELL, children_of, end, running, start, state_of, wait_for_zombie
 
 from pypm.system import process
-from pypm.system.reap import Death, reap
+from pypm.system.reap import Death, peek, reap_orphans
 from pypm.system.tree import measure_trees
 from pypm.testing import wait_until
 
@@ -36,7 +36,7 @@ def test_a_zombie_does_not_live() -> None:
         wait_for_zombie(pid)
         assert ticks is not None
         assert not process.is_same(pid, ticks)
-        assert not process.group_lives(pid)
+        assert process.group_exists(pid), "it counts until it is reaped"
     finally:
         end(pid)
 
@@ -55,7 +55,7 @@ def test_a_name_with_spaces_and_parentheses_confuses_nobody(tmp_path: Path) -> N
 def test_nobody_is_nobody() -> None:
     assert process.start_ticks(NOBODY) is None
     assert not process.is_same(NOBODY, 0)
-    assert not process.group_lives(NOBODY)
+    assert not process.group_exists(NOBODY)
     assert not process.send(NOBODY, signal.SIGTERM)
     assert not process.send_group(NOBODY, signal.SIGTERM)
 
@@ -67,10 +67,9 @@ def test_a_signal_to_one_and_to_all() -> None:
         assert process.send(pid, signal.SIGKILL)
         wait_for_zombie(pid)
         assert state_of(child) not in ("", "Z")
-        assert process.group_lives(pid), "the main process is dead, its child is not"
+        assert process.group_exists(pid), "the main process is dead, its child is not"
         assert process.send_group(pid, signal.SIGKILL)
         wait_until(lambda: state_of(child) in ("", "Z"))
-        wait_until(lambda: not process.group_lives(pid))
 
 
 def test_signals_by_name() -> None:
@@ -82,29 +81,48 @@ def test_signals_by_name() -> None:
 # --- ends ---
 
 
-def deaths(count: int) -> list[Death]:
-    found: list[Death] = []
-
-    def enough() -> bool:
-        found.extend(reap())
-        return len(found) >= count
-
-    wait_until(enough, what=f"{count} ends")
-    return found
+def death_of(pid: int) -> Death:
+    return wait_until(lambda: peek(pid), what=f"the end of {pid}")
 
 
-def test_each_end_is_told_as_what_it_is() -> None:
+def test_each_end_is_told_as_what_it_is_and_left_to_be_reaped() -> None:
     exits = start([SHELL, "-c", "exit 7"])
     killed = start([SHELL, "-c", "kill -KILL $$"])
-    fine = start(["/bin/true"])
-    found = {death.pid: death[1:3] for death in deaths(3)}
-    assert found == {exits: (7, None), killed: (None, 9), fine: (0, None)}
+    assert death_of(exits) == death_of(exits) == Death(exits, 7, None, False)
+    assert death_of(killed)[1:3] == (None, 9)
+    for pid in (exits, killed):
+        os.waitpid(pid, 0)
+        with pytest.raises(ChildProcessError):
+            peek(pid)
+
+
+def test_who_lives_has_no_end() -> None:
+    with running(["/bin/sleep", "100"]) as pid:
+        assert peek(pid) is None
+
+
+def test_a_wait_status_is_read_as_what_it_is() -> None:
+    assert Death.from_status(5, 7 << 8) == Death(5, 7, None, False)
+    assert Death.from_status(5, 9) == Death(5, None, 9, False)
+    assert Death.from_status(5, 11 | 0x80) == Death(5, None, 11, True)
+
+
+def test_orphans_are_reaped_and_who_is_known_is_not() -> None:
+    known = start(["/bin/true"])
+    orphan = start(["/bin/true"])
+    wait_for_zombie(known)
+    wait_for_zombie(orphan)
+    reap_orphans(lambda pid: pid == known)
+    assert state_of(known) == "Z"
+    os.waitpid(known, 0)
+    reap_orphans(lambda pid: pid == known)
+    assert state_of(orphan) == ""
 
 
 def test_nothing_to_reap_is_no_error_and_nothing_waits() -> None:
-    assert list(reap()) == []
+    reap_orphans(lambda _: False)
     with running(["/bin/sleep", "100"]):
-        assert list(reap()) == []
+        reap_orphans(lambda _: False)
 
 
 # --- trees ---
