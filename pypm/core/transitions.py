@@ -256,8 +256,7 @@ def exited(instance: Instance, event: ev.Event, now: float) -> Result:
     if instance.status is Status.STOPPING:
         return replace(instance, run=leaving), []
     # It died by itself and left children behind: they get the same grace as in a stop.
-    stopping, actions = _begin_stop(replace(instance, run=leaving), now, end.reason, After.DECIDE)
-    return replace(stopping, stop_reason=""), actions
+    return _begin_stop(replace(instance, run=leaving), now, end.reason, After.DECIDE)
 
 
 def _end_of_run(instance: Instance, run: Run, event: ev.Exited, now: float) -> RunEnd:

@@ -70,7 +70,7 @@ def hand_over(pid: int) -> bool:
     answer no watchdog.
     """
     ours, theirs = _control_group("self"), _control_group(str(pid))
-    if "NOTIFY_SOCKET" not in os.environ or not ours or not theirs:
+    if not os.environ.get("NOTIFY_SOCKET") or not ours or not theirs:
         return False
     if theirs != ours and not theirs.startswith(ours.rstrip("/") + "/"):
         return False

@@ -104,6 +104,12 @@ def test_no_crash_and_no_lack_of_memory_of_one_ends_the_others() -> None:
     assert service.get("ExitType", "main") == "main"
 
 
+def test_every_line_of_the_service_is_argued_in_the_documentation() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "startup.md").read_text()
+    service = settings(make_job())["Service"]
+    assert [key for key in service if f"`{key}=" not in text] == []
+
+
 def test_nothing_of_the_shell_is_frozen_into_the_unit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/some/odd/folder:" + os.environ["PATH"])
     assert "odd" not in systemd.unit_text(make_job())

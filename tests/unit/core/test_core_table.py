@@ -231,6 +231,15 @@ def test_a_new_spec_is_taken_and_nothing_else(status: Status) -> None:
     assert after == replace(before, spec=spec)
 
 
+def test_without_treekill_only_the_main_process_is_signalled_and_its_tree_where_only_that_is_left() -> None:
+    stopping = replace(instance_in(Status.STOPPING), spec=replace(SPEC, treekill=False))
+    passed = ev.DeadlinePassed(5001.0)
+    assert Signal("SIGKILL", group=False) in checked_step(stopping, passed, NOW)[1]
+    end = RunEnd(at=4999.0, uptime=9.0, reason="exit code 1", code=1, run_id="r1", ready=True)
+    leaving = replace(stopping, run=replace(READY_RUN, leaving=end))
+    assert Signal("SIGKILL", group=True) in checked_step(leaving, passed, NOW)[1]
+
+
 def test_what_is_left_of_a_tree_has_its_own_end() -> None:
     end = RunEnd(at=4999.0, uptime=9.0, reason="exit code 1", code=1, run_id="r1", ready=True)
     stopping = replace(instance_in(Status.STOPPING), desired=Desired.UP, after=After.DECIDE)

@@ -345,6 +345,8 @@ def test_one_client_cannot_have_everything_done_at_once(
         other = await harness.connect()
         await other.echo()
         await until(lambda: len(harness.gates) == 3)
+        reading = sorted(client._transport.is_reading() for client in harness.server._clients)
+        assert reading == [False, True], "nothing more is read of who waits for three answers"
         await other.echo(2)
         for number in range(10):
             await until(lambda name=f"slow {number}": name in harness.gates)

@@ -124,7 +124,7 @@ def test_who_was_settled_once_counts() -> None:
     """A crash loop that is seen between two restarts is decided: waiting does not go on with it."""
 
     async def test(engine: Engine, waiting: Waiting, _: FakeExecutor) -> None:
-        delayed = replace(SPEC, restart=RestartPolicy(delay=100.0))
+        delayed = replace(SPEC, min_uptime=3600.0, restart=RestartPolicy(delay=100.0))
         engine.add(new_instance(0, delayed))
         engine.add(new_instance(1, replace(QUICK, wait_ready=True)))
         for number in range(2):

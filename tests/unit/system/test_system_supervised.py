@@ -156,6 +156,11 @@ def test_one_that_is_gone_is_handed_nothing(manager: socket.socket, processes: P
     assert not hand_over(77)
 
 
-def test_without_a_service_manager_nothing_is_handed_over(processes: Path) -> None:
+@pytest.mark.parametrize("address", [None, ""])
+def test_without_a_service_manager_nothing_is_handed_over(
+    processes: Path, address: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if address is not None:
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
     put_process(processes, "77", f"0::{UNIT}\n")
     assert not hand_over(77)
