@@ -14,11 +14,12 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 from pypm.core.errors import PypmError
-from pypm.guardian.guardian import Guardian
+from pypm.guardian.guardian import REFUSED, Guardian
 from pypm.guardian.holdings import Holdings
 from pypm.system.home import Home
 from pypm.system.lock import HomeLock
 from pypm.system.sockets import bind_private
+from pypm.system.supervised import become_main_process, hand_over, notify
 
 __all__ = ["main"]
 
@@ -29,31 +30,47 @@ def main(arguments: list[str]) -> int:
     try:
         if arguments[1:2] == ["--holding"]:
             holdings = Holdings.inherited(int(arguments[2]))
+            HomeLock(home.lock_file).sign()
+            become_main_process()
         else:
-            holdings = take_home(home)
+            lock = HomeLock(home.lock_file)
+            home.prepare()
+            descriptor = lock.acquire()
+            if descriptor is None:
+                return leave_to(lock.holder(), home)
+            holdings = take_home(home, descriptor)
+        notify("READY=1")
         return Guardian(home, holdings).run()
     except PypmError as error:
-        print(f"pypm: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"hint: {error.hint}", file=sys.stderr)
+        complain(error.message, error.hint)
         return error.exit_status
 
 
-def take_home(home: Home) -> Holdings:
-    """Make the home ours: its folders, its lock and its listening sockets.
+def take_home(home: Home, lock: int) -> Holdings:
+    """Make the home, of which we have the lock, ours: its listening sockets.
 
-    Raises PypmError where another guardian or master has it, or where it cannot be used.
+    Raises PypmError where it cannot be used.
     """
-    home.prepare()
-    lock = HomeLock(home.lock_file)
-    descriptor = lock.acquire()
-    if descriptor is None:
-        raise PypmError(f"{home.path} has a master already (guardian {lock.holder() or 'unknown'})")
     holdings = Holdings()
-    holdings.add("lock", descriptor)
+    holdings.add("lock", lock)
     holdings.add("socket", bind_private(home.socket).detach())
     holdings.add("agents", bind_private(home.agents_socket).detach())
     return holdings
+
+
+def leave_to(holder: str, home: Home) -> int:
+    """The home has a guardian: the service manager learns that, or that there is nothing for it to do."""
+    if holder.isdecimal() and hand_over(int(holder)):
+        return 0
+    complain(f"{home.path} has a master already (guardian {holder or 'unknown'})")
+    return REFUSED
+
+
+def complain(message: str, hint: str | None = None) -> None:
+    """Tell whoever started us."""
+    print(f"pypm: {message}", file=sys.stderr)
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pypm.guardian.journal import Journal
 from pypm.system.home import Home
 from pypm.system.sockets import receive_message, send_message
 from pypm.system.subreaper import become_subreaper
+from pypm.system.supervised import notify, watchdog_interval
 
 __all__ = ["REFUSED", "Guardian"]
 
@@ -49,6 +50,9 @@ class Guardian:
         self._failures = 0
         self._start_at: float | None = 0.0
         self._result: int | None = None
+        self._sign_interval = watchdog_interval()
+        """Seconds between two signs of life for the service manager; None: it asks for none."""
+        self._sign_at = float("inf") if self._sign_interval is None else 0.0
 
     def run(self) -> int:
         """Guard until the master has been told to end and has ended; gives the exit status."""
@@ -86,7 +90,8 @@ class Guardian:
 
     def _patience(self) -> float:
         """Seconds until something is due, at most an hour."""
-        due = [self._start_at] if self._start_at is not None else []
+        due = [self._sign_at]
+        due += [self._start_at] if self._start_at is not None else []
         due += [
             child.due() if child.dumping_since is None else child.dumping_since + DUMP_TIME
             for child in self._children()
@@ -98,6 +103,9 @@ class Guardian:
     def _act(self) -> None:
         """Do what is due: start a master, end one that hangs, give up an update."""
         now = time.monotonic()
+        if self._sign_interval is not None and now >= self._sign_at:
+            self._sign_at = now + self._sign_interval
+            notify("WATCHDOG=1")
         if self._start_at is not None and now >= self._start_at:
             self._start_at = None
             self._start()
@@ -159,6 +167,7 @@ class Guardian:
 
     def _forward(self, number: int, _: object) -> None:
         """Somebody ends the guardian: that is the master's to do, agents included."""
+        notify("STOPPING=1")
         if self._master is not None:
             self._master.send_signal(number)
         else:

@@ -29,6 +29,12 @@ class HomeLock:
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         return descriptor
 
+    def sign(self) -> None:
+        """Write our pid into the file: the lock that another process took is ours now."""
+        with open(self._path, "r+b") as file:
+            file.truncate()
+            file.write(f"{os.getpid()}\n".encode())
+
     def holder(self) -> str:
         """The pid of who holds the lock, as it wrote it itself; empty if unknown."""
         try:
