@@ -138,7 +138,11 @@ def test_a_second_signal_kills(home: Path, agent: Agent) -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         return "__silence__"
 
-    answers |= {"delete": delete, "signal": make_change(agent.row(), action="signalled")}
+    answers |= {
+        "delete": delete,
+        "signal": make_change(agent.row(), action="signalled"),
+        "wait": make_settled(agent.row()),
+    }
     with ScriptedMaster(home, **answers) as master:
         assert start(home) == 130
     assert master.asked("signal") == [{"targets": ["4"], "signal": "SIGKILL", "group": True}]
