@@ -9,6 +9,7 @@ groups (root, a delegated systemd unit, a container) or not.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import re
@@ -62,7 +63,7 @@ def folder_of(pid: int) -> str:
 
 def find_place(mountinfo: str, cgroup: str) -> Place:
     """The same from the text of /proc/PID/mountinfo and /proc/PID/cgroup, without looking anywhere else."""
-    mounts = [mount for line in mountinfo.splitlines() if (mount := _parse_mount(line)) is not None]
+    mounts = _parse_mounts(mountinfo)
     path = next((line[3:] for line in cgroup.splitlines() if line.startswith("0::")), None)
     second = [mount for mount in mounts if mount.type == "cgroup2"]
     if not second or path is None:
@@ -73,6 +74,12 @@ def find_place(mountinfo: str, cgroup: str) -> Place:
         if below is not None:
             return Place(kind, os.path.normpath(mount.point + "/" + below))
     return Place(kind, "")
+
+
+@functools.lru_cache(1)
+def _parse_mounts(mountinfo: str) -> tuple[_Mount, ...]:
+    """Those of the lines that are about cgroups; a new master asks with the same text for each run."""
+    return tuple(mount for line in mountinfo.splitlines() if (mount := _parse_mount(line)) is not None)
 
 
 def _parse_mount(line: str) -> _Mount | None:
