@@ -9,7 +9,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# How long an example takes is the machine's affair, and these machines are noisy: timings are never asserted.
+hypothesis.settings.register_profile("pypm", deadline=None)
+hypothesis.settings.load_profile("pypm")
 
 
 @pytest.fixture
