@@ -59,19 +59,23 @@ def executable_of(pid: int) -> str:
 
 
 def descendants(roots: Iterable[int]) -> list[int]:
-    """The living processes among ``roots`` and all that came from them, parents before children."""
+    """The living processes among ``roots`` and all that came from them, each once, parents before children.
+
+    A root may have come from another root, as a master has from its guardian.
+    """
     children: dict[int, list[int]] = {}
     for pid in _all_pids():
         text = _read(pid, "stat")
         if text:
             children.setdefault(int(parse_stat(text)[1]), []).append(pid)
-    found: list[int] = []
+    found: dict[int, None] = {}
     queue = [pid for pid in roots if _read(pid, "stat")]
     while queue:
         pid = queue.pop(0)
-        found.append(pid)
-        queue += children.get(pid, [])
-    return found
+        if pid not in found:
+            found[pid] = None
+            queue += children.get(pid, [])
+    return list(found)
 
 
 def processes_in(folder: str) -> list[int]:

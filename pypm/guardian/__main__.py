@@ -17,6 +17,7 @@ from pypm.core.errors import PypmError
 from pypm.guardian.guardian import REFUSED, Guardian
 from pypm.guardian.holdings import Holdings
 from pypm.system.home import Home
+from pypm.system.limits import raise_open_files_limit
 from pypm.system.lock import HomeLock
 from pypm.system.sockets import bind_private
 from pypm.system.supervised import become_main_process, hand_over, notify
@@ -27,6 +28,8 @@ __all__ = ["main"]
 def main(arguments: list[str]) -> int:
     """Run a guardian; gives the exit status."""
     home = Home(arguments[0])
+    # Each instance has a handful of descriptors, which we hold and the master uses.
+    raise_open_files_limit()
     try:
         if arguments[1:2] == ["--holding"]:
             holdings = Holdings.inherited(int(arguments[2]))

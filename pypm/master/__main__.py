@@ -43,7 +43,6 @@ def main() -> int:
 def _run(home: Home, link: GuardianLink) -> None:
     import faulthandler
     import os
-    import resource
 
     from setproctitle import setproctitle
 
@@ -58,9 +57,6 @@ def _run(home: Home, link: GuardianLink) -> None:
     open_log(home.master_log)
     setproctitle(f"pypm: master [{home.path}]")
     os.chdir("/")
-    # Each instance has a handful of descriptors: take what the machine allows.
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     restore_signals()
     become_subreaper()
     run(home, link)

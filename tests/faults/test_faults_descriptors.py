@@ -18,6 +18,11 @@ def few() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (LIMIT, LIMIT))
 
 
+def few_for_now() -> None:
+    """A soft limit as a shell has it, only smaller."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (LIMIT, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+
 @pytest.fixture
 def poor(pypm: RealPypm) -> RealPypm:
     pypm.ok("list", preexec_fn=few)
@@ -40,6 +45,18 @@ def test_a_start_that_lacks_descriptors_fails_with_its_reason(poor: RealPypm) ->
     assert all(lives(row["pid"]) for row in up)
     poor.ok("delete", *(str(row["id"]) for row in up))
     poor.ok("start", str(failed[0]["id"]))
+
+
+def test_a_guardian_holds_more_than_the_soft_limit_of_its_starter(pypm: RealPypm) -> None:
+    pypm.ok("list", preexec_fn=few_for_now)
+    before = pypm.call("ping")
+    pypm.start(sleeper("w", instances=LIMIT))
+    pids = {row["name"]: row["pid"] for row in pypm.rows()}
+    pypm.kill_master()
+    wait_until(lambda: pypm.master_pid() != before["master_pid"])
+    assert pypm.call("ping")["guardian_pid"] == before["guardian_pid"]
+    assert {row["name"]: row["pid"] for row in pypm.rows()} == pids
+    assert "Traceback" not in pypm.master_log()
 
 
 def test_the_master_answers_and_saves_again_when_there_are_descriptors(poor: RealPypm) -> None:
