@@ -10,6 +10,7 @@ import sys
 import time
 
 from pypm.client.connection import Connection
+from pypm.client.guarded import guardian_pid
 from pypm.client.home import socket_path
 from pypm.core.errors import NoMasterError, RequestError
 from pypm.protocol.names import AGENT_VARIABLES
@@ -19,12 +20,35 @@ __all__ = ["connect", "connect_or_launch", "launch"]
 _POLL = 0.01
 _LAST_LINES = 5
 
+_RENEWAL = 10.0
+"""Seconds within which a living master should have made a removed socket anew."""
+
 _OTHER_MASTER = 0.5
 """Seconds in which the master that another one left for should answer."""
 
 
 def connect(home: str, timeout: float = 30.0) -> Connection:
-    """Connect to the master of ``home``; raises :class:`NoMasterError` when there is none."""
+    """Connect to the master of ``home``; raises :class:`NoMasterError` when there is none.
+
+    A home that has a guardian and no socket is one that begins, ends, or makes a removed socket anew: that
+    is waited for.
+    """
+    try:
+        return Connection(socket_path(home), timeout)
+    except NoMasterError:
+        pass
+    deadline = time.monotonic() + _RENEWAL
+    while guardian := guardian_pid(home):
+        if time.monotonic() > deadline:
+            raise NoMasterError(
+                f"the master of {home} cannot be reached: nothing listens at {socket_path(home)}",
+                hint=f"`kill {guardian}` ends it with its agents",
+            )
+        time.sleep(_POLL)
+        try:
+            return Connection(socket_path(home), timeout)
+        except NoMasterError:
+            pass
     return Connection(socket_path(home), timeout)
 
 
@@ -129,12 +153,12 @@ def _answers(home: str, pid: int, deadline: float) -> bool:
         if status is None and (status := _exit_status(pid)) == 0:
             patience = time.monotonic() + _OTHER_MASTER
         try:
-            connect(home).close()
+            Connection(socket_path(home)).close()
         except NoMasterError:
             pass
         else:
             return True
-        if status:
+        if status and guardian_pid(home) is None:  # else it was later than another one, which begins
             raise NoMasterError(f"the master ended with {_ending(status)}")
         if time.monotonic() > deadline:
             raise NoMasterError("the master does not answer")

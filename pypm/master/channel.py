@@ -59,6 +59,8 @@ class AgentChannel:
         self._handle = handle
         self._context: zmq.Context[Any] | None = None
         self._router: zmq.Socket[Any] | None = None
+        self._bound = ""
+        """The endpoint on which the router accepts."""
         self._decoder = msgspec.json.Decoder(AgentMessage)
         loop.add_reader(listener.fileno(), self._first_agent)
 
@@ -67,15 +69,12 @@ class AgentChannel:
         import zmq
 
         self._loop.remove_reader(self._listener.fileno())
-        path = self._listener.getsockname()
         self._context = zmq.Context()
         self._router = self._context.socket(zmq.ROUTER)
         self._router.setsockopt(zmq.LINGER, 0)
         self._router.setsockopt(zmq.RCVHWM, 10_000)
         self._router.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME)
-        # ZeroMQ owns (and closes) the descriptor that it is given.
-        self._router.setsockopt(zmq.USE_FD, self._listener.detach())
-        self._router.bind(f"ipc://{path}")
+        self._bind(self._listener)
         self._loop.add_reader(self._descriptor(), self._readable)
         self._readable()
 
@@ -140,6 +139,28 @@ class AgentChannel:
         count = self.dropped[cause]
         if count & (count - 1) == 0:  # 1, 2, 4, 8 …: a flood does not flood the log
             log.warning("agent channel: %d frames dropped so far: %s", count, cause)
+
+    async def listen_anew(self, listener: socket.socket) -> None:
+        """Accept agents here, and no longer where it was before; those that are connected stay."""
+        if self._router is None:
+            self._loop.remove_reader(self._listener.fileno())
+            self._listener.close()
+            self._listener = listener
+            self._loop.add_reader(listener.fileno(), self._first_agent)
+            return
+        self._bind(listener)
+
+    def _bind(self, listener: socket.socket) -> None:
+        import zmq
+
+        assert self._router is not None
+        endpoint = f"ipc://{listener.getsockname()}"
+        if self._bound:
+            self._router.unbind(self._bound)
+        # ZeroMQ owns (and closes) the descriptor that it is given.
+        self._router.setsockopt(zmq.USE_FD, listener.detach())
+        self._router.bind(endpoint)
+        self._bound = endpoint
 
     def close(self) -> None:
         """End the channel."""

@@ -120,6 +120,16 @@ class GuardianLink:
             self._taken[name] = descriptor
         return descriptor
 
+    def taken(self, name: str) -> int:
+        """The descriptor that was taken under this name, or has replaced it. Raises KeyError if none was."""
+        return self._taken[name]
+
+    def replace(self, name: str, descriptor: int) -> None:
+        """Hold this descriptor, ours from now on, in place of the one that was taken, which is closed."""
+        before = self._taken[name]
+        self.hold({name: descriptor})
+        os.close(before)
+
     def start(self, loop: asyncio.AbstractEventLoop, owner: Owner) -> None:
         """Begin to beat and to listen; what nobody has taken is dropped."""
         self._loop, self._owner = loop, owner

@@ -24,6 +24,7 @@ from pypm.master.channel import AgentChannel
 from pypm.master.engine import Engine
 from pypm.master.executor import SystemExecutor
 from pypm.master.handlers import HANDLERS
+from pypm.master.home_watch import HomeWatch
 from pypm.master.link import GuardianLink, Reaped
 from pypm.master.output import Outputs
 from pypm.master.recovery import read_state
@@ -83,16 +84,26 @@ class Master:
         self.link.start(self.loop, self)
         await self.server.listen(listener)
         self.link.serving()
+        watch = HomeWatch(
+            self.home,
+            self.link,
+            renew={"socket": self.server.listen, "agents": channel.listen_anew},
+            renewed=self.store.write_anew,
+            lost=self._home_lost,
+        )
+        watching = self.loop.create_task(watch.run())
         log.info("master %s of pypm %s answers on %s", os.getpid(), __version__, self.home.socket)
         await self._ended.wait()
+        watching.cancel()
         await self.server.close()
         channel.close()
         self.executor.trees.close()
         self.outputs.close()
         await self.store.close()
-        for path in (self.home.socket, self.home.agents_socket):
-            if os.path.lexists(path):
-                os.unlink(path)
+        if watch.is_ours():
+            for path in (self.home.socket, self.home.agents_socket):
+                if os.path.lexists(path):
+                    os.unlink(path)
         log.info("master %s has ended", os.getpid())
 
     def _listener(self, name: str) -> socket.socket:
@@ -212,11 +223,20 @@ class Master:
 
     def _signalled(self, number: int) -> None:
         """Somebody ends the master: agents are stopped, and will be started by the next one."""
-        if self._ending:
-            return
-        self._ending = True
-        log.info("received %s: stopping all agents", signal.Signals(number).name)
-        self._last_task = self.loop.create_task(self._end_gracefully())
+        if not self._ending:
+            log.info("received %s: stopping all agents", signal.Signals(number).name)
+            self._end_soon()
+
+    def _home_lost(self) -> None:
+        """Nobody can reach this master any more: its agents must not run unseen beside those of another."""
+        log.error("%s was removed and is another guardian's now: stopping all agents", self.home.path)
+        self.store.abandon()
+        self._end_soon()
+
+    def _end_soon(self) -> None:
+        if not self._ending:
+            self._ending = True
+            self._last_task = self.loop.create_task(self._end_gracefully())
 
     async def _end_gracefully(self) -> None:
         await self.stop_all(StopRequested(by="the end of the master", keep_desired=True))

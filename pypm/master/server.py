@@ -49,8 +49,11 @@ class Server:
         self._server: asyncio.Server | None = None
 
     async def listen(self, listener: socket.socket) -> None:
-        """Begin to accept."""
+        """Begin to accept here, and no longer where it was before, if it was; clients stay."""
+        before = self._server
         self._server = await self._loop.create_unix_server(self._make_client, sock=listener, backlog=BACKLOG)
+        if before is not None:
+            before.close()
 
     def _make_client(self) -> Client:
         return Client(self._loop, self._dispatch, self._clients)

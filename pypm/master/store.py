@@ -116,6 +116,14 @@ class Store:
         """Whether the state file is another one than it was."""
         return self.written != written
 
+    def write_anew(self) -> None:
+        """The file has been removed: write it again."""
+        self._changed()
+
+    def abandon(self) -> None:
+        """The file is another's now: nothing is written any more."""
+        self._write = lambda _path, _data: None
+
     async def close(self) -> None:
         """Commit what is left and end the thread."""
         await self.committed()

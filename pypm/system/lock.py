@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 
@@ -29,11 +30,12 @@ class HomeLock:
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         return descriptor
 
-    def sign(self) -> None:
-        """Write our pid into the file: the lock that another process took is ours now."""
-        with open(self._path, "r+b") as file:
+    def sign(self, pid: int | None = None) -> None:
+        """Write a pid, ours by default, into the file: the lock that another process took is its now."""
+        # For people and for clients only: a full disk or a removed home must not end a guardian.
+        with contextlib.suppress(OSError), open(self._path, "r+b") as file:
             file.truncate()
-            file.write(f"{os.getpid()}\n".encode())
+            file.write(f"{pid or os.getpid()}\n".encode())
 
     def holder(self) -> str:
         """The pid of who holds the lock, as it wrote it itself; empty if unknown."""
