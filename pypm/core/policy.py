@@ -7,12 +7,13 @@ from typing import Literal, NamedTuple
 from zlib import crc32
 
 from pypm.core.instance import Instance, RunEnd
-from pypm.core.spec import RestartPolicy
+from pypm.core.spec import AppSpec, RestartPolicy
 
 __all__ = [
     "Verdict",
     "describe_duration",
     "describe_exit",
+    "ended_well",
     "recent",
     "restart_delay",
     "should_restart",
@@ -62,9 +63,14 @@ def was_healthy(end: RunEnd, policy: RestartPolicy) -> bool:
     return end.ready and end.uptime >= policy.backoff_reset
 
 
+def ended_well(end: RunEnd, spec: AppSpec) -> bool:
+    """Whether the run did its work and ended by itself: such ends are slowed like all, and never braked."""
+    return end.code == 0 and not end.planned and end.ready and end.uptime >= spec.min_uptime
+
+
 def _brake(instance: Instance, end: RunEnd, now: float) -> Verdict | None:
     policy = instance.spec.restart
-    if policy.max_restarts is None:
+    if policy.max_restarts is None or (policy.max_restarts and ended_well(end, instance.spec)):
         return None
     count = len(recent(instance.restart_times, policy, now))
     if count < policy.max_restarts:

@@ -14,6 +14,7 @@ from pypm.core.instance import KEPT_RUNS, After, Desired, Health, Instance, Run,
 from pypm.core.policy import (
     describe_duration,
     describe_exit,
+    ended_well,
     recent,
     should_restart,
     signal_name,
@@ -30,8 +31,9 @@ Result = tuple[Instance, list[Action]]
 
 
 def _begin(instance: Instance, now: float, reason: str = "", *, restart: bool = False) -> Result:
-    """Enter ``starting`` and order a run; an automatic restart is counted towards the brake."""
-    times = (*instance.restart_times, now) if restart else instance.restart_times
+    """Enter ``starting`` and order a run; an automatic restart after a failure counts towards the brake."""
+    failed = instance.last is None or not ended_well(instance.last, instance.spec)
+    times = (*instance.restart_times, now) if restart and failed else instance.restart_times
     if reason and not reason.startswith("restarted"):
         reason = f"restarted: {reason}"
     changed = replace(

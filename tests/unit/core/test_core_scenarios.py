@@ -487,3 +487,20 @@ def test_the_reason_never_shows_a_size_below_its_limit(limit: int, size: int, wo
     life.run(HOUR)
     over(life, size)
     assert life.instance.reason == words
+
+
+def test_who_does_its_work_and_ends_is_started_again_for_ever_but_slowly() -> None:
+    life = started(app(max_restarts=2), Program(lives=1.5))
+    life.run(300.0)
+    assert len(life.starts) > 10
+    assert life.instance.status in (Status.ONLINE, Status.BACKOFF)
+    assert life.instance.restarts == len(life.starts) - 1
+    assert delays(life)[-2] > 10.0
+
+
+@pytest.mark.parametrize("program", [Program(lives=0.5), Program(lives=1.5, code=1)], ids=["soon", "failing"])
+def test_who_ends_too_soon_or_failing_is_braked(program: Program) -> None:
+    life = started(app(max_restarts=2), program)
+    life.run(300.0)
+    assert life.instance.status is Status.ERRORED
+    assert len(life.starts) == 3
