@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -16,7 +15,7 @@ import pytest
 
 from pypm.client.connection import Connection
 from pypm.client.launch import connect
-from pypm.core.errors import NoMasterError, ProtocolError, PypmError
+from pypm.core.errors import NoMasterError, PypmError
 from pypm.testing import wait_until
 
 COMMAND = (sys.executable, "-m", "pypm")
@@ -149,37 +148,48 @@ class RealPypm:
             raise AssertionError(f"{error}; it is {found}") from None
         return found
 
+    def guardian_pid(self) -> int:
+        return int(self.call("ping")["guardian_pid"])
+
     def kill_master(self) -> int:
-        """End the master with SIGKILL; give its pid."""
+        """End the master with SIGKILL; give its pid. Whoever calls next waits for its successor."""
         pid = self.master_pid()
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not lives(pid), what="the end of the master")
         return pid
 
+    def kill_both(self) -> tuple[int, int]:
+        """End guardian and master with SIGKILL, so that neither sees the other's end; give their pids."""
+        answer = self.call("ping")
+        pids = (int(answer["guardian_pid"]), int(answer["master_pid"]))
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in pids:
+                os.kill(pid, number)
+        wait_until(lambda: not any(map(lives, pids)), what="the end of guardian and master")
+        return pids
+
     def terminate_master(self) -> None:
-        """End the master with SIGTERM, and wait for that."""
-        pid = self.master_pid()
-        os.kill(pid, signal.SIGTERM)
-        wait_until(lambda: not lives(pid), 20.0, "the end of the master")
+        """End the master with SIGTERM, and wait for its end and its guardian's."""
+        os.kill(self.master_pid(), signal.SIGTERM)
+        wait_until(lambda: self.lock_holder() is None, 20.0, "the end of the master")
 
     def end(self) -> None:
-        """End the master and its agents by ``kill``, and by its pid where that does not help."""
-        pid = self.lock_holder()
-        with contextlib.suppress(NoMasterError), self.connect() as connection:
-            pid = pid or connection.call("ping")["master_pid"]
-            with contextlib.suppress(ProtocolError, PypmError):
+        """End the agents, the master and the guardian by ``kill``."""
+        wait_until(self._is_ended, 30.0, "the end of the guardian")
+
+    def _is_ended(self) -> bool:
+        try:
+            with self.connect() as connection:
                 connection.timeout = 20.0
                 connection.call("kill")
-        if pid is None:
-            return
-        try:
-            wait_until(lambda: not lives(pid), 10.0, "the end of the master")
-        except AssertionError:
-            os.kill(pid, signal.SIGKILL)
-            raise
+        except NoMasterError:
+            return self.lock_holder() is None
+        except PypmError:
+            pass  # it was about to end, or another one takes its place
+        return False
 
     def lock_holder(self) -> int | None:
-        """The pid of the living master, as its lock file has it."""
+        """The pid of the living guardian, as its lock file has it."""
         try:
             pid = int((self.home / "master.lock").read_text())
         except (OSError, ValueError):

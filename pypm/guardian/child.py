@@ -10,6 +10,10 @@ import time
 
 from pypm.system.home import Home
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing costs memory
+    from typing import NoReturn
+
 __all__ = ["DUMP_SIGNAL", "GUARDIAN_VARIABLE", "Child", "start_child"]
 
 GUARDIAN_VARIABLE = "PYPM_GUARDIAN_FD"
@@ -17,6 +21,8 @@ GUARDIAN_VARIABLE = "PYPM_GUARDIAN_FD"
 DUMP_SIGNAL = signal.SIGRTMIN
 """Makes a master write its stacks to its log."""
 
+_CONNECTION = 3
+"""The descriptor of a master's connection to us."""
 _FOLDER = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _MASTER = f"import sys; sys.path.append({_FOLDER!r}); from pypm.master.__main__ import main; sys.exit(main())"
 """Finds pypm where this guardian was found, also where it is not installed."""
@@ -66,21 +72,29 @@ def start_child(home: Home, log: int) -> Child:
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * 1024 * 1024)
     environment = dict(os.environ)
     environment["PYPM_HOME"] = home.path
-    environment[GUARDIAN_VARIABLE] = "3"
-    actions = [
-        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_DUP2, log, 1),
-        (os.POSIX_SPAWN_DUP2, log, 2),
-        (os.POSIX_SPAWN_DUP2, theirs.fileno(), 3),
-    ]
-    command = [sys.executable, "-P", "-c", _MASTER]
+    environment[GUARDIAN_VARIABLE] = str(_CONNECTION)
     try:
-        pid = os.posix_spawn(
-            command[0], command, environment, file_actions=actions, setsigdef=[signal.SIGPIPE]
-        )
+        # Not posix_spawn: glibc's makes the child, and so every agent, ignore the first real-time signal.
+        pid = os.fork()
     except OSError:
         ours.close()
-        raise
-    finally:
         theirs.close()
+        raise
+    if pid == 0:
+        _execute([sys.executable, "-P", "-c", _MASTER], environment, log, theirs.fileno())
+    theirs.close()
     return Child(pid, ours)
+
+
+def _execute(command: list[str], environment: dict[str, str], log: int, connection: int) -> NoReturn:
+    """Become the master, in a process that has just been forked."""
+    try:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.dup2(connection, _CONNECTION)
+        os.set_inheritable(_CONNECTION, True)
+        os.execve(command[0], command, environment)
+    finally:
+        os._exit(127)  # only reached when something above failed; nothing of the guardian may run here

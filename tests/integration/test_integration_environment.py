@@ -46,9 +46,9 @@ def test_pypms_own_names(pypm: RealPypm) -> None:
 def test_the_shells_environment_is_inherited_and_kept(pypm: RealPypm) -> None:
     start_with(pypm, sleeper("a"), COLOUR="red", EMPTY="", ODD="a=b c\nd")
     pypm.ok("restart", "a", env=shell_with(COLOUR="blue"))
-    pypm.kill_master()
+    pypm.terminate_master()
     pypm.ok("list", env=shell_with(COLOUR="green"))
-    pypm.wait_row("a", lambda row: row["status"] == "online" and "master" in row["reason"])
+    pypm.wait_status("a", "online")
     env = environment(pypm, "a")
     assert (env["COLOUR"], env["EMPTY"], env["ODD"]) == ("red", "", "a=b c\nd")
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from real_pypm import RealPypm, lives, shell, sleeper, with_command
 
+from pypm.system.process import group_exists
 from pypm.testing import wait_until
 
 DEAF = "trap '' TERM; echo up; while :; do sleep 0.05; done"
@@ -52,8 +53,7 @@ def test_what_does_not_end_is_killed_with_its_children(pypm: RealPypm) -> None:
     assert row["last_exit"]["signal"] == "SIGKILL"
     assert "SIGKILL after 150ms" in row["last_exit"]["reason"]
     assert not lives(pid)
-    with pytest.raises(ProcessLookupError):
-        os.killpg(pid, 0)
+    wait_until(lambda: not group_exists(pid), what="the end of all that is in its group")
 
 
 def test_a_child_that_outlives_the_stopped_main_process_is_killed(pypm: RealPypm) -> None:
@@ -62,8 +62,7 @@ def test_a_child_that_outlives_the_stopped_main_process_is_killed(pypm: RealPypm
     wait_until(lambda: pypm.log("a") == b"up\n")
     pid = pypm.pid("a")
     pypm.ok("stop", "a")
-    with pytest.raises(ProcessLookupError):
-        os.killpg(pid, 0)
+    wait_until(lambda: not group_exists(pid), what="the end of all that is in its group")
 
 
 def test_the_declared_signal_is_sent_first(pypm: RealPypm) -> None:
@@ -101,8 +100,7 @@ def test_a_child_that_is_deaf_to_the_sweep_is_killed_before_the_restart(pypm: Re
     pid = pypm.pid("a")
     os.kill(pid, signal.SIGKILL)
     pypm.wait_row("a", lambda row: row["restarts"] == 1 and row["status"] == "online")
-    with pytest.raises(ProcessLookupError):
-        os.killpg(pid, 0)
+    wait_until(lambda: not group_exists(pid), what="the end of all that is in its group")
 
 
 def test_no_zombie_is_left(pypm: RealPypm) -> None:

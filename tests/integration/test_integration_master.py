@@ -7,10 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
-from real_pypm import RealPypm, lives, shell, sleeper, with_command
+from real_pypm import RealPypm, lives, python, shell, sleeper, with_command
 
+from pypm.guardian.guardian import REFUSED
 from pypm.testing import wait_until
 
 
@@ -58,65 +60,89 @@ def test_a_second_master_is_refused_and_the_first_one_unharmed(pypm: RealPypm) -
     second = subprocess.run(
         [sys.executable, "-m", "pypm.master"], capture_output=True, text=True, check=False
     )
-    assert second.returncode == 1
-    assert f"{pypm.home} has a master already (pid {master})" in second.stderr
+    assert second.returncode == REFUSED
+    assert f"{pypm.home} has a master already (guardian {pypm.guardian_pid()})" in second.stderr
     assert "Traceback" not in second.stderr
     assert (pypm.master_pid(), pypm.pid("a")) == (master, agent)
 
 
-def test_after_kill_9_the_next_command_has_everything_back_once(pypm: RealPypm) -> None:
+def facts(row: dict[str, Any]) -> dict[str, Any]:
+    """What a change of masters must not touch."""
+    names = ("id", "name", "status", "desired", "pid", "restarts", "ready", "health", "reason", "last_exit")
+    return {name: row[name] for name in names}
+
+
+def test_after_kill_9_everything_goes_on_as_it_was(pypm: RealPypm) -> None:
     pypm.start(
         marked("a", "1003.25"), marked("w", "1003.5", instances=3), sleeper("down"), marked("b", "1003.75")
     )
     pypm.ok("stop", "down")
     pypm.ok("restart", "b")
-    old = {row["name"]: row["pid"] for row in pypm.rows()}
+    before, [detail] = pypm.rows(), pypm.json("describe", "b")
     dead = pypm.kill_master()
-    assert "connection refused" not in pypm.ok("list").lower()
+    after = pypm.rows()
     assert pypm.master_pid() != dead
-    for name in ("a", "w:0", "w:1", "w:2", "b"):
-        pypm.wait_row(name, lambda row: row["status"] == "online" and row["pid"] not in old.values())
+    assert [facts(row) for row in after] == [facts(row) for row in before]
+    assert all(
+        new["uptime_seconds"] >= old["uptime_seconds"]
+        for old, new in zip(before, after, strict=True)
+        if old["pid"]
+    )
+    [adopted] = pypm.json("describe", "b")
+    for name in ("run_id", "started_at", "created_at", "runs", "spec"):
+        assert adopted[name] == detail[name]
     counts = [len(with_command("sleep", each)) for each in ("1003.25", "1003.5", "1003.75")]
     assert counts == [1, 3, 1]
-    assert not any(lives(pid) for pid in old.values() if pid is not None)
-    rows = {row["name"]: row for row in pypm.rows()}
-    assert (rows["down"]["status"], rows["down"]["desired"]) == ("stopped", "down")
-    assert rows["b"]["restarts"] >= 1, "counters are kept"
-    assert rows["a"]["reason"] == "restarted: its master was lost"
-    assert [row["id"] for row in pypm.rows()] == [0, 1, 2, 3, 4, 5]
 
 
-def test_children_of_a_lost_masters_agents_are_ended_too(pypm: RealPypm) -> None:
+def test_children_of_an_adopted_agent_go_on_and_are_ended_with_it(pypm: RealPypm) -> None:
     pypm.start(shell("a", "sleep 1004.25 & exec sleep 1000"))
     [child] = wait_until(lambda: with_command("sleep", "1004.25"))
     pypm.kill_master()
     pypm.ok("list")
-    pypm.wait_row("a", lambda row: row["status"] == "online" and "master" in row["reason"])
+    assert lives(child)
+    pypm.ok("stop", "a")
     assert not lives(child)
-    wait_until(lambda: len(with_command("sleep", "1004.25")) == 1)
 
 
-def test_an_agent_that_died_while_no_master_watched_is_started_again(pypm: RealPypm) -> None:
-    pypm.start(marked("a", "1004.5"), shell("once", "echo run; sleep 1004.75", autorestart=False))
-    pypm.kill_master()
-    for seconds in ("1004.5", "1004.75"):
-        for pid in with_command("sleep", seconds):
-            os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: with_command("sleep", "1004.5") == [])
-    pypm.ok("list")
-    row = pypm.wait_status("a", "online")
-    assert "exit status is unknown" in row["last_exit"]["reason"]
+def without_master(pypm: RealPypm, act: Callable[[], None]) -> None:
+    """Let something happen while the master is dead and the guardian has not begun to replace it."""
+    guardian = pypm.guardian_pid()
+    os.kill(guardian, signal.SIGSTOP)
+    try:
+        pypm.kill_master()
+        act()
+    finally:
+        os.kill(guardian, signal.SIGCONT)
+
+
+def test_how_an_agent_ended_is_known_though_no_master_watched(pypm: RealPypm) -> None:
+    """The guardian reaps it and tells the next master, which acts as the policy says."""
+    pypm.start(
+        marked("a", "1004.5"),
+        shell("once", "trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done", autorestart=False),
+    )
+    wait_until(lambda: pypm.log("once"))
+    old, once = pypm.pid("a"), pypm.pid("once")
+
+    def end_them() -> None:
+        os.kill(old, signal.SIGKILL)
+        os.kill(once, signal.SIGTERM)
+        wait_until(lambda: not lives(old) and not lives(once))
+
+    without_master(pypm, end_them)
+    row = pypm.wait_row("a", lambda row: row["status"] == "online" and row["restarts"] == 1)
+    assert row["last_exit"]["signal"] == "SIGKILL"
     assert len(with_command("sleep", "1004.5")) == 1
-    assert pypm.wait_status("once", "errored", "exited")["restarts"] == 0
+    row = pypm.wait_status("once", "errored")
+    assert (row["restarts"], row["last_exit"]["code"]) == (0, 7)
 
 
 def test_children_of_an_agent_that_died_unwatched_are_ended(pypm: RealPypm) -> None:
     pypm.start(shell("a", "sleep 1003.25 & echo up; exec sleep 1000"))
     [child] = wait_until(lambda: with_command("sleep", "1003.25"))
     pid = pypm.pid("a")
-    pypm.kill_master()
-    os.kill(pid, signal.SIGKILL)
-    pypm.ok("list")
+    without_master(pypm, lambda: os.kill(pid, signal.SIGKILL))
     pypm.wait_row("a", lambda row: row["status"] == "online" and row["pid"] != pid)
     assert not lives(child)
     wait_until(lambda: len(with_command("sleep", "1003.25")) == 1)
@@ -124,14 +150,11 @@ def test_children_of_an_agent_that_died_unwatched_are_ended(pypm: RealPypm) -> N
 
 def test_three_masters_in_a_row_are_killed(pypm: RealPypm) -> None:
     pypm.start(marked("w", "1005.25", instances=4))
+    before = [facts(row) for row in pypm.rows()]
     for _ in range(3):
         pypm.kill_master()
-        pypm.ok("list")
-        for index in range(4):
-            pypm.wait_row(
-                f"w:{index}", lambda row: row["status"] == "online" and row["last_exit"] is not None
-            )
-        assert len(with_command("sleep", "1005.25")) == 4
+        assert [facts(row) for row in pypm.rows()] == before
+    assert len(with_command("sleep", "1005.25")) == 4
 
 
 def saved(instance: dict[str, Any]) -> tuple[int, str]:
@@ -187,21 +210,30 @@ def test_a_master_that_died_in_the_middle_of_a_stop_is_finished_by_the_next(pypm
     assert not lives(pid)
 
 
-def test_a_client_that_waits_is_told_when_its_master_dies(pypm: RealPypm) -> None:
-    pypm.begin(sleeper("a", wait_ready=True))
-    with pypm.popen("restart", "a") as waiting:
-        pypm.wait_row("a", lambda row: row["restarts"] == 1)
-        pypm.kill_master()
-        _, stderr = waiting.communicate(timeout=20)
-    assert waiting.returncode in (1, 4)
-    assert b"Traceback" not in stderr
-    assert b"master" in stderr
-    pypm.ok("delete", "a")
-
-
-def test_a_stale_socket_of_a_dead_master_is_no_obstacle(pypm: RealPypm) -> None:
+def test_a_client_that_waits_goes_on_waiting_with_the_next_master(pypm: RealPypm) -> None:
+    script = (
+        "import os, time\n"
+        "from pypm import agent\n"
+        "while not os.path.exists('flag'): time.sleep(0.02)\n"
+        "agent.ready()\n"
+        "time.sleep(1000)\n"
+    )
     pypm.ok("list")
-    pypm.kill_master()
+    file = pypm.ecosystem(python("a", script, wait_ready=True))
+    with pypm.popen("start", file, "--json") as waiting:
+        first = wait_until(lambda: pypm.rows() and pypm.row("a")["pid"])
+        pypm.kill_master()
+        assert pypm.pid("a") == first
+        assert waiting.poll() is None
+        pypm.write("flag", "")
+        stdout, stderr = waiting.communicate(timeout=30)
+    assert (waiting.returncode, stderr) == (0, b"")
+    assert [(row["status"], row["pid"]) for row in json.loads(stdout)["rows"]] == [("online", first)]
+
+
+def test_a_stale_socket_of_a_dead_guardian_is_no_obstacle(pypm: RealPypm) -> None:
+    pypm.ok("list")
+    pypm.kill_both()
     assert (pypm.home / "pypm.sock").exists()
     assert "no master" in pypm.fails(4, "ping")
     assert pypm.json("list") == []
