@@ -48,7 +48,7 @@ class Adoption:
             self._link.learn_ends(gone)
         unsaved = self._unsaved_runs(saved_at) if same_boot else {}
         for instance in list(self._engine.instances.values()):
-            self._outputs.of(instance)
+            self._outputs.recover(instance)
             self._engine.handle(instance.id, ev.Recovered())
             if end := self._end_of(instance, gone, same_boot=same_boot):
                 self._engine.handle(instance.id, end)

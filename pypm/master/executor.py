@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
+import resource
 from collections import deque
 from collections.abc import Callable, Mapping
 
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 
 SPAWN_SHARE = 0.005
 """Seconds of one turn of the loop that spawning may take, so that a client is answered between spawns."""
+KEPT_DESCRIPTORS = 64
+"""Open files, at most a quarter of what is allowed, that no start may use: for clients, and for /proc."""
 Handle = Callable[[int, Event], None]
 
 
@@ -123,7 +127,16 @@ class SystemExecutor:
             "PYPM_AGENT_ENDPOINT": f"ipc://{self._home.agents_socket}",
         }
 
+    def _check_descriptors(self) -> None:
+        """Raise OSError where only those are left that are kept: the kernel gives the lowest free number."""
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        lowest = os.dup(self._null)
+        os.close(lowest)
+        if lowest >= limit - min(KEPT_DESCRIPTORS, limit // 4):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
     def _start_process(self, instance: Instance, run_id: str, token: str) -> Child:
+        self._check_descriptors()
         spec = instance.spec
         origin = self._apps[instance.app].origin
         own = self.own_variables(instance) | {"PYPM_RUN_ID": run_id, "PYPM_AGENT_TOKEN": token}

@@ -200,6 +200,12 @@ class Outputs:
         output.arrange(instance)
         return output
 
+    def recover(self, instance: Instance) -> None:
+        """Take over the pipes that an instance had; one that never ran has none, and needs none yet."""
+        held = any(self._keeper.holds(f"{name}:{instance.id}") for name in ("out", "error"))
+        if held or instance.run is not None:
+            self.of(instance)
+
     def drain(self, instance_id: int) -> None:
         """Move what an instance has left in its pipes."""
         output = self._outputs.get(instance_id)

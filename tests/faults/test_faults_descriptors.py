@@ -43,6 +43,9 @@ def test_a_start_that_lacks_descriptors_fails_with_its_reason(poor: RealPypm) ->
     assert failed
     assert all("open files" in row["reason"] for row in failed), failed[0]["reason"]
     assert all(lives(row["pid"]) for row in up)
+    master = poor.kill_master()
+    wait_until(lambda: poor.master_pid() != master)
+    assert [row["pid"] for row in poor.rows()] == [row["pid"] for row in rows]
     poor.ok("delete", *(str(row["id"]) for row in up))
     poor.ok("start", str(failed[0]["id"]))
 
