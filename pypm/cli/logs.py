@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pypm.cli.options import all_option
+from pypm.cli.options import Count, all_option
 from pypm.cli.output import note
 from pypm.core.errors import PypmError, UsageError
 
@@ -30,7 +30,7 @@ LOOK_EVERY = 0.15
 @click.option(
     "-n",
     "--lines",
-    type=click.IntRange(min=0),
+    type=Count(min=0),
     default=15,
     show_default=True,
     help="Last lines of each stream.",

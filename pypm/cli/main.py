@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from pypm import __version__
+from pypm.core.errors import UsageError
 
-__all__ = ["ALIASES", "VERBS", "group", "run"]
+__all__ = ["ALIASES", "ELSEWHERE", "VERBS", "group", "run"]
 
 VERBS = (
     "start", "stop", "restart", "delete", "scale", "update",
@@ -36,6 +37,23 @@ ALIASES = {
 """PM2's other names of the verbs; help does not list them."""
 
 
+ELSEWHERE = {
+    "help": "`pypm --help`, or `pypm COMMAND --help`",
+    "jlist": "`pypm list --json`",
+    "prettylist": "`pypm list --json`",
+    "reload": "`pypm restart --parallel 1 TARGET` restarts one instance after the other",
+    "gracefulReload": "`pypm restart --parallel 1 TARGET` restarts one instance after the other",
+    "startOrRestart": "`pypm start FILE` starts what is down and restarts what has changed",
+    "startOrReload": "`pypm start FILE` starts what is down and restarts what has changed",
+    "startOrGracefulReload": "`pypm start FILE` starts what is down and restarts what has changed",
+    "reloadLogs": "nothing: pypm writes into a new file as soon as the old one has been moved",
+    "monit": "`pypm list` and `pypm logs`; a live view is not there yet",
+    "report": "`pypm doctor`",
+    "deepUpdate": "`pypm update`",
+}
+"""Other verbs, most of them PM2's, and what does here what they do there."""
+
+
 class LazyGroup(click.Group):
     """A group that imports a verb when it is asked for."""
 
@@ -59,10 +77,12 @@ class LazyGroup(click.Group):
         if not word.startswith("-") and word not in VERBS and word not in ALIASES:
             from difflib import get_close_matches
 
+            if word in ELSEWHERE:
+                raise UsageError(f"no such command {word!r}", hint=ELSEWHERE[word])
             close = get_close_matches(word, [*VERBS, *ALIASES], n=3, cutoff=0.5)
             verbs = dict.fromkeys(ALIASES.get(name, name) for name in close)
-            hint = f" Did you mean {' or '.join(verbs)}?" if verbs else ""
-            raise click.UsageError(f"no such command {word!r}.{hint}", ctx)
+            hint = f"did you mean {' or '.join(verbs)}?" if verbs else "`pypm --help` lists the commands"
+            raise UsageError(f"no such command {word!r}", hint=hint)
         return super().resolve_command(ctx, args)
 
 
@@ -98,7 +118,16 @@ def run(arguments: list[str]) -> int:
             status: Any = group.invoke(context)
     except click.exceptions.Exit as done:
         return done.exit_code
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
+    except click.ClickException as error:
+        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "pypm"
+        raise UsageError(_plain(error.format_message()), hint=f"`{command} --help` shows how") from None
     return status if isinstance(status, int) else 0
+
+
+def _plain(message: str) -> str:
+    """Click's sentence in the form of our own: no capital at its beginning, no full stop at its end."""
+    message = message.removesuffix(".")
+    return message[:1].lower() + message[1:]

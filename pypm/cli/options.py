@@ -9,7 +9,30 @@ import click
 
 from pypm.core.errors import UsageError
 
-__all__ = ["all_option", "all_targets", "json_option", "targets_argument", "wait_options"]
+__all__ = ["Count", "all_option", "all_targets", "json_option", "targets_argument", "wait_options"]
+
+MAX_TIMEOUT = 10.0**9
+"""Seconds, some thirty years: what is more is a slip, and infinity is no number in JSON."""
+
+
+class Seconds(click.FloatRange):
+    """A time."""
+
+    name = "number of seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Give the number; not a number, in the sense of IEEE 754, is none."""
+        number = super().convert(value, param, ctx)
+        if number != number:  # NaN is in every range
+            self.fail(f"{value!r} is not a valid {self.name}.", param, ctx)
+        return number
+
+
+class Count(click.IntRange):
+    """How many."""
+
+    name = "whole number"
+
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -23,7 +46,7 @@ targets_argument: Decorator = click.argument("targets", nargs=-1, metavar="TARGE
 def wait_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--wait/--no-wait`` and ``--timeout``."""
     command = click.option(
-        "--timeout", type=click.FloatRange(min=0), metavar="SECONDS",
+        "--timeout", type=Seconds(min=0, max=MAX_TIMEOUT), metavar="SECONDS",
         help="Wait at most so long; then exit 1. The agents go on.",
     )(command)  # fmt: skip
     return click.option(

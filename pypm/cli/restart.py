@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pypm.cli.options import all_option, all_targets, json_option, targets_argument, wait_options
+from pypm.cli.options import Count, all_option, all_targets, json_option, targets_argument, wait_options
 from pypm.cli.orders import restart
 from pypm.cli.session import master, origin
 
@@ -15,7 +15,7 @@ __all__ = ["command"]
 @targets_argument
 @all_option
 @click.option(
-    "--parallel", type=click.IntRange(min=1), metavar="N",
+    "--parallel", type=Count(min=1), metavar="N",
     help="Restart so many instances at the same time (32).",
 )  # fmt: skip
 @click.option("--update-env", "-u", is_flag=True, help="Give them the environment of this shell.")

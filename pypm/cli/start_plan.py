@@ -97,14 +97,28 @@ def _resolve_word(word: str, given: StartWords, names: list[Row], folder: str) -
         return _declared(path, given)
     if is_file(word) or os.path.splitext(word)[1]:
         if os.path.exists(path):
+            _refuse_no_file(path)
             return _program(given, folder, word)
+        if os.path.islink(path):
+            raise RequestError(f"{path} is a link that leads nowhere", hint=f"see: ls -l {path}")
         if not any(sign in word for sign in "*?[ ") and not _is_regex(word):
             raise RequestError(f"no such file: {path}", hint=_nearest_file(path))
     if _matches(word, names):
         return _known(word, given)
     if os.path.isfile(path) or " " in word.strip() or _is_program(word):
         return _program(given, folder, word)
+    if word.strip():
+        _refuse_no_file(path)
     raise NotFoundError(f"no app, file or program {word!r}", hint=nearest(word, names))
+
+
+def _refuse_no_file(path: str) -> None:
+    """Raise RequestError for what is there and can be neither a program nor an ecosystem file."""
+    if os.path.isdir(path):
+        hint = "name a file in it, or `cd` there and `pypm start` its ecosystem file"
+        raise RequestError(f"{path} is a folder", hint=hint)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise RequestError(f"{path} is no regular file", hint="copy what it gives into a file")
 
 
 def _default(given: StartWords, folder: str) -> Plan:

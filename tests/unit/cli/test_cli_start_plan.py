@@ -159,3 +159,20 @@ def test_specs_are_declared_and_targets_started(
     assert master.asked("start") == [{"targets": ["worker"]}]
     assert [entry["action"] for entry in change["instances"]] == ["added", "started"]
     assert change["warnings"] == ["mind this"]
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        (".", "is a folder"),
+        ("folder.toml", "is a folder"),
+        ("pipe.toml", "is no regular file"),
+        ("loop.toml", "is a link that leads nowhere"),
+    ],
+)
+def test_what_is_no_file_is_called_what_it_is(folder: Path, word: str, expected: str) -> None:
+    (folder / "folder.toml").mkdir()
+    os.mkfifo(folder / "pipe.toml")
+    (folder / "loop.toml").symlink_to("loop.toml")
+    with pytest.raises(RequestError, match=expected):
+        plan(folder, word)

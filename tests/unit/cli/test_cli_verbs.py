@@ -12,7 +12,7 @@ from scripted_master import ScriptedMaster, make_change, make_doctor, make_ping,
 
 from pypm import __version__
 from pypm.cli import kill
-from pypm.cli.main import ALIASES, VERBS, group, run
+from pypm.cli.main import ALIASES, ELSEWHERE, VERBS, group, run
 from pypm.cli.output import guarded
 from pypm.core.errors import ConfigError, NotFoundError, PypmError, RequestError, UsageError
 
@@ -132,6 +132,8 @@ def test_an_alias_is_its_verb(alias: str, verb: str) -> None:
         ["scale", "worker", "2", "--josn"],
         ["restart", "worker", "--parallel", "0"],
         ["start", "worker", "--timeout", "-1"],
+        ["start", "worker", "--timeout", "1e400"],
+        ["start", "worker", "--timeout", "nan"],
         ["start", "worker", "--foreground", "--json"],
     ],
     ids=" ".join,
@@ -140,14 +142,21 @@ def test_wrong_usage_exits_2_and_says_so_on_stderr(home: Path, capfd: Capture, w
     assert pypm(*words) == 2
     output = capfd.readouterr()
     assert output.out == ""
-    assert output.err
-    assert "Traceback" not in output.err
+    said = output.err.splitlines()
+    assert said[0].startswith("pypm: ")
+    assert len(said) == 1 or said[1].startswith("hint: ")
     assert not (home / "master.log").exists()
 
 
 def test_an_unknown_command_is_answered_with_the_nearest(capfd: Capture) -> None:
     assert pypm("strat") == 2
-    assert "Did you mean start" in capfd.readouterr().err
+    assert "did you mean start" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("verb", "words"), ELSEWHERE.items())
+def test_a_verb_of_pm2_is_answered_with_what_does_it_here(capfd: Capture, verb: str, words: str) -> None:
+    assert pypm(verb) == 2
+    assert f"hint: {words}\n" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
