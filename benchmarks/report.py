@@ -52,7 +52,7 @@ class Row:
 
     def _judge(self, target: Target) -> str:
         if target.of is None:
-            words, reached = f"≤ {format_number(target.limit)} {self.unit}", self.value(PYPM)
+            words, reached = f"≤ {format_number(target.limit)} {self.unit}".rstrip(), self.value(PYPM)
         else:
             words = f"≤ {format_number(target.limit)} × {target.of}"
             reached = self.ratio_to(PYPM, target.of)
@@ -77,7 +77,7 @@ class Report:
     scenario: str
     title: str
     bare: str
-    """What the column ``bare`` is."""
+    """What the column ``bare`` is; empty where there is none."""
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -124,7 +124,8 @@ def render_report(report: Report) -> str:
     for row in report.rows:
         title = f"{row.title} ({row.unit})" if row.unit else row.title
         lines.append([title, *map(row.cell, columns), *([row.verdict()] if has_target else [])])
-    notes = [f"- bare: {report.bare}", *(f"- {note}" for note in report.notes)]
+    bare = [f"bare: {report.bare}"] if report.bare else []
+    notes = [f"- {note}" for note in [*bare, *report.notes]]
     return "\n".join([f"## {report.scenario}: {report.title}", "", *_aligned(lines), "", *notes, ""])
 
 

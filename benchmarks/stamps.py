@@ -45,6 +45,10 @@ class StampFile:
         self._offset += len(stamps) * RECORD.size
         return stamps
 
+    def read_all(self) -> list[Stamp]:
+        """All stamps so far, also those that were read before."""
+        return parse_stamps(self.path.read_bytes())
+
     def wait_for(self, enough: Callable[[list[Stamp]], bool], timeout: float) -> list[Stamp]:
         """The new stamps as soon as they are ``enough``, or what there is after ``timeout`` seconds."""
         stamps: list[Stamp] = []

@@ -3,11 +3,16 @@
  *   agent STAMPS KEY idle                stay until a signal ends it
  *   agent STAMPS KEY exit                end at once with status 1
  *   agent STAMPS KEY lines BYTES         write numbered 200-byte lines in 64 kB writes to stdout, then stay
+ *   agent STAMPS KEY ticks               write a numbered line every 10 ms, until SIGUSR1; then stay
+ *
+ * With "ticks" the file STAMPS.PID always has the number of the last line that was tried, 8 bytes; an odd key
+ * ignores SIGPIPE, as programs in Python do, and an even one dies of it.
  *
  * The first thing main() does is to read CLOCK_MONOTONIC and append {nanoseconds, pid, key} to STAMPS in one
  * write, which O_APPEND makes atomic: many agents share one file.
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +60,31 @@ static void write_lines(long long bytes) {
     write_all(buffer, filled);
 }
 
+static volatile sig_atomic_t is_quiet;
+
+static void become_quiet(int number) {
+    (void)number;
+    is_quiet = 1;
+}
+
+static void write_ticks(const char *stamps, int key) {
+    char path[4096], line[64];
+    struct timespec pause_time = {0, 10 * 1000 * 1000};
+    signal(SIGUSR1, become_quiet);
+    signal(SIGPIPE, key % 2 ? SIG_IGN : SIG_DFL);
+    snprintf(path, sizeof path, "%s.%d", stamps, (int)getpid());
+    int counter = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    for (int64_t number = 1; !is_quiet; number++) {
+        if (pwrite(counter, &number, sizeof number, 0) != sizeof number)
+            _exit(3);
+        int size = snprintf(line, sizeof line, "tick %d %012lld\n", (int)getpid(), (long long)number);
+        if (write(STDOUT_FILENO, line, (size_t)size) < 0) {
+            /* The line is lost, which is what is counted. */
+        }
+        nanosleep(&pause_time, NULL);
+    }
+}
+
 int main(int argc, char **argv) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -69,6 +99,8 @@ int main(int argc, char **argv) {
         return 1;
     if (strcmp(argv[3], "lines") == 0 && argc > 4)
         write_lines(atoll(argv[4]));
+    if (strcmp(argv[3], "ticks") == 0)
+        write_ticks(argv[1], stamp.key);
     for (;;)
         pause();
 }

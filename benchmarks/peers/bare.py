@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from benchmarks.commands import Order
-from benchmarks.peers.base import ForegroundPeer
+from benchmarks.peers.base import ForegroundPeer, PeerError
 
 __all__ = ["Bare"]
 
@@ -55,6 +55,9 @@ class Bare(ForegroundPeer):
             stdout=subprocess.PIPE,
             bufsize=0,
         )
+
+    def recover(self) -> None:
+        raise PeerError("the loop has no memory of what it has started")
 
     def start(self) -> Order:
         return _Letter(self._process, b"s")

@@ -87,6 +87,10 @@ class Peer(ABC):
         """Declares the apps where that is a step of its own, and brings the manager up."""
 
     @abstractmethod
+    def recover(self) -> None:
+        """Brings the manager up again, as a person would who finds it killed, whole or its main process."""
+
+    @abstractmethod
     def start(self) -> Order: ...
 
     @abstractmethod
@@ -98,6 +102,10 @@ class Peer(ABC):
     @abstractmethod
     def root_pids(self) -> list[int]:
         """The manager's own first processes; what came from them and is no agent counts as the manager."""
+
+    def main_pid(self) -> int:
+        """The one process that supervises, or that looks after those that do."""
+        return self.root_pids()[-1]
 
     def status_command(self) -> list[str] | None:
         """The status command for programs, or the only one."""
@@ -142,6 +150,10 @@ class Peer(ABC):
             raise PeerError(str(error)) from error
         if order.status != 0:
             raise PeerError(f"{' '.join(argv)} exited with {order.status}: {order.printed()}")
+
+    def await_root(self) -> None:
+        """Waits until a first process of the manager lives."""
+        self.wait_until(lambda: any(map(executable_of, self.root_pids())), f"the start of {self.name}")
 
     def pids_in(self, *files: Path) -> list[int]:
         """The pids written in pid files that exist."""

@@ -45,11 +45,14 @@ class Circus(Peer):
         check_delay = 0.05 if self.workload.at_once else 5
         self._head = HEAD.format(home=self.home, check_delay=check_delay)
         self._config.write_text(self._head)
+        self.recover()
+        self.wait_until((self.home / "c.sock").exists, "circusd's socket")
+
+    def recover(self) -> None:
         pid_file = self.home / "circus.pid"
         daemon = [str(self.installation.folder / "circusd"), "--daemon", "--pidfile", str(pid_file)]
         self.command(*daemon, "--log-output", str(self.home / "circusd.log"), str(self._config))
-        self.wait_until((self.home / "c.sock").exists, "circusd's socket")
-        self.wait_until(lambda: bool(self.root_pids()), "circusd's pid file")
+        self.await_root()
 
     def _watcher(self, key: int) -> str:
         return WATCHER.format(

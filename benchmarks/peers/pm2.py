@@ -42,6 +42,9 @@ class Pm2(Peer):
         self._config.write_text(json.dumps({"apps": [self._app(key) for key in range(self.workload.count)]}))
         self.command(self._pm2, "ping")
 
+    def recover(self) -> None:
+        self.command(self._pm2, "ping")
+
     def _app(self, key: int) -> dict[str, object]:
         program, *arguments = self.workload.argv(key)
         name = self.workload.name(key)

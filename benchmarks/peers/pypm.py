@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks.commands import CommandOrder, Order, run_command
 from benchmarks.peers.base import LOG_BYTES, LOG_FILES, Peer, PeerError
@@ -26,6 +31,8 @@ retain = {log_files}
 """
 AT_ONCE = 'restart_delay = 0\nmax_restarts = "unlimited"'
 KILL_SECONDS = 20.0
+CALL_SECONDS = 30.0
+POLL_SECONDS = 0.0005
 
 
 class Pypm(Peer):
@@ -53,8 +60,37 @@ class Pypm(Peer):
         self.log_folder = self._pypm_home / "logs"
         self._file = self.home / "ecosystem.toml"
         self._file.write_text(self.ecosystem())
+        self.recover()
+
+    def recover(self) -> None:
         self.command(*self._pypm, "list", "--json")
         self._roots = self._ask_for_pids()
+
+    def call(self, method: str) -> Any:
+        """Asks the master on its socket, without a command; ``ConnectionError`` when it dies meanwhile."""
+        with socket.socket(socket.AF_UNIX) as client, client.makefile("rb") as answers:
+            client.settimeout(CALL_SECONDS)
+            client.connect(str(self._pypm_home / "pypm.sock"))
+            client.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method}).encode() + b"\n")
+            line = answers.readline()
+        if not line:
+            raise ConnectionResetError("the master has closed the connection")
+        return json.loads(line)["result"]
+
+    def kill_master(self) -> float:
+        """Kills the master; gives the seconds until another one has answered a ping."""
+        old = self.main_pid()
+        begun = time.monotonic()
+        os.kill(old, signal.SIGKILL)
+        while True:
+            with contextlib.suppress(ConnectionError):
+                pids = self.call("ping")
+                if pids["master_pid"] != old:
+                    break
+            time.sleep(POLL_SECONDS)
+        passed = time.monotonic() - begun
+        self._roots = [pids["guardian_pid"], pids["master_pid"]]
+        return passed
 
     def ecosystem(self) -> str:
         """The ecosystem file that declares the workload."""

@@ -31,9 +31,13 @@ class Runit(ForegroundPeer):
         self._folders = [services / name for name in self.workload.names()]
         for key, folder in enumerate(self._folders):
             self._declare(key, folder)
-        runsvdir = [str(programs / "runsvdir"), str(services)]
-        self._process = subprocess.Popen(runsvdir, env=self.environment, stdout=subprocess.DEVNULL)
+        self._run = [str(programs / "runsvdir"), str(services)]
+        self.recover()
         self.wait_until(lambda: all(map(self._is_up, self._folders)), "runsv for every service", 60)
+
+    def recover(self) -> None:
+        nowhere = subprocess.DEVNULL
+        self._process = subprocess.Popen(self._run, env=self.environment, stdout=nowhere, stderr=nowhere)
 
     def _declare(self, key: int, folder: Path) -> None:
         write_script(folder / "run", f"#!/bin/sh\nexec {shlex.join(self.workload.argv(key))}\n")

@@ -38,9 +38,8 @@ class S6(ForegroundPeer):
         for key, service in enumerate(self._folders):
             self._declare(key, service)
         scan = OVERLAY.format(programs=self._programs, scan=f"s6-svscan -c {MOST_SERVICES} {services}")
-        private = ["unshare", "--mount", "--map-root-user", "/bin/sh", "-c", scan]
-        with (self.home / "svscan.log").open("wb") as output:
-            self._process = subprocess.Popen(private, env=self.environment, stdout=output, stderr=output)
+        self._run = ["unshare", "--mount", "--map-root-user", "/bin/sh", "-c", scan]
+        self.recover()
         try:
             self.wait_until(
                 lambda: all(map(self._is_up, self._folders)), "s6-supervise for every service", 60
@@ -48,6 +47,10 @@ class S6(ForegroundPeer):
         except PeerError as error:
             said = (self.home / "svscan.log").read_text()[-200:]
             raise PeerError(f"{error}: {said}") from error
+
+    def recover(self) -> None:
+        with (self.home / "svscan.log").open("wb") as output:
+            self._process = subprocess.Popen(self._run, env=self.environment, stdout=output, stderr=output)
 
     def _declare(self, key: int, folder: Path) -> None:
         write_script(folder / "run", f"#!/bin/sh\nexec {shlex.join(self.workload.argv(key))}\n")

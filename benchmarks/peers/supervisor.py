@@ -57,8 +57,12 @@ class Supervisor(Peer):
         descriptors = max(SHIPPED_DESCRIPTORS, DESCRIPTORS_EACH * self.workload.count)
         programs = [self._program(key) for key in range(self.workload.count)]
         self._config.write_text(HEAD.format(home=self.home, descriptors=descriptors) + "".join(programs))
-        self.command(str(self.installation.folder / "supervisord"), "-c", str(self._config))
+        self.recover()
         self.wait_until((self.home / "supervisor.sock").exists, "supervisord's socket")
+
+    def recover(self) -> None:
+        self.command(str(self.installation.folder / "supervisord"), "-c", str(self._config))
+        self.await_root()
 
     def _program(self, key: int) -> str:
         return PROGRAM.format(

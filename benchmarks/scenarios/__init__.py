@@ -7,10 +7,13 @@ from collections.abc import Callable
 from benchmarks.bench import Bench
 from benchmarks.report import Report
 from benchmarks.scenarios import (
+    adoption,
     cli_latency,
     crash_storm,
+    daemon_kill9,
     idle_cost,
     log_throughput,
+    master_killed,
     orphans,
     restart_all,
     restart_latency,
@@ -30,4 +33,7 @@ SCENARIOS: dict[str, Callable[[Bench], Report]] = {
     "crash_storm": crash_storm.run,
     "log_throughput": log_throughput.run,
     "orphans": orphans.run,
+    "master_killed": master_killed.run,
+    "adoption": adoption.run,
+    "daemon_kill9": daemon_kill9.run,
 }

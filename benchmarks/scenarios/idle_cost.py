@@ -50,9 +50,9 @@ def _measure(bench: Bench, report: Report, count: int, window: float) -> None:
             collected.add("processes", column, len(pids))
     is_reference = count == 100
     rows = {
-        "cpu": Row("CPU in 30 s", "ms", ratio=False, targets=(Target(20),) if is_reference else ()),
+        "cpu": Row("CPU in 30 s", "ms", ratio=False, targets=(Target(25),) if is_reference else ()),
         "switches": Row("wake-ups", "/s", ratio=False),
-        "own": Row("memory, own", "MB", ratio=False, targets=(Target(34),) if is_reference else ()),
+        "own": Row("memory, own", "MB", ratio=False, targets=(Target(45),) if is_reference else ()),
         "proportional": Row("memory, PSS", "MB", ratio=False),
         "resident": Row("memory, RSS", "MB", ratio=False),
         "processes": Row("processes", "", ratio=False),

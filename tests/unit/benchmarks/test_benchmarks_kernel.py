@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from benchmarks.processes import parse_rollup, parse_stat
+from benchmarks.processes import descendants, parse_rollup, parse_stat
+from benchmarks.scenarios.daemon_kill9 import count_ticks
 from benchmarks.scenarios.log_throughput import Content, check_lines
 
 
@@ -35,3 +38,20 @@ def test_rollup_is_read_in_bytes_and_its_header_is_no_count() -> None:
 )
 def test_lines_are_counted_as_what_they_are(contents: list[bytes], expected: Content) -> None:
     assert check_lines(contents) == expected
+
+
+def test_a_root_that_came_from_another_root_counts_once() -> None:
+    roots = [os.getppid(), os.getpid(), os.getpid()]
+    found = descendants(roots)
+    assert found[0] == os.getppid()
+    assert found.count(os.getpid()) == 1
+
+
+def tick(pid: int, number: int) -> bytes:
+    return b"tick %d %012d\n" % (pid, number)
+
+
+def test_lines_that_no_file_has_are_lost_and_those_that_are_there_again_are_doubled() -> None:
+    contents = [tick(7, 1) + tick(7, 2) + tick(8, 1)[:9], b"\n" + tick(7, 2) + tick(8, 2)]
+    assert count_ticks({7: 2, 8: 2}, contents) == (25.0, 1)
+    assert count_ticks({7: 2}, [tick(7, 1) + tick(7, 2)]) == (0.0, 0)
