@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from pypm.cli.log_printers import PrefixPrinter, Source
+from pypm.cli.log_printers import JsonPrinter, PrefixPrinter, Printer, Source
 from pypm.cli.logs import wants_colour
 from pypm.cli.start_plan import Plan
 from pypm.core.spec import instance_name
@@ -19,12 +19,13 @@ __all__ = ["Echo"]
 class Echo:
     """Prints what comes to the logs of ``plan``'s instances from now on, each line with its instance.
 
+    With ``as_json`` each line is a JSON object, as of ``pypm logs --json``.
     Made before anything is started, so that the first line is not lost and no old one is shown.
     """
 
-    def __init__(self, plan: Plan, rows: list[dict[str, Any]], home: str) -> None:
+    def __init__(self, plan: Plan, rows: list[dict[str, Any]], home: str, *, as_json: bool = False) -> None:
         sources = [*_declared(plan, os.path.join(home, "logs")), *_known(plan, rows)]
-        self._printer = PrefixPrinter(colour=wants_colour())
+        self._printer: Printer = JsonPrinter() if as_json else PrefixPrinter(colour=wants_colour())
         self._printer.prepare(source.name for source in sources)
         self._follower: Follower[Source] = Follower()
         for source in {source.file: source for source in sources}.values():

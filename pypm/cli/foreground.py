@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from contextlib import suppress
@@ -52,15 +53,20 @@ class Interruption:
         self.signal = number
 
 
-def run_foreground(connection: Connection, home: str, plan: Plan, *, launched: bool) -> int:
+def run_foreground(
+    connection: Connection, home: str, plan: Plan, *, launched: bool, as_json: bool = False
+) -> int:
     """Start what ``plan`` says, print its output until it has ended or a signal comes, end what was started.
 
+    With ``as_json`` the output is one JSON object a line.
     ``launched`` says that the master was started for this, and so ends with it. Gives the exit status: an
     agent's own when it has failed for good (128 + the number when a signal ended it), 128 + the number of
     the signal that ended this command, else 0.
     """
     before = connection.call("list")
-    echo = Echo(plan, before, home)
+    echo = Echo(plan, before, home, as_json=as_json)
+    if os.getpid() == 1:
+        _reap_orphans()
     change: dict[str, Any] = {"instances": []}
     status = 0
     with Interruption() as interruption:
@@ -74,6 +80,14 @@ def run_foreground(connection: Connection, home: str, plan: Plan, *, launched: b
             _end(home, connection, change, {row["app"] for row in before}, launched=launched)
             echo.finish()
     return status or (128 + interruption.signal if interruption.signal else 0)
+
+
+def _reap_orphans() -> None:
+    """As the first process of a container we inherit what nobody waits for: the kernel is to reap it."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
 
 
 def exit_code(row: dict[str, Any]) -> int:

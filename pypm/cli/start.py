@@ -121,8 +121,8 @@ def command(
       pypm start ecosystem.toml --foreground       in a container, or while you develop
     """
     given = StartWords(words, ctx.obj, _given(keys), env_name, _split(only))
-    if foreground and (as_json or not wait or timeout is not None):
-        raise UsageError("--foreground goes neither with --json nor with --no-wait nor with --timeout")
+    if foreground and (not wait or timeout is not None):
+        raise UsageError("--foreground goes neither with --no-wait nor with --timeout")
     return _start(given, foreground=foreground, wait=wait, timeout=timeout, as_json=as_json)
 
 
@@ -135,7 +135,7 @@ def _start(given: StartWords, *, foreground: bool, wait: bool, timeout: float | 
         if foreground:
             from pypm.cli.foreground import run_foreground
 
-            return run_foreground(connection, home, plan, launched=launched)
+            return run_foreground(connection, home, plan, launched=launched, as_json=as_json)
         change = order(connection, plan)
         if not wait:
             return show_change(change, as_json=as_json)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 from real_pypm import COMMAND, RealPypm, lives, shell, sleeper, with_command
@@ -120,3 +122,35 @@ def test_on_a_terminal_ctrl_c_ends_it_and_names_are_coloured(pypm: RealPypm) -> 
     assert os.waitstatus_to_exitcode(status) == 130
     assert b"\x1b[" in seen
     assert b"asked" in seen
+
+
+def test_as_json_stdout_is_one_object_a_line(pypm: RealPypm) -> None:
+    app = shell("a", "echo one; echo 'to stderr' >&2; printf 'no \\377 end'", autorestart=False)
+    process = pypm.popen("start", pypm.ecosystem(app), "--foreground", "--json")
+    stdout, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    entries = [json.loads(line) for line in stdout.splitlines()]
+    told = {(entry["name"], entry["stream"], entry["line"]) for entry in entries}
+    assert told == {("a", "out", "one"), ("a", "error", "to stderr"), ("a", "out", "no \ufffd end")}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a pid namespace")
+def test_as_the_first_process_it_reaps_and_forwards_a_signal(pypm: RealPypm) -> None:
+    """A process that somebody brings into the container leaves its children to the first one there."""
+    file = pypm.ecosystem(shell("a", "trap 'echo asked; exit' TERM; echo up; while :; do sleep 0.05; done"))
+    words = ["unshare", "--pid", "--fork", "--mount-proc", *COMMAND, "start", file, "--foreground"]
+    process = subprocess.Popen(words, cwd=pypm.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    read_until(process, b"up")
+    [first] = children(process.pid)
+    before = set(children(first))
+    entered = ["nsenter", "--target", str(first), "--pid", "--mount", "sh", "-c"]
+    subprocess.run([*entered, "sleep 0.2 & exit 0"], check=True)
+    wait_until(lambda: set(children(first)) == before, what="the end of the orphan")
+    os.kill(first, signal.SIGTERM)
+    stdout, _ = process.communicate(timeout=30)
+    assert b"a | asked\n" in stdout
+    assert process.returncode == 128 + signal.SIGTERM
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

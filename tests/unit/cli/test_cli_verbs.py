@@ -134,7 +134,7 @@ def test_an_alias_is_its_verb(alias: str, verb: str) -> None:
         ["start", "worker", "--timeout", "-1"],
         ["start", "worker", "--timeout", "1e400"],
         ["start", "worker", "--timeout", "nan"],
-        ["start", "worker", "--foreground", "--json"],
+        ["start", "worker", "--foreground", "--no-wait"],
     ],
     ids=" ".join,
 )
