@@ -130,6 +130,39 @@ def test_a_polite_end_is_possible_outside_of_the_group(pypm: RealPypm) -> None:
     assert pypm.log("a") == b"up\nsaid goodbye\n"
 
 
+def test_after_a_crash_each_process_left_gets_the_polite_signal_once(pypm: RealPypm) -> None:
+    child = 'trap "echo {0}" TERM; echo up; while :; do sleep 0.02; done'
+    script = f"bash -c '{child.format('inside')}' & setsid bash -c '{child.format('outside')}' & wait"
+    pypm.start(shell("a", script, kill_timeout="300ms", autorestart=False))
+    wait_until(lambda: pypm.log("a").count(b"up") == 2)
+    os.kill(pypm.pid("a"), signal.SIGKILL)
+    pypm.wait_status("a", "errored", "exited", "stopped")
+    assert sorted(pypm.log("a").split()) == [b"inside", b"outside", b"up", b"up"]
+
+
+HYDRA = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork():
+    print("up", flush=True)
+    time.sleep(1000)
+while True:
+    os.setsid()
+    time.sleep(0.003)
+    if os.fork():
+        os._exit(0)
+"""
+
+
+def test_what_forks_faster_than_we_look_is_ended_in_the_end(pypm: RealPypm) -> None:
+    pypm.start(python("a", HYDRA, kill_timeout="50ms"))
+    wait_until(lambda: pypm.log("a"))
+    pypm.ok("stop", "a")
+    (detail,) = pypm.call("describe", targets=["a"])
+    events = [entry["event"] for entry in detail["history"]]
+    assert events.count("DeadlinePassed") == 1, "it had to be killed again after five seconds"
+
+
 def test_what_other_runs_have_started_goes_on(pypm: RealPypm) -> None:
     script = f"setsid sleep {MARKER} & echo up; while :; do sleep 0.05; done"
     pypm.start(shell("a", script), shell("b", script))
