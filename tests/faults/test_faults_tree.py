@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -130,9 +131,18 @@ def test_a_polite_end_is_possible_outside_of_the_group(pypm: RealPypm) -> None:
     assert pypm.log("a") == b"up\nsaid goodbye\n"
 
 
+DEAF = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: print(sys.argv[1]))
+print("up")
+while True:
+    time.sleep(0.5)
+"""
+
+
 def test_after_a_crash_each_process_left_gets_the_polite_signal_once(pypm: RealPypm) -> None:
-    child = 'trap "echo {0}" TERM; echo up; while :; do sleep 0.02; done'
-    script = f"bash -c '{child.format('inside')}' & setsid bash -c '{child.format('outside')}' & wait"
+    pypm.write("deaf.py", DEAF)
+    script = f"{sys.executable} -u deaf.py inside & setsid {sys.executable} -u deaf.py outside & wait"
     pypm.start(shell("a", script, kill_timeout="300ms", autorestart=False))
     wait_until(lambda: pypm.log("a").count(b"up") == 2)
     os.kill(pypm.pid("a"), signal.SIGKILL)
