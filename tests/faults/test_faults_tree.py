@@ -140,13 +140,17 @@ while True:
 """
 
 
-def test_after_a_crash_each_process_left_gets_the_polite_signal_once(pypm: RealPypm) -> None:
+@pytest.mark.parametrize("ending", ["crash", "stop"])
+def test_each_process_left_gets_the_polite_signal_once(pypm: RealPypm, ending: str) -> None:
     pypm.write("deaf.py", DEAF)
     script = f"{sys.executable} -u deaf.py inside & setsid {sys.executable} -u deaf.py outside & wait"
     pypm.start(shell("a", script, kill_timeout="300ms", autorestart=False))
     wait_until(lambda: pypm.log("a").count(b"up") == 2)
-    os.kill(pypm.pid("a"), signal.SIGKILL)
-    pypm.wait_status("a", "errored", "exited", "stopped")
+    if ending == "crash":
+        os.kill(pypm.pid("a"), signal.SIGKILL)
+        pypm.wait_status("a", "errored", "exited", "stopped")
+    else:
+        pypm.ok("stop", "a")
     assert sorted(pypm.log("a").split()) == [b"inside", b"outside", b"up", b"up"]
 
 
