@@ -131,20 +131,22 @@ def test_a_polite_end_is_possible_outside_of_the_group(pypm: RealPypm) -> None:
     assert pypm.log("a") == b"up\nsaid goodbye\n"
 
 
-DEAF = """
+SLOW_TO_END = """
 import signal, sys, time
-signal.signal(signal.SIGTERM, lambda *_: print(sys.argv[1]))
+told = []
+signal.signal(signal.SIGTERM, lambda *_: (told.append(1), print(sys.argv[1])))
 print("up")
-while True:
-    time.sleep(0.5)
+while not told:
+    time.sleep(0.1)
+time.sleep(0.3)
 """
+"""Says how often it is told to end, and takes several of our looks to do so."""
 
 
 @pytest.mark.parametrize("ending", ["crash", "stop"])
 def test_each_process_left_gets_the_polite_signal_once(pypm: RealPypm, ending: str) -> None:
-    pypm.write("deaf.py", DEAF)
-    script = f"{sys.executable} -u deaf.py inside & setsid {sys.executable} -u deaf.py outside & wait"
-    pypm.start(shell("a", script, kill_timeout="300ms", autorestart=False))
+    program = f"{sys.executable} -u {pypm.write('slow.py', SLOW_TO_END)}"
+    pypm.start(shell("a", f"{program} inside & setsid {program} outside & wait", autorestart=False))
     wait_until(lambda: pypm.log("a").count(b"up") == 2)
     if ending == "crash":
         os.kill(pypm.pid("a"), signal.SIGKILL)
