@@ -30,9 +30,19 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         left = kill_processes_of(folder)
     finally:
         shutil.rmtree(folder)
+        remove_groups(folder)
     if left:
         lines = [f"  {pid}: {title}" for pid, title in left.items()]
         pytest.fail("\n".join(["left running:", *lines]), pytrace=False)
+
+
+def remove_groups(folder: Path) -> None:
+    """Remove the control groups that a master which was killed has left."""
+    from pypm.system import cgroup
+
+    place = cgroup.own_place()
+    if place.folder:
+        cgroup.remove(os.path.join(place.folder, cgroup.group_name(str(folder))))
 
 
 def kill_processes_of(folder: Path) -> dict[int, str]:

@@ -27,6 +27,8 @@ INIT = 1
 LOOK_FIRST = 0.005
 LOOK_AGAIN = 0.05
 """Seconds until the first look at a tree whose main process has ended, and from one look to the next."""
+HUNTS = 10
+"""How often we look for what was forked while the rest was killed, before we leave it to the next look."""
 NAMED = 20
 """How many of the processes that were ended are named in the log."""
 
@@ -130,12 +132,14 @@ class Trees:
             # One list is good for all deaths that one turn of the loop tells of: they came before it.
             if not self._strays:
                 self._loop.call_soon(self._strays.clear)
-            parent = os.getppid() if guardians else os.getpid()
-            children = child_pids(parent) if parent != INIT else None
-            if children is None:
-                children = ProcessTable.read().children(parent)
-            self._strays[guardians] = children.difference(self._mains(), {os.getpid()})
+            self._strays[guardians] = self._find_strays(os.getppid() if guardians else os.getpid())
         return self._strays[guardians]
+
+    def _find_strays(self, parent: int) -> set[int]:
+        children = child_pids(parent) if parent != INIT else None
+        if children is None:
+            children = ProcessTable.read().children(parent)
+        return children.difference(self._mains(), {os.getpid()})
 
     def has_leftovers(self, instance: Instance, strays: Collection[int]) -> bool:
         """Whether anything is left of a run whose main process has ended; zombies may count."""
@@ -250,6 +254,16 @@ class Trees:
         if leaving.mark.group:
             cgroup.kill_all(leaving.mark.group)
         self._send(leaving, leaving.seen, signal.SIGKILL)
+        self._hunt(leaving)
+
+    def _hunt(self, leaving: Leaving) -> None:
+        """What was forked while we read /proc, by a process that has ended since, is a child of ours now."""
+        for _ in range(HUNTS):
+            strays = self._find_strays(os.getpid()) | self._find_strays(os.getppid())
+            found = [member for pid in strays if (member := belongs(pid, leaving.mark)) is not None]
+            if not found:
+                return
+            self._send(leaving, found, signal.SIGKILL)
 
     def _send(self, leaving: Leaving, members: list[Member], number: int) -> None:
         for member in members:
@@ -273,6 +287,6 @@ def _may_live(mark: Mark, seen: Iterable[Member], strays: Collection[int]) -> bo
 def _seen_alive(mark: Mark, seen: Iterable[Member], strays: Collection[int]) -> bool:
     return (
         any(process.is_same(each.pid, each.start_ticks) for each in seen)
-        or any(belongs(pid, mark) for pid in strays)
+        or any(belongs(pid, mark) is not None for pid in strays)
         or bool(mark.group and not cgroup.is_empty(mark.group))
     )

@@ -158,9 +158,7 @@ class Groups:
             return None
         path = self.path(instance_id)
         try:
-            os.mkdir(path)
-        except FileExistsError:
-            pass
+            os.makedirs(path, exist_ok=True)
         except OSError:  # its limit of descendants, or somebody has taken our group away
             return None
         return path

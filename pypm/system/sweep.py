@@ -160,12 +160,14 @@ def _read_process(pid: int) -> _Process | None:
     )
 
 
-def belongs(pid: int, mark: Mark) -> bool:
-    """Whether one process, whose parent tells nothing, is of a run."""
+def belongs(pid: int, mark: Mark) -> Member | None:
+    """A living process as a member of a run, whatever its parent is; None if nothing tells that it is one."""
     process = _read_process(pid)
     if process is None or not process.alive or process.start_ticks < mark.start_ticks:
-        return False
-    return mark.pid in (process.session, process.pgid) or is_marked(pid, mark)
+        return None
+    if mark.pid not in (process.session, process.pgid) and not is_marked(pid, mark):
+        return None
+    return Member(pid, process.start_ticks, process.pgid, process.name)
 
 
 def is_marked(pid: int, mark: Mark) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,6 +129,55 @@ def test_a_polite_end_is_possible_outside_of_the_group(pypm: RealPypm) -> None:
     wait_until(lambda: b"up" in pypm.log("a"))
     pypm.ok("stop", "a")
     assert pypm.log("a") == b"up\nsaid goodbye\n"
+
+
+SLOW_TO_END = """
+import os, signal, sys, time
+told = []
+say = lambda word: os.write(1, word.encode() + b"\\n")  # in one write: two of these share a pipe
+signal.signal(signal.SIGTERM, lambda *_: told.append(say(sys.argv[1])))
+say("up")
+while not told:
+    time.sleep(0.1)
+time.sleep(0.3)
+"""
+"""Says how often it is told to end, and takes several of our looks to do so."""
+
+
+@pytest.mark.parametrize("ending", ["crash", "stop"])
+def test_each_process_left_gets_the_polite_signal_once(pypm: RealPypm, ending: str) -> None:
+    program = f"{sys.executable} -u {pypm.write('slow.py', SLOW_TO_END)}"
+    pypm.start(shell("a", f"{program} inside & setsid {program} outside & wait", autorestart=False))
+    wait_until(lambda: pypm.log("a").count(b"up") == 2)
+    if ending == "crash":
+        os.kill(pypm.pid("a"), signal.SIGKILL)
+        pypm.wait_status("a", "errored", "exited", "stopped")
+    else:
+        pypm.ok("stop", "a")
+    assert sorted(pypm.log("a").split()) == [b"inside", b"outside", b"up", b"up"]
+
+
+HYDRA = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork():
+    print("up", flush=True)
+    time.sleep(1000)
+while True:
+    os.setsid()
+    time.sleep(0.003)
+    if os.fork():
+        os._exit(0)
+"""
+
+
+def test_what_forks_faster_than_we_look_is_ended_in_the_end(pypm: RealPypm) -> None:
+    pypm.start(python("a", HYDRA, kill_timeout="50ms"))
+    wait_until(lambda: pypm.log("a"))
+    pypm.ok("stop", "a")
+    (detail,) = pypm.call("describe", targets=["a"])
+    events = [entry["event"] for entry in detail["history"]]
+    assert events.count("DeadlinePassed") == 1, "it had to be killed again after five seconds"
 
 
 def test_what_other_runs_have_started_goes_on(pypm: RealPypm) -> None:

@@ -173,7 +173,7 @@ def test_a_double_forked_daemon_that_closed_everything_is_found(running: Running
     assert os.getsid(daemon.pid) not in (running.mark.pid, daemon.pid)
     running.kill_main()
     assert running.members() == [daemon]
-    assert belongs(daemon.pid, running.mark)
+    assert belongs(daemon.pid, running.mark) == daemon
 
 
 def test_descendants_of_a_daemon_are_found_though_they_bear_no_mark(running: Running) -> None:
