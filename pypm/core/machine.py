@@ -58,7 +58,8 @@ def step(instance: Instance, event: ev.Event, now: float) -> Result:
         return after, actions  # what is forgotten is neither saved nor published again
     if after.status is not instance.status:
         after = replace(after, since=now)
-    return after, actions + _derived(instance, after, event)
+    # What is decided is part of the next commit before anything is done about it.
+    return after, _derived(instance, after, event) + actions
 
 
 def _is_stale(instance: Instance, event: ev.Event) -> bool:

@@ -23,6 +23,8 @@ from pypm.core.policy import (
 
 KILL_AGAIN = 5.0
 """Seconds after which SIGKILL is sent again to what has not gone."""
+SIGNAL_DOUBT = 2.0
+"""Seconds after the beginning of a stop in which its master may have died before it sent the signal."""
 
 Result = tuple[Instance, list[Action]]
 
@@ -134,7 +136,7 @@ def _begin_stop(instance: Instance, now: float, reason: str, after: After) -> Re
         deadline=now + spec.kill_timeout,
         killed=False,
     )
-    return changed, [Signal(spec.kill_signal, spec.treekill)]
+    return changed, _kill_signal(changed)
 
 
 def restart_running(instance: Instance, event: ev.Event, now: float) -> Result:
@@ -363,10 +365,18 @@ def recover_running(instance: Instance, event: ev.Event, now: float) -> Result:
 
 
 def recover_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
-    """A stop half done is finished: its signal was sent before it was recorded.
+    """A stop half done is finished. One that was for the end of the old master is followed by a start.
 
-    One that was for the end of the old master is followed by a start.
+    A stop is recorded before its signal is sent, so one that has just begun may lack it. An older one is not
+    given it again: many programs take a second signal for impatience.
     """
+    actions = []
+    if not instance.killed and now - instance.since < SIGNAL_DOUBT:
+        actions = _kill_signal(instance)
     if instance.after is After.STOP and instance.desired is Desired.UP:
-        return replace(instance, after=After.RESTART), []
-    return instance, []
+        instance = replace(instance, after=After.RESTART)
+    return instance, actions
+
+
+def _kill_signal(instance: Instance) -> list[Action]:
+    return [Signal(instance.spec.kill_signal, instance.spec.treekill)]

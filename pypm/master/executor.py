@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import resource
+import signal
 from collections import deque
 from collections.abc import Callable, Mapping
 
@@ -33,7 +34,26 @@ SPAWN_SHARE = 0.005
 """Seconds of one turn of the loop that spawning may take, so that a client is answered between spawns."""
 KEPT_DESCRIPTORS = 64
 """Open files, at most a quarter of what is allowed, that no start may use: for clients, and for /proc."""
+SAVE_PATIENCE = 0.5
+"""Seconds that a signal waits for a slow disk."""
 Handle = Callable[[int, Event], None]
+
+
+class SignalOnce:
+    """A signal to a run that is sent when the first of two things allows it."""
+
+    def __init__(self, executor: SystemExecutor, instance_id: int, run_id: str, action: Signal) -> None:
+        self.timer: asyncio.TimerHandle | None = None
+        self._executor = executor
+        self._order: tuple[int, str, Signal] | None = (instance_id, run_id, action)
+
+    def send(self) -> None:
+        """Send it, if that has not been done."""
+        if self.timer is not None:
+            self.timer.cancel()
+        order, self._order = self._order, None
+        if order is not None:
+            self._executor.signal_run(*order)
 
 
 class SystemExecutor:
@@ -79,7 +99,7 @@ class SystemExecutor:
                     self._loop.call_soon(self._spawn_some)
                 self._to_spawn.append(instance.id)
             case Signal():
-                self._signal(instance, action)
+                self._signal_when_saved(instance, action)
             case ArmTimer():
                 self._timers.arm(instance.id, action.deadline)
             case CancelTimer():
@@ -94,13 +114,17 @@ class SystemExecutor:
 
     def _spawn_some(self) -> None:
         end = self._loop.time() + SPAWN_SHARE
-        while self._to_spawn and self._loop.time() < end:
-            instance = self._instances.get(self._to_spawn.popleft())
-            # A stop may have come since the order, or a second order for the same start.
-            if instance is not None and instance.status is Status.STARTING and instance.run is None:
-                self._handle(instance.id, self._spawn(instance))
-        if self._to_spawn:
-            self._loop.call_soon(self._spawn_some)
+        try:
+            while self._to_spawn and self._loop.time() < end:
+                instance = self._instances.get(self._to_spawn.popleft())
+                # A stop may have come since the order, or a second order for the same start.
+                if instance is not None and instance.status is Status.STARTING and instance.run is None:
+                    self._handle(instance.id, self._spawn(instance))
+        finally:  # a bug that one start finds must not keep the others from theirs
+            if self._to_spawn:
+                self._loop.call_soon(self._spawn_some)
+            else:
+                self.trees.enter_groups()
 
     def _spawn(self, instance: Instance) -> Event:
         run_id, token = os.urandom(6).hex(), os.urandom(16).hex()
@@ -110,7 +134,12 @@ class SystemExecutor:
             return SpawnFailed(str(error))
         except OSError as error:  # no descriptors left for its pipes, for example
             return SpawnFailed(error.strerror or str(error))
-        self.ends.watch(child.pid, instance.id, run_id, ours=True)
+        try:
+            self.ends.watch(child.pid, instance.id, run_id, ours=True)
+        except OSError as error:  # nobody would hear of its end
+            process.send_group(child.pid, signal.SIGKILL)
+            os.waitpid(child.pid, 0)
+            return SpawnFailed(error.strerror or str(error))
         self.trees.begun(instance, child.pid, child.start_ticks)
         self.runs_by_token[token] = (instance.id, run_id)
         pipes = self._outputs.of(instance).inodes()
@@ -183,7 +212,10 @@ class SystemExecutor:
         if instance is None or instance.run is None or instance.run.run_id != end.run_id:
             return
         self.runs_by_token.pop(instance.run.token, None)
-        leftovers = instance.spec.treekill and self._has_leftovers(instance, end, guardians=guardians)
+        try:
+            leftovers = instance.spec.treekill and self._has_leftovers(instance, end, guardians=guardians)
+        except OSError:  # no descriptor left to look with: the next looks will tell
+            leftovers = True
         if leftovers:
             self.trees.watch(instance)
         else:
@@ -205,9 +237,23 @@ class SystemExecutor:
 
     # --- signals ---
 
-    def _signal(self, instance: Instance, action: Signal) -> None:
-        run = instance.run
-        if run is None:
+    def _signal_when_saved(self, instance: Instance, action: Signal) -> None:
+        """Signal a run once it is on the disk why, or the disk has had its time.
+
+        A master that is killed before that has not touched the run; one that is killed later has left word,
+        and the next one does not take the run's end for a crash.
+        """
+        if instance.run is None:
+            return
+        sender = SignalOnce(self, instance.id, instance.run.run_id, action)
+        sender.timer = self._loop.call_later(SAVE_PATIENCE, sender.send)
+        self._store.when_committed(sender.send)
+
+    def signal_run(self, instance_id: int, run_id: str, action: Signal) -> None:
+        """Send a signal to a run, if it is still there."""
+        instance = self._instances.get(instance_id)
+        run = None if instance is None else instance.run
+        if instance is None or run is None or run.run_id != run_id:
             return
         number = process.signal_number(action.signal)
         try:

@@ -153,46 +153,46 @@ TERM = Signal("SIGTERM", group=True)
 KILL = Signal("SIGKILL", group=True)
 GRACE = ArmTimer(NOW + 10.0)
 ORDERS: dict[tuple[Status, type[ev.Event]], list[Action]] = {
-    (Status.STOPPED, ev.StartRequested): [Spawn(), *SAVED],
+    (Status.STOPPED, ev.StartRequested): [*SAVED, Spawn()],
     (Status.STOPPED, ev.StopRequested): [],
     (Status.STOPPED, ev.Recovered): [],
     (Status.STARTING, ev.StartRequested): [],
-    (Status.STARTING, ev.StopRequested): [TERM, GRACE, *SAVED],
-    (Status.STARTING, ev.RestartRequested): [TERM, GRACE, *SAVED],
-    (Status.STARTING, ev.DeleteRequested): [TERM, GRACE, *SAVED],
+    (Status.STARTING, ev.StopRequested): [GRACE, *SAVED, TERM],
+    (Status.STARTING, ev.RestartRequested): [GRACE, *SAVED, TERM],
+    (Status.STARTING, ev.DeleteRequested): [GRACE, *SAVED, TERM],
     (Status.STARTING, ev.Recovered): [ArmTimer(4993.0)],
     (Status.STARTING, ev.Spawned): SAVED,
-    (Status.STARTING, ev.SpawnFailed): [Spawn(), *SAVED],
+    (Status.STARTING, ev.SpawnFailed): [*SAVED, Spawn()],
     (Status.STARTING, ev.Ready): [CancelTimer(), *SAVED],
     (Status.STARTING, ev.Beat): [Publish()],
     (Status.STARTING, ev.StatusReported): [Publish()],
-    (Status.STARTING, ev.MemoryOver): [TERM, GRACE, *SAVED],
-    (Status.STARTING, ev.Exited): [Spawn(), CancelTimer(), *SAVED],
-    (Status.STARTING, ev.DeadlinePassed): [TERM, GRACE, *SAVED],
+    (Status.STARTING, ev.MemoryOver): [GRACE, *SAVED, TERM],
+    (Status.STARTING, ev.Exited): [CancelTimer(), *SAVED, Spawn()],
+    (Status.STARTING, ev.DeadlinePassed): [GRACE, *SAVED, TERM],
     (Status.ONLINE, ev.StartRequested): [],
-    (Status.ONLINE, ev.StopRequested): [TERM, GRACE, *SAVED],
-    (Status.ONLINE, ev.RestartRequested): [TERM, GRACE, *SAVED],
-    (Status.ONLINE, ev.DeleteRequested): [TERM, GRACE, *SAVED],
+    (Status.ONLINE, ev.StopRequested): [GRACE, *SAVED, TERM],
+    (Status.ONLINE, ev.RestartRequested): [GRACE, *SAVED, TERM],
+    (Status.ONLINE, ev.DeleteRequested): [GRACE, *SAVED, TERM],
     (Status.ONLINE, ev.Recovered): [],
     (Status.ONLINE, ev.Ready): [],
     (Status.ONLINE, ev.Beat): [Publish()],
     (Status.ONLINE, ev.StatusReported): [Publish()],
-    (Status.ONLINE, ev.MemoryOver): [TERM, GRACE, *SAVED],
-    (Status.ONLINE, ev.Exited): [Spawn(), *SAVED],
+    (Status.ONLINE, ev.MemoryOver): [GRACE, *SAVED, TERM],
+    (Status.ONLINE, ev.Exited): [*SAVED, Spawn()],
     (Status.STOPPING, ev.Recovered): [ArmTimer(5001.0)],
     (Status.STOPPING, ev.Beat): [Publish()],
     (Status.STOPPING, ev.StatusReported): [Publish()],
     (Status.STOPPING, ev.Exited): [CancelTimer(), *SAVED],
     (Status.STOPPING, ev.TreeGone): [],
-    (Status.STOPPING, ev.DeadlinePassed): [KILL, ArmTimer(NOW + 5.0), *SAVED],
-    (Status.BACKOFF, ev.StartRequested): [Spawn(), CancelTimer(), *SAVED],
-    (Status.BACKOFF, ev.RestartRequested): [Spawn(), CancelTimer(), *SAVED],
+    (Status.STOPPING, ev.DeadlinePassed): [ArmTimer(NOW + 5.0), *SAVED, KILL],
+    (Status.BACKOFF, ev.StartRequested): [CancelTimer(), *SAVED, Spawn()],
+    (Status.BACKOFF, ev.RestartRequested): [CancelTimer(), *SAVED, Spawn()],
     (Status.BACKOFF, ev.StopRequested): [CancelTimer(), *SAVED],
     (Status.BACKOFF, ev.Recovered): [ArmTimer(5001.0)],
-    (Status.BACKOFF, ev.DeadlinePassed): [Spawn(), CancelTimer(), *SAVED],
+    (Status.BACKOFF, ev.DeadlinePassed): [CancelTimer(), *SAVED, Spawn()],
     (Status.HELD, ev.Recovered): [ArmTimer(5001.0)],
-    (Status.ERRORED, ev.StartRequested): [Spawn(), *SAVED],
-    (Status.EXITED, ev.StartRequested): [Spawn(), *SAVED],
+    (Status.ERRORED, ev.StartRequested): [*SAVED, Spawn()],
+    (Status.EXITED, ev.StartRequested): [*SAVED, Spawn()],
 }
 
 
@@ -238,6 +238,13 @@ def test_without_treekill_only_the_main_process_is_signalled_and_its_tree_where_
     end = RunEnd(at=4999.0, uptime=9.0, reason="exit code 1", code=1, run_id="r1", ready=True)
     leaving = replace(stopping, run=replace(READY_RUN, leaving=end))
     assert Signal("SIGKILL", group=True) in checked_step(leaving, passed, NOW)[1]
+
+
+def test_a_stop_that_has_just_begun_may_lack_its_signal_when_its_master_died() -> None:
+    stopping = replace(instance_in(Status.STOPPING), since=NOW - 1.0)
+    assert TERM in checked_step(stopping, ev.Recovered(), NOW)[1]
+    assert TERM not in checked_step(replace(stopping, since=NOW - 3.0), ev.Recovered(), NOW)[1]
+    assert TERM not in checked_step(replace(stopping, killed=True), ev.Recovered(), NOW)[1]
 
 
 def test_what_is_left_of_a_tree_has_its_own_end() -> None:

@@ -27,8 +27,8 @@ def test_what_a_step_causes_happens_after_it() -> None:
     engine.add(new_instance())
     engine.handle(0, ev.StartRequested())
     assert seen == [
+        ("Persist", Status.STARTING),  # recorded before it is done
         ("Spawn", Status.STARTING),
-        ("Persist", Status.STARTING),  # the whole step first, and only then what came of the spawn
         ("Persist", Status.ONLINE),
     ]
     assert engine.instances[0].status is Status.ONLINE
