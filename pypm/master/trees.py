@@ -74,9 +74,14 @@ class Trees:
         self._instance_of = instance_of
         self._on_gone = on_gone
         self._folders: dict[int, str] = {}
+        self._entering: list[tuple[int, int, int]] = []
+        """Instance, pid and start time of runs that have begun since the last time."""
         self._escaped: dict[str, list[Member]] = {}
         self._leaving: dict[str, Leaving] = {}
         self._strays: dict[bool, set[int]] = {}
+        self._table: ProcessTable | None = None
+        self._blind = False
+        """The last look failed."""
         self._look: asyncio.TimerHandle | None = None
         self._worker = ThreadPoolExecutor(1, "pypm-groups")
 
@@ -88,15 +93,27 @@ class Trees:
     # --- groups ---
 
     def begun(self, instance: Instance, pid: int, ticks: int) -> None:
-        """A run has been started: put it into its instance's group.
+        """A run has been started: it is to enter its instance's group."""
+        if instance.spec.treekill and self.groups.folder:
+            self._folders[instance.id] = self.groups.path(instance.id)
+            self._entering.append((instance.id, pid, ticks))
 
-        That is done by a thread, because the kernel may take milliseconds for it; a child that the run has
-        forked before is found by its marks.
+    def enter_groups(self) -> None:
+        """Put what has begun into its groups.
+
+        That is done by a thread, because the kernel may take milliseconds for it, and for many runs at once,
+        because the start of the next one is more urgent; a child that a run has forked before is found by its
+        marks.
         """
-        folder = self.groups.make(instance.id) if instance.spec.treekill else None
-        if folder is not None:
-            self._folders[instance.id] = folder
-            self._worker.submit(self._enter, folder, pid, ticks)
+        if self._entering:
+            self._worker.submit(self._enter_all, self._entering)
+            self._entering = []
+
+    def _enter_all(self, runs: list[tuple[int, int, int]]) -> None:
+        for instance_id, pid, ticks in runs:
+            folder = self.groups.make(instance_id)
+            if folder is not None:
+                self._enter(folder, pid, ticks)
 
     def _enter(self, folder: str, pid: int, ticks: int) -> None:
         if not cgroup.put(folder, pid, ticks) and process.is_same(pid, ticks) and not self.groups.trouble:
@@ -149,7 +166,14 @@ class Trees:
 
     def outlived(self, instance: Instance) -> bool:
         """The same for a run whose end we have not seen: by reading all of /proc."""
-        return bool(ProcessTable.read().members(self._mark(instance), self._mains()))
+        if self._table is None:
+            # As above: a new master may find a thousand ends in one turn.
+            self._loop.call_soon(self._forget_table)
+            self._table = ProcessTable.read()
+        return bool(self._table.members(self._mark(instance), self._mains()))
+
+    def _forget_table(self) -> None:
+        self._table = None
 
     def watch(self, instance: Instance) -> None:
         """The main process has ended and others have not: look after them until they are gone."""
@@ -169,6 +193,17 @@ class Trees:
             self._look = None
         if not self._leaving:
             return
+        try:
+            self._look_at_all()
+            self._blind = False
+        except OSError as error:  # no descriptor left to look with: nothing seems gone by that
+            if not self._blind:
+                log.warning("cannot see what runs have left: %s", error)
+            self._blind = True
+        if self._leaving:
+            self._look_in(LOOK_AGAIN)
+
+    def _look_at_all(self) -> None:
         strays = self.strays() | self.strays(guardians=True)
         table: ProcessTable | None = None
         for leaving in list(self._leaving.values()):
@@ -182,8 +217,6 @@ class Trees:
                 leaving.seen = []
             if not leaving.seen:
                 self._finish(leaving)
-        if self._leaving:
-            self._look_in(LOOK_AGAIN)
 
     def _look_in(self, seconds: float) -> None:
         if self._look is None:
@@ -274,7 +307,7 @@ class Trees:
 def _send_quietly(name: str, member: Member, number: int) -> bool:
     try:
         return send_to(member, number)
-    except PermissionError as error:
+    except OSError as error:  # another user's by now, or no descriptor left
         log.warning("%s: cannot signal %s (%s): %s", name, member.pid, member.name, error)
         return False
 
