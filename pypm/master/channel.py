@@ -24,6 +24,8 @@ __all__ = ["AgentChannel", "AgentMessage"]
 log = logging.getLogger(__name__)
 
 MAX_FRAME = 64 * 1024
+MAX_WAITING = 100
+"""Messages of one agent that wait here to be read; further ones wait where they come from."""
 MAX_STATUS = 200
 """Characters of a status text that are kept."""
 SHARE = 200
@@ -72,7 +74,7 @@ class AgentChannel:
         self._context = zmq.Context()
         self._router = self._context.socket(zmq.ROUTER)
         self._router.setsockopt(zmq.LINGER, 0)
-        self._router.setsockopt(zmq.RCVHWM, 10_000)
+        self._router.setsockopt(zmq.RCVHWM, MAX_WAITING)
         self._router.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME)
         self._bind(self._listener)
         self._loop.add_reader(self._descriptor(), self._readable)
