@@ -264,7 +264,8 @@ class Trees:
         if inside:
             process.send_group(mark.pid, number)
             leaving.ended.update(dict.fromkeys(inside))
-        outside = [each for each in leaving.seen if each.pgid != mark.pid]
+        # A look may have come first: the signal waits for the disk.
+        outside = [each for each in leaving.seen if each.pgid != mark.pid and each not in leaving.told]
         self._send(leaving, outside, number)
         leaving.told.update(outside)
 
