@@ -100,7 +100,7 @@ def test_random_bytes(up: RealPypm) -> None:
 
 def test_random_frames(up: RealPypm) -> None:
     noise = random.Random(1)
-    values = [None, True, -1, 1.5, "", "ready", [], {}, "x" * 1000, {"a": [1]}]
+    values: list[object] = [None, True, -1, 1.5, "", "ready", [], {}, "x" * 1000, {"a": [1]}]
     with bounded(up), dealers(up, 3) as strangers:
         for number in range(3000):
             keys = noise.sample(["v", "token", "type", "text", "ready", "status"], 4)

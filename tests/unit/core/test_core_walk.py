@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from invariants import checked_step
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from invariants import check_instance, checked_step
 
 from pypm.core import events as ev
 from pypm.core.instance import Desired, Instance, Status
@@ -15,6 +17,8 @@ from pypm.core.state import App, assemble, decode, encode_app, encode_instance, 
 from pypm.testing import Program, Simulation
 
 LIMIT = 1000
+WALKS, STEPS = (50, 200) if os.environ.get("PYPM_SOAK") else (8, 50)
+"""How many long lives are led, and how much happens in each of them."""
 seconds = st.sampled_from([0.0, 0.1, 1.0, 3.0, 5.0, 30.0, 100.0])
 
 policies = st.builds(
@@ -85,6 +89,10 @@ class Life(Simulation):
         self.handle(ev.Recovered())
         if run is not None and run.leaving is None and not self.process.alive:
             self.handle(ev.Exited(run.run_id))
+
+    def crash(self, number: int) -> None:
+        """A signal ends the process that lives."""
+        self._exit(self.process, None, number)
 
     def stored(self) -> Instance:
         """The instance after a way through the state file."""
@@ -161,3 +169,61 @@ def test_nothing_ever_waits_for_nothing(spec: AppSpec, scripts: list[Program]) -
         assert status in (Status.ONLINE, Status.EXITED, Status.ERRORED) or life.instance.deadline is not None
     if life.instance.deadline is not None:
         assert life.instance.deadline >= life.clock()
+
+
+class LongLife(RuleBasedStateMachine):
+    """One life in which things happen until it is enough; after a delete another one begins."""
+
+    life: Life
+
+    @initialize(spec=specs, scripts=st.lists(programs, min_size=1, max_size=4))
+    def begin(self, spec: AppSpec, scripts: list[Program]) -> None:
+        self.life = Life(spec, scripts)
+
+    @precondition(lambda self: self.life.gone)
+    @rule(spec=specs, scripts=st.lists(programs, min_size=1, max_size=4))
+    def begin_anew(self, spec: AppSpec, scripts: list[Program]) -> None:
+        self.life = Life(spec, scripts)
+
+    @precondition(lambda self: not self.life.gone)
+    @rule(order=orders, other=specs)
+    def obey(self, order: Order, other: AppSpec) -> None:
+        self.life.obey(order, other)
+
+    @precondition(lambda self: self.has_process())
+    @rule(number=st.sampled_from([6, 9, 11]), pause=seconds)
+    def crash(self, number: int, pause: float) -> None:
+        self.life.crash(number)
+        self.life.run(pause)
+
+    @precondition(lambda self: self.has_process())
+    @rule(number=st.sampled_from([9, 11]), pause=seconds)
+    def crash_without_master(self, number: int, pause: float) -> None:
+        """The process ends while there is no master: the next one finds it gone."""
+        self.life.process.alive = False
+        self.life.lose_master()
+        self.life.run(pause)
+
+    def has_process(self) -> bool:
+        return any(process.alive for process in self.life.processes)
+
+    @invariant()
+    def what_runs_is_what_is_known_to_run(self) -> None:
+        run = self.life.instance.run
+        living = [process.run_id for process in self.life.processes if process.alive]
+        assert living == ([] if self.life.gone or run is None or run.leaving is not None else [run.run_id])
+        if not self.life.gone:
+            check_instance(self.life.instance)
+
+    def teardown(self) -> None:
+        if hasattr(self, "life"):
+            assert_it_ends(self.life)
+
+
+TestLongLife = LongLife.TestCase
+TestLongLife.settings = settings(
+    max_examples=WALKS,
+    stateful_step_count=STEPS,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
