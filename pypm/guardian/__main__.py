@@ -15,7 +15,7 @@ if __name__ == "__main__":
 
 from pypm.core.errors import PypmError
 from pypm.guardian.guardian import REFUSED, Guardian
-from pypm.guardian.holdings import Holdings
+from pypm.guardian.holdings import SUCCESSION, Holdings
 from pypm.system.home import Home
 from pypm.system.limits import raise_open_files_limit
 from pypm.system.lock import HomeLock
@@ -33,9 +33,12 @@ def main(arguments: list[str]) -> int:
     try:
         if arguments[1:2] == ["--holding"]:
             holdings = Holdings.inherited(int(arguments[2]))
+            holdings.keep(SUCCESSION)
             HomeLock(home.lock_file).sign()
             become_main_process()
+            served = True
         else:
+            served = False
             lock = HomeLock(home.lock_file)
             home.prepare()
             descriptor = lock.acquire()
@@ -43,7 +46,7 @@ def main(arguments: list[str]) -> int:
                 return leave_to(lock.holder(), home)
             holdings = take_home(home, descriptor)
         notify("READY=1")
-        return Guardian(home, holdings).run()
+        return Guardian(home, holdings, served=served).run()
     except PypmError as error:
         complain(error.message, error.hint)
         return error.exit_status

@@ -30,7 +30,7 @@ _MASTER = f"import sys; sys.path.append({_FOLDER!r}); from pypm.master.__main__ 
 SILENCE = 10.0
 """Seconds without a heartbeat after which a master is taken to hang."""
 BEGINNING = 60.0
-"""Seconds that a master may take until it greets."""
+"""Seconds that a master may take until it is in charge."""
 
 
 class Child:
@@ -52,7 +52,8 @@ class Child:
         """When it has to have shown a sign of life."""
         if self.killed or self.standing_by:
             return float("inf")
-        return self.last_beat + SILENCE if self.greeted else self.began + BEGINNING
+        # Until it serves it is busy with what it adopts, and has no loop that could beat.
+        return self.last_beat + SILENCE if self.serving else self.began + BEGINNING
 
     def send_signal(self, number: int) -> None:
         """Send it a signal; it is our child and not yet reaped, so its pid is its own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -15,10 +16,17 @@ from pypm.system.sockets import receive_message, send_message
 from pypm.system.subreaper import become_subreaper
 from pypm.system.supervised import notify, watchdog_interval
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+
 __all__ = ["REFUSED", "Guardian"]
 
 REFUSED = 78
-"""Exit code of a master that cannot begin for a reason that another one would find too."""
+"""Exit code of a master that cannot begin for a reason that another one would find too.
+
+It is final if no master has served yet. After that there may be agents, and what is held for them is kept
+until a master can begin."""
 
 DUMP_TIME = 0.5
 """Seconds that a hanging master gets to write its stacks."""
@@ -27,8 +35,11 @@ HEALTHY = 10.0
 FIRST_DELAY = 0.1
 """Seconds before the third start in a row, and after a master that served and was killed from outside."""
 LONGEST_DELAY = 30.0
+HANDING_TIME = 10.0
+"""Seconds that a master may take to receive what is held."""
 UPDATE_TIME = 60.0
 """Seconds within which a candidate has to be in charge."""
+EXITS_IN_MESSAGE = 1000
 KEPT_EXITS = 100_000
 """How many ends are remembered for a master that does not come."""
 
@@ -36,17 +47,27 @@ KEPT_EXITS = 100_000
 class Guardian:
     """Guards one master of one home."""
 
-    def __init__(self, home: Home, holdings: Holdings) -> None:
+    def __init__(self, home: Home, holdings: Holdings, *, served: bool = False) -> None:
+        """``served``: a master has been in charge of this home before, whose agents may live."""
         self._home = home
         self._holdings = holdings
         self._journal = Journal(home.master_log)
         self._exits: dict[int, tuple[int, float]] = {}
         """Wait status and time (boot clock) of processes that ended, until a master has acknowledged them."""
+        self._untold: dict[int, None] = {}
+        """Those of them that the present master has not been told."""
         self._master: Child | None = None
         self._candidate: Child | None = None
         """A master of newer code that is to take over from the present one."""
         self._retired: set[int] = set()
         """Pids of masters that others have taken over from."""
+        self._update_trouble = ""
+        """Why the candidate was killed."""
+        self._served = served
+        self._end_signal: int | None = None
+        """With what somebody has told us to end."""
+        self._told_to_end: Child | None = None
+        """The master to which that was passed on."""
         self._failures = 0
         self._start_at: float | None = 0.0
         self._result: int | None = None
@@ -60,8 +81,10 @@ class Guardian:
         wakeup, wakeup_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wakeup_writer, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._forward)
+            signal.signal(number, self._take_signal)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        # A master that became us has blocked them for the time of the exec, so that none is lost.
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         self._reap()  # what ended before this program was executed in the place of a master
         while self._result is None:
             self._act()
@@ -79,14 +102,17 @@ class Guardian:
         connected = {
             child.connection.fileno(): child for child in self._children() if child.connection is not None
         }
-        for descriptor in connected:
-            poll.register(descriptor, select.POLLIN)
-        for descriptor, _ in poll.poll(self._patience() * 1000):
+        listener = self._listener()
+        for descriptor, child in connected.items():
+            is_awaited = bool(self._untold) and child is listener
+            poll.register(descriptor, select.POLLIN | (select.POLLOUT if is_awaited else 0))
+        for descriptor, events in poll.poll(self._patience() * 1000):
             if descriptor == wakeup:
                 os.read(wakeup, 4096)
-            else:
+            elif events != select.POLLOUT:
                 self._receive(connected[descriptor])
         self._reap()
+        self._tell_ends()
 
     def _patience(self) -> float:
         """Seconds until something is due, at most an hour."""
@@ -96,7 +122,7 @@ class Guardian:
             child.due() if child.dumping_since is None else child.dumping_since + DUMP_TIME
             for child in self._children()
         ]
-        if self._candidate is not None:
+        if self._candidate is not None and not self._candidate.killed:
             due.append(self._candidate.began + UPDATE_TIME)
         return min(max(0.0, min(due, default=3600.0) - time.monotonic()), 3600.0)
 
@@ -106,11 +132,20 @@ class Guardian:
         if self._sign_interval is not None and now >= self._sign_at:
             self._sign_at = now + self._sign_interval
             notify("WATCHDOG=1")
+        if self._end_signal is not None:
+            self._pass_end_on(self._end_signal)
         if self._start_at is not None and now >= self._start_at:
             self._start_at = None
             self._start()
-        if self._candidate is not None and now >= self._candidate.began + UPDATE_TIME:
-            self._give_up_update(f"the new master was not in charge within {UPDATE_TIME:g} s")
+        candidate = self._candidate
+        if candidate is not None and not candidate.killed and now >= candidate.began + UPDATE_TIME:
+            self._update_trouble = f"the new master was not in charge within {UPDATE_TIME:g} s"
+            candidate.killed = True
+            candidate.send_signal(signal.SIGKILL)
+        self._end_hanging(now)
+
+    def _end_hanging(self, now: float) -> None:
+        """A master that does not answer writes its stacks, and is killed."""
         for child in self._children():
             if child.dumping_since is not None and now >= child.dumping_since + DUMP_TIME:
                 self._journal.write(f"killing the master {child.pid}")
@@ -130,7 +165,7 @@ class Guardian:
                 self._master = start_child(self._home, log.fileno())
         except OSError as error:
             self._journal.write(f"cannot start a master: {error}")
-            self._plan_next(0.0)
+            self._plan_next(0.0, serving=False)
 
     def _ended(self, child: Child, status: int) -> None:
         """A master has ended: for good if it says so, else another one follows."""
@@ -140,11 +175,11 @@ class Guardian:
         code = os.waitstatus_to_exitcode(status)
         words = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         if child is self._candidate:
-            self._give_up_update(f"the new master {words}")
+            self._give_up_update(self._update_trouble or f"the new master {words}")
             return
         self._master = None
-        if code in (0, REFUSED):
-            self._result = code
+        if code == 0 or (code == REFUSED and not self._served):
+            self._end(code)
             return
         self._journal.write(f"the master {child.pid} {words}")
         if self._candidate is not None:
@@ -154,10 +189,14 @@ class Guardian:
             lived = time.monotonic() - child.began
             self._start_at = time.monotonic() + (0.0 if lived >= 1.0 else FIRST_DELAY)
         else:
-            self._plan_next(time.monotonic() - child.began)
+            self._plan_next(time.monotonic() - child.began, serving=child.serving)
 
-    def _plan_next(self, lived: float) -> None:
+    def _plan_next(self, lived: float, *, serving: bool) -> None:
         """At once after a master that worked; later and later after those that did not."""
+        if self._end_signal is not None and not serving:
+            self._journal.write("told to end, and no master can begin: agents are left as they are")
+            self._end(1)
+            return
         self._failures = 0 if lived >= HEALTHY else self._failures + 1
         delay = 0.0
         if self._failures > 1:
@@ -165,13 +204,28 @@ class Guardian:
             self._journal.write(f"{self._failures} masters ended soon; the next one starts in {delay:g} s")
         self._start_at = time.monotonic() + delay
 
-    def _forward(self, number: int, _: object) -> None:
-        """Somebody ends the guardian: that is the master's to do, agents included."""
-        notify("STOPPING=1")
-        if self._master is not None:
-            self._master.send_signal(number)
-        else:
-            self._result = 0
+    def _end(self, result: int) -> None:
+        """Let ``run`` return; a newer master that was on its way has nothing to take over."""
+        self._result = result
+        if self._candidate is not None:
+            with contextlib.suppress(ProcessLookupError):  # it has ended too, and is reaped
+                self._candidate.send_signal(signal.SIGKILL)
+
+    def _take_signal(self, number: int, _: object) -> None:
+        """Somebody ends the guardian; in a signal's handler nothing more than that can be noted."""
+        self._end_signal = number
+
+    def _pass_end_on(self, number: int) -> None:
+        """To end is the master's to do, agents included; one that only begins could not yet."""
+        master = self._master
+        if master is None:
+            if self._candidate is None:
+                self._start_at = 0.0
+        elif master.serving and not master.standing_by and master is not self._told_to_end:
+            if self._told_to_end is None:
+                notify("STOPPING=1")
+            self._told_to_end = master
+            master.send_signal(number)
 
     # --- an update ---
 
@@ -195,6 +249,7 @@ class Guardian:
     def _take_over(self, candidate: Child) -> None:
         """The candidate serves: it is the master now."""
         old, self._master, self._candidate = self._master, candidate, None
+        self._update_trouble = ""
         self._failures = 0
         self._journal.write(f"the master {candidate.pid} has taken over")
         if old is not None:
@@ -203,22 +258,20 @@ class Guardian:
             old.disconnect()
 
     def _give_up_update(self, reason: str) -> None:
-        """The old master goes on."""
+        """The candidate is dead and changes nothing any more: the old master goes on."""
         candidate, self._candidate = self._candidate, None
         assert candidate is not None
+        self._update_trouble = ""
         self._journal.write(f"the update failed: {reason}")
         candidate.disconnect()
-        self._retired.add(candidate.pid)
-        try:
-            candidate.send_signal(signal.SIGKILL)
-        except ProcessLookupError:
-            self._retired.discard(candidate.pid)
         if self._master is None:
-            self._plan_next(0.0)
+            self._plan_next(0.0, serving=False)
             return
         self._master.standing_by = False
         self._master.last_beat = time.monotonic()
         self._tell(self._master, "resume", reason)
+        # It was told of none while it stood by, and may have passed over the last ones before that.
+        self._untold = dict.fromkeys(self._exits)
 
     # --- messages ---
 
@@ -240,13 +293,17 @@ class Guardian:
     def _take(self, child: Child, words: list[str], descriptors: list[int]) -> None:
         match words:
             case ["hold", *names]:
-                for name, descriptor in zip(names, descriptors, strict=True):
+                for name, descriptor in zip(names, descriptors, strict=False):
                     self._holdings.add(name, descriptor)
+                # The kernel leaves out those for which we have no room.
+                if missing := names[len(descriptors) :]:
+                    self._journal.write(f"no open files left to hold {', '.join(missing)}")
             case ["drop", *names]:
                 self._holdings.drop(names)
             case ["seen", *pids]:
                 for pid in pids:
                     self._exits.pop(int(pid), None)
+                    self._untold.pop(int(pid), None)
             case [word]:
                 self._take_word(child, word)
 
@@ -260,7 +317,7 @@ class Guardian:
                 child.standing_by = True
                 self._hand_over()
             case "serving":
-                child.serving = True
+                child.serving = self._served = True
                 if child is self._candidate:
                     self._take_over(child)
 
@@ -275,14 +332,15 @@ class Guardian:
         """Hand everything to a master that has greeted."""
         if child.connection is None:
             return
-        child.connection.setblocking(True)
+        child.connection.settimeout(HANDING_TIME)
         try:
             self._holdings.send_to(child.connection)
-            self._send_exits(child, self._exits)
+            self._untold = dict.fromkeys(self._exits)
+            self._send_untold(child.connection)
             send_message(child.connection, ["ready"])
         except OSError as error:
             self._journal.write(f"cannot hand over to the master {child.pid}: {error}")
-        else:
+        finally:
             child.connection.setblocking(False)
 
     def _tell(self, child: Child, *words: str) -> None:
@@ -292,12 +350,6 @@ class Guardian:
             send_message(child.connection, words)
         except OSError as error:
             self._journal.write(f"cannot tell the master {child.pid} to {words[0]}: {error}")
-
-    def _send_exits(self, child: Child, exits: dict[int, tuple[int, float]]) -> None:
-        assert child.connection is not None
-        items = [f"{pid} {status} {at}" for pid, (status, at) in exits.items()]
-        for start in range(0, len(items), 1000):
-            send_message(child.connection, ["exits", *items[start : start + 1000]])
 
     # --- ends ---
 
@@ -324,15 +376,38 @@ class Guardian:
             self._ended(child, status)
 
     def _report(self, news: dict[int, tuple[int, float]]) -> None:
-        """Remember ends until they are acknowledged, and tell the master in charge."""
+        """Remember ends until they are acknowledged."""
         self._exits.update(news)
+        self._untold.update(dict.fromkeys(news))
         while len(self._exits) > KEPT_EXITS:
-            del self._exits[next(iter(self._exits))]
+            pid = next(iter(self._exits))
+            del self._exits[pid]
+            self._untold.pop(pid, None)
+
+    def _listener(self) -> Child | None:
+        """The master that is to be told of ends now."""
         master = self._master
         if master is None or not master.greeted or master.standing_by or master.connection is None:
+            return None
+        return master
+
+    def _tell_ends(self) -> None:
+        """Tell the master in charge what it does not know yet, as far as there is room."""
+        master = self._listener()
+        if master is None or master.connection is None:
             return
         try:
-            self._send_exits(master, news)
+            self._send_untold(master.connection)
+        except BlockingIOError:
+            return  # it is busy; what is left is told as soon as it has read
         except OSError as error:
-            # They are kept, and told to the next master; this one is about to be found hanging or dead.
-            self._journal.write(f"cannot tell the master {master.pid} of {len(news)} ends: {error}")
+            # They are kept, and told to the next master; this one is about to be found dead.
+            self._journal.write(f"cannot tell the master {master.pid} of {len(self._untold)} ends: {error}")
+
+    def _send_untold(self, connection: socket.socket) -> None:
+        while self._untold:
+            pids = list(self._untold)[:EXITS_IN_MESSAGE]
+            ends = ((pid, *self._exits[pid]) for pid in pids)
+            send_message(connection, ["exits", *(f"{pid} {status} {at}" for pid, status, at in ends)])
+            for pid in pids:
+                del self._untold[pid]

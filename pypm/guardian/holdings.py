@@ -8,7 +8,10 @@ from collections.abc import Iterable
 
 from pypm.system.sockets import MAX_DESCRIPTORS, send_message
 
-__all__ = ["Holdings"]
+__all__ = ["SUCCESSION", "Holdings"]
+
+SUCCESSION = "succession"
+"""The lock of a master that has taken the place of its guardian: it keeps that, and hands it to no master."""
 
 
 class Holdings:
@@ -28,6 +31,10 @@ class Holdings:
             descriptor = self._descriptors.pop(name, None)
             if descriptor is not None:
                 os.close(descriptor)
+
+    def keep(self, name: str) -> None:
+        """Leave this one open for as long as this process lives, and hold it no more."""
+        self._descriptors.pop(name, None)
 
     def send_to(self, connection: socket.socket) -> None:
         """Send all of them, in messages of type ``held``."""

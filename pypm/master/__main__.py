@@ -34,9 +34,12 @@ def main() -> int:
         if error.hint:
             print(f"hint: {error.hint}", file=sys.stderr)
         return REFUSED
-    except (EOFError, TimeoutError) as error:
-        print(f"pypm: master {os.getpid()}: the guardian is gone: {error}", file=sys.stderr)
+    except TimeoutError:
+        print(f"pypm: master {os.getpid()}: the guardian hands nothing over", file=sys.stderr)
         return 1
+    except (EOFError, ConnectionError):
+        # Killed while we were loaded: there is nothing to take over, so all begins as with a first command.
+        execute_guardian(home.path)
     return 0
 
 

@@ -9,12 +9,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, NoReturn, Protocol
 
 from pypm.guardian import __main__ as guardian_program
-from pypm.guardian.child import DUMP_SIGNAL, GUARDIAN_VARIABLE
-from pypm.guardian.holdings import Holdings
+from pypm.guardian.child import GUARDIAN_VARIABLE
+from pypm.guardian.holdings import SUCCESSION, Holdings
+from pypm.system.lock import HomeLock
 from pypm.system.sockets import receive_message, send_message
 
 __all__ = ["GuardianLink", "Reaped", "execute_guardian"]
@@ -27,6 +29,8 @@ MOMENT = 0.5
 """Seconds that the guardian has to tell an end that it must have seen."""
 GREETING = 30.0
 """Seconds that the guardian may take to hand over what it holds."""
+_OF_A_GUARDIAN = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+"""The signals that a guardian has handlers for."""
 
 
 def execute_guardian(home: str, *arguments: str) -> NoReturn:
@@ -70,6 +74,8 @@ class GuardianLink:
         self._loop: asyncio.AbstractEventLoop
         self._owner: Owner
         self._lost = False
+        self._unsent: deque[tuple[Sequence[str], list[int]]] = deque()
+        """What waits for room, with duplicates of its descriptors: a guardian may be stopped for long."""
 
     @classmethod
     def from_environment(cls) -> GuardianLink | None:
@@ -104,10 +110,11 @@ class GuardianLink:
             self._connection.settimeout(left)
             try:
                 words, _ = receive_message(self._connection)
-            except (TimeoutError, EOFError):
-                return
+            except (OSError, EOFError):
+                break
             if words[0] == "exits":
                 self.ends.update(_ends(words[1:]))
+        self._connection.settimeout(GREETING)
 
     def holds(self, name: str) -> bool:
         """Whether a descriptor of that name was handed over and nobody has taken it yet."""
@@ -139,7 +146,7 @@ class GuardianLink:
         self._beat()
 
     def hold(self, descriptors: dict[str, int]) -> None:
-        """Let the guardian hold descriptors: they are safe when this returns."""
+        """Let the guardian hold descriptors: they are safe when this returns, unless it is stopped."""
         self._taken.update(descriptors)
         self._send(["hold", *descriptors], list(descriptors.values()))
 
@@ -173,41 +180,96 @@ class GuardianLink:
         Raises EOFError or OSError when the guardian is gone.
         """
         self._connection.setblocking(True)
-        send_message(self._connection, ["standing_by"])
-        while True:
-            words, _ = receive_message(self._connection)
-            match words:
-                case ["leave"]:
-                    os._exit(0)
-                case ["resume", reason]:
-                    self._connection.setblocking(False)
-                    return reason
+        try:
+            self._send_unsent()
+            send_message(self._connection, ["standing_by"])
+            while True:
+                words, _ = receive_message(self._connection)
+                match words:
+                    case ["leave"]:
+                        os._exit(0)
+                    case ["resume", reason]:
+                        return reason
+        finally:
+            self._connection.setblocking(False)
+
+    def succeed(self, lock_file: str) -> None:
+        """Claim the place of a guardian that is gone.
+
+        During an update it leaves two masters, and both notice: the one that is later ends here, at once.
+        """
+        if SUCCESSION in self._taken:
+            return
+        try:
+            lock = HomeLock(lock_file).acquire()
+        except OSError as error:
+            log.error("cannot lock %s: %s", lock_file, error)
+            return
+        if lock is None:
+            log.error("another master takes the place of the guardian: leaving")
+            os._exit(1)
+        self._taken[SUCCESSION] = lock
 
     def become_guardian(self, home: str) -> None:
-        """Execute the guardian's program in our place, with all that the guardian held. Does not return."""
+        """Execute the guardian's program in our place, with all that the guardian held. Does not return.
+
+        Raises OSError where the program cannot be executed.
+        """
         file = Holdings.leave(self._taken)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, DUMP_SIGNAL):
-            signal.signal(number, signal.SIG_DFL)
-        execute_guardian(home, "--holding", str(file))
+        # Until the guardian has its handlers: a signal that came meanwhile would end it, or be lost.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_A_GUARDIAN)
+        try:
+            execute_guardian(home, "--holding", str(file))
+        except OSError:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            os.close(file)
+            raise
 
     def _beat(self) -> None:
         self._send(["beat"])
         if not self._lost:
             self._loop.call_later(BEAT, self._beat)
 
-    def _send(self, words: list[str], descriptors: list[int] | None = None) -> None:
+    def _send(self, words: Sequence[str], descriptors: Sequence[int] = ()) -> None:
         if self._lost:
             return
         try:
-            send_message(self._connection, words, descriptors or ())
+            if not self._unsent:
+                send_message(self._connection, words, descriptors)
+                return
         except BlockingIOError:
-            # The guardian is stopped or busy. What must not be lost is sent with patience.
-            if words != ["beat"]:
-                self._connection.setblocking(True)
-                send_message(self._connection, words, descriptors or ())
-                self._connection.setblocking(False)
+            pass  # the guardian is stopped or busy
         except OSError:
-            pass  # it is gone: the reader finds that out
+            return  # it is gone: the reader finds that out
+        if words == ["beat"]:
+            return
+        self._unsent.append((words, [os.dup(each) for each in descriptors]))
+        if len(self._unsent) == 1:
+            self._loop.add_writer(self._connection.fileno(), self._writable)
+
+    def _writable(self) -> None:
+        try:
+            self._send_unsent()
+        except BlockingIOError:
+            return
+        except OSError:
+            self._forget_unsent()
+
+    def _send_unsent(self) -> None:
+        while self._unsent:
+            words, descriptors = self._unsent[0]
+            send_message(self._connection, words, descriptors)
+            self._forget_first()
+        self._loop.remove_writer(self._connection.fileno())
+
+    def _forget_first(self) -> None:
+        for descriptor in self._unsent.popleft()[1]:
+            os.close(descriptor)
+
+    def _forget_unsent(self) -> None:
+        self._loop.remove_writer(self._connection.fileno())
+        while self._unsent:
+            self._forget_first()
 
     def _readable(self) -> None:
         try:
@@ -217,6 +279,7 @@ class GuardianLink:
         except (EOFError, OSError):
             self._lost = True
             self._loop.remove_reader(self._connection.fileno())
+            self._forget_unsent()
             self._owner.guardian_lost()
             return
         match words:

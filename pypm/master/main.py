@@ -42,6 +42,8 @@ __all__ = ["Master"]
 
 log = logging.getLogger(__name__)
 
+STARTING = frozenset(("start", "apply", "scale", "restart", "resurrect", "update"))
+"""Methods that may start something."""
 SAVE_TIME = 5.0
 """Seconds that saving the state may take before a master becomes the guardian all the same."""
 
@@ -65,8 +67,9 @@ class Master:
         self.server = Server(loop, self._dispatch)
         self.update: asyncio.Future[None] | None = None
         """Fails when the update that somebody waits for has failed; its success is the end of this master."""
+        self.ending = False
+        """This master has been told to end: it starts nothing any more."""
         self._ended = asyncio.Event()
-        self._ending = False
 
     async def run(self) -> None:
         """Read the state, make it so, serve until the end."""
@@ -133,7 +136,8 @@ class Master:
 
     def guardian_lost(self) -> None:
         """The guardian is dead: save, and become it."""
-        if self._ending:
+        self.link.succeed(self.home.succession_file)
+        if self.ending:
             return
         log.error("the guardian is gone: this master takes its place and starts another one")
         self._succession = self.loop.create_task(self._become_guardian())
@@ -145,15 +149,21 @@ class Master:
     async def _stand_by(self) -> None:
         self.outputs.drain_all()
         await self.store.committed()
+        if self.ending:  # the end is not to be undone by a newer master: that one is not waited for
+            return
         written = self.store.written
         log.info("master %s stands by for a newer one", os.getpid())
+        gone = False
         try:
             reason = self.link.wait_for_verdict()
         except (EOFError, OSError):
-            reason = "the guardian is gone"
+            self.link.succeed(self.home.succession_file)
+            gone, reason = True, "the guardian is gone"
         if self.store.written_by_others(written):
             # The newer master has changed something before it failed: what we know is no longer true.
             log.error("the newer master failed after it had begun (%s): beginning anew", reason)
+            if gone:
+                self.link.become_guardian(self.home.path)
             os._exit(1)
         self.update_failed(reason)
 
@@ -167,7 +177,12 @@ class Master:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SAVE_TIME):
                 await self.store.committed()
-        self.link.become_guardian(self.home.path)
+        if self.ending:  # somebody has told us to, meanwhile
+            return
+        try:
+            self.link.become_guardian(self.home.path)
+        except OSError as error:
+            log.error("cannot become the guardian, and go on without one: %s", error)
 
     # --- what handlers use ---
 
@@ -203,11 +218,20 @@ class Master:
         return {"instances": changes, "warnings": warnings}
 
     async def stop_all(self, request: StopRequested) -> None:
-        """Stop every agent and wait until the last one is gone."""
-        ids = list(self.engine.instances)
-        for instance_id in ids:
-            self.engine.handle(instance_id, request)
-        await self.waiting.wait(ids, "stopped")
+        """Stop every agent and wait until the last one is gone, also of those started meanwhile."""
+        while True:
+            ids = list(self.engine.instances)
+            for instance_id in ids:
+                self.engine.handle(instance_id, request)
+            await self.waiting.wait(ids, "stopped")
+            if self.waiting.are_there(self.engine.instances, "stopped"):
+                return
+
+    def begin_to_end(self) -> None:
+        """Start nothing any more; no update and no death of the guardian takes that back."""
+        self.ending = True
+        if self.update is not None and not self.update.done():
+            self.update.set_exception(RequestError("the master is ending"))
 
     def end(self) -> None:
         """Let ``run`` return, after the answers under way have been sent."""
@@ -219,11 +243,13 @@ class Master:
         handler = HANDLERS.get(request.method)
         if handler is None:
             raise BadRequestError(METHOD_NOT_FOUND, f"there is no method {request.method!r}")
+        if self.ending and request.method in STARTING:
+            raise RequestError("the master is ending: it starts nothing any more")
         return handler.handle(self, decode_params(request.params, handler.Params))
 
     def _signalled(self, number: int) -> None:
         """Somebody ends the master: agents are stopped, and will be started by the next one."""
-        if not self._ending:
+        if not self.ending:
             log.info("received %s: stopping all agents", signal.Signals(number).name)
             self._end_soon()
 
@@ -234,8 +260,8 @@ class Master:
         self._end_soon()
 
     def _end_soon(self) -> None:
-        if not self._ending:
-            self._ending = True
+        if not self.ending:
+            self.begin_to_end()
             self._last_task = self.loop.create_task(self._end_gracefully())
 
     async def _end_gracefully(self) -> None:

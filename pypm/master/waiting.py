@@ -74,6 +74,10 @@ class Waiting:
         finally:
             self._waiters.discard(waiter)
 
+    def are_there(self, ids: Collection[int], goal: Goal) -> bool:
+        """Whether all of ``ids`` have reached the goal now."""
+        return not self._look(set(ids), goal)[0]
+
     async def _pause(self, waiter: Waiter, until: float | None) -> None:
         """Wait for a change, or until a time of the boot clock."""
         try:

@@ -20,6 +20,7 @@ class Home:
         self.logs_folder = os.path.join(self.path, "logs")
         self.master_log = os.path.join(self.path, "master.log")
         self.lock_file = os.path.join(self.path, "master.lock")
+        self.succession_file = os.path.join(self.path, "succession.lock")
         self.socket_folder = socket_folder(self.path)
         self.socket = os.path.join(self.socket_folder, "pypm.sock")
         self.agents_socket = os.path.join(self.socket_folder, "agents.sock")

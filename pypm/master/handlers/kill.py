@@ -18,6 +18,7 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
 
 async def handle(master: Master, params: Params) -> dict[str, Any]:  # noqa: ARG001 - a method's signature
     """Answer when the last agent is gone; the apps stay declared, and down until somebody starts them."""
+    master.begin_to_end()
     await master.stop_all(StopRequested(by="pypm kill"))
     answer = await master.done([])
     master.end()
