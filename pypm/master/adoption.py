@@ -13,7 +13,7 @@ from pypm.master.executor import SystemExecutor
 from pypm.master.link import GuardianLink, Reaped
 from pypm.master.output import Outputs
 from pypm.system.marked import MarkedProcess, find_marked
-from pypm.system.process import is_same, send
+from pypm.system.process import is_same, send, start_ticks
 from pypm.system.reap import Death
 
 __all__ = ["Adoption", "ended_runs", "what_became_of"]
@@ -113,12 +113,16 @@ def events_to_have(instance: Instance, spawned: ev.Spawned) -> list[ev.Event]:
 
 
 def ended_runs(instances: Iterable[Instance]) -> set[int]:
-    """The pids of the recorded main processes that live no more."""
+    """The pids of the recorded main processes that are no more.
+
+    A zombie is not one of them: it is watched like what lives, until its parent (the guardian, or an older
+    master that stands by) is done with it and its wait status is known.
+    """
     runs = [instance.run for instance in instances]
     return {
         run.pid
         for run in runs
-        if run is not None and run.leaving is None and not is_same(run.pid, run.start_ticks)
+        if run is not None and run.leaving is None and start_ticks(run.pid) != run.start_ticks
     }
 
 

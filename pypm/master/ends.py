@@ -91,6 +91,8 @@ class Ends:
     def guardian_saw(self, ends: Mapping[int, Reaped]) -> None:
         """The guardian has reaped these; what is watched was a run, the rest were orphans of agents."""
         for pid, end in ends.items():
+            if self.is_ours(pid):  # the guardian speaks of one that had this pid before
+                continue
             watched = self._drop(pid)
             if watched is not None:
                 death = Death.from_status(pid, end.status)

@@ -119,22 +119,23 @@ class InstanceOutput:
         declared = (spec.logs, spec.instances)
         if declared == self._declared:
             return
-        self._declared = declared
         paths = log_files(self._folder, spec, instance.index)
         for name, path in (("out", paths.out), ("error", paths.error)):
             wanted = [each for each in (path, paths.combined) if each is not None]
+            key = f"{name}:{instance.id}"
+            if name not in self._streams and (wanted or self._keeper.holds(key)):
+                lost = None if self._keeper.holds(key) else find_pipe(instance.run, name)
+                self._streams[name] = Stream(self._loop, self._keeper, key, lost)
             files = [self._registry.open(each, spec.logs.max_size, spec.logs.retain) for each in wanted]
             old = self._files.get(name, [])
             self._files[name] = files
-            key = f"{name}:{instance.id}"
-            if name not in self._streams and (files or self._keeper.holds(key)):
-                lost = None if self._keeper.holds(key) else find_pipe(instance.run, name)
-                self._streams[name] = Stream(self._loop, self._keeper, key, lost)
             if name in self._streams:
                 # A stream that lost its files keeps its pipe: the present run writes there.
                 self._streams[name].pump.replace_files(files)
             for file in old:
                 self._registry.release(file)
+        # Only now: where there was no descriptor for a pipe, the next start tries again.
+        self._declared = declared
 
     def open_writers(self) -> tuple[int, int]:
         """Descriptors for stdout and stderr of one run, to be closed after the spawn."""

@@ -78,13 +78,15 @@ class Sampler:
 
     def _tick(self) -> None:
         self._handle = None
-        self._measure()
         running = [each for each in list(self._engine.instances.values()) if each.run is not None]
-        for instance in running:
-            self._check(instance)
-        if running:
-            limited = any(instance.spec.max_memory is not None for instance in running)
-            self._schedule(WITH_LIMIT if limited else WITHOUT_LIMIT)
+        try:
+            self._measure()
+            for instance in running:
+                self._check(instance)
+        finally:  # also where no descriptor was left to measure with
+            if running:
+                limited = any(instance.spec.max_memory is not None for instance in running)
+                self._schedule(WITH_LIMIT if limited else WITHOUT_LIMIT)
 
     def _check(self, instance: Instance) -> None:
         sample, limit = self._samples.get(instance.id), instance.spec.max_memory

@@ -56,9 +56,11 @@ class Timers:
     def _wake(self) -> None:
         self._handle = None
         now = self._clock()
-        while self._heap and self._heap[0][0] <= now:
-            deadline, key = heapq.heappop(self._heap)
-            if self._armed.get(key) == deadline:
-                del self._armed[key]
-                self._fire(key, deadline)
-        self._schedule()
+        try:
+            while self._heap and self._heap[0][0] <= now:
+                deadline, key = heapq.heappop(self._heap)
+                if self._armed.get(key) == deadline:
+                    del self._armed[key]
+                    self._fire(key, deadline)
+        finally:  # one that cannot be carried out must not stop the others
+            self._schedule()

@@ -22,10 +22,13 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def _stat_fields(pid: int) -> list[bytes] | None:
-    """The fields of /proc/PID/stat from the third (state) on; None if there is no such process."""
+    """The fields of /proc/PID/stat from the third (state) on; None if there is no such process.
+
+    Raises OSError where no descriptor is left to read it with: a process must not seem to be gone by that.
+    """
     try:
         descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
     try:
         data = os.read(descriptor, 4096)

@@ -139,8 +139,8 @@ class ProcessTable:
 def _read_process(pid: int) -> _Process | None:
     try:
         descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None  # without a descriptor to read it with it must not seem to be gone: that is raised
     try:
         data = os.read(descriptor, 4096)
     except ProcessLookupError:
