@@ -17,8 +17,10 @@ from pypm.core.state import App, assemble, decode, encode_app, encode_instance, 
 from pypm.testing import Program, Simulation
 
 LIMIT = 1000
-WALKS, STEPS = (50, 200) if os.environ.get("PYPM_SOAK") else (8, 50)
-"""How many long lives are led, and how much happens in each of them."""
+STEPS = 50
+"""How much happens in a long life."""
+WALKS = (10_000 if os.environ.get("PYPM_SOAK") else 500) // STEPS
+"""How many long lives are led."""
 seconds = st.sampled_from([0.0, 0.1, 1.0, 3.0, 5.0, 30.0, 100.0])
 
 policies = st.builds(
@@ -180,14 +182,10 @@ class LongLife(RuleBasedStateMachine):
     def begin(self, spec: AppSpec, scripts: list[Program]) -> None:
         self.life = Life(spec, scripts)
 
-    @precondition(lambda self: self.life.gone)
-    @rule(spec=specs, scripts=st.lists(programs, min_size=1, max_size=4))
-    def begin_anew(self, spec: AppSpec, scripts: list[Program]) -> None:
-        self.life = Life(spec, scripts)
-
-    @precondition(lambda self: not self.life.gone)
-    @rule(order=orders, other=specs)
-    def obey(self, order: Order, other: AppSpec) -> None:
+    @rule(order=orders, other=specs, program=programs)
+    def obey(self, order: Order, other: AppSpec, program: Program) -> None:
+        if self.life.gone:
+            self.life = Life(other, [program])
         self.life.obey(order, other)
 
     @precondition(lambda self: self.has_process())
