@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -115,3 +116,35 @@ def test_a_master_begins_on_a_full_disk(small: RealPypm) -> None:
     small.wait_status("a", "online")
     empty(small)
     wait_until(lambda: statuses(small) == {"a": "online"}, 20.0)
+
+
+@contextlib.contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """The folder refuses every write; needs root."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a folder read-only for itself")
+    mounted = subprocess.run(["mount", "--bind", folder, folder], capture_output=True, text=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"a folder cannot be mounted here: {mounted.stderr.strip()}")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_state_folder_that_has_become_read_only(pypm: RealPypm) -> None:
+    """As a disk with errors does. Agents run on, also over a change of masters; what is not saved is told."""
+    pypm.start(sleeper("a"), sleeper("b"))
+    agents = [row["pid"] for row in pypm.rows()]
+    with read_only(pypm.home / "state"):
+        assert "Read-only file system" in pypm.run("reset", "a").stderr
+        pypm.kill_master()
+        assert [row["pid"] for row in pypm.rows()] == agents
+        done = pypm.run("stop", "a")
+        assert done.returncode == 0, "it is done all the same"
+        assert "Read-only file system" in done.stderr
+        assert not lives(agents[0])
+        assert pypm.row("a")["status"] == "stopped"
+    wait_until(lambda: statuses(pypm) == {"a": "stopped", "b": "online"}, 20.0)
+    assert pypm.pid("b") == agents[1]
