@@ -9,6 +9,13 @@ __all__ = ["main"]
 
 def main() -> int:
     """Run the command line in ``sys.argv``; give its exit status."""
+    try:
+        return _run()
+    except KeyboardInterrupt:  # while modules were being imported, which is the longest part of many commands
+        return 130
+
+
+def _run() -> int:
     from pypm.cli.output import guarded, prepare_streams
     from pypm.cli.quick import run_quickly
 

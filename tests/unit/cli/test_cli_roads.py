@@ -211,3 +211,18 @@ def test_a_folder_that_is_gone_is_told(
     folder.rmdir()
     assert guarded(run, ["start", "agent.py"]) == 1
     assert "current folder has been deleted" in capfd.readouterr().err
+
+
+def test_ctrl_c_while_modules_are_imported_is_told_like_any_other(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupting:
+        def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+            if name == "pypm.cli.main":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "pypm.cli.main")
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    monkeypatch.setattr(sys, "argv", ["pypm", "--help"])
+    assert main() == 130
+    assert capfd.readouterr() == ("", "")
