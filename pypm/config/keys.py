@@ -57,6 +57,7 @@ KEYS = (
     Key("kill_signal", values.signal_name),
     Key("kill_timeout", parse_duration),
     Key("treekill", values.boolean),
+    Key("allow_control", values.boolean),
     Key("wait_ready", values.boolean),
     Key("listen_timeout", parse_duration),
     Key("out_file", values.text, "out", "output", "out_log"),

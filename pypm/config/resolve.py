@@ -30,6 +30,7 @@ APP_FIELDS = {
     "kill_signal": "kill_signal",
     "kill_timeout": "kill_timeout",
     "treekill": "treekill",
+    "allow_control": "allow_control",
     "wait_ready": "wait_ready",
     "listen_timeout": "listen_timeout",
 }

@@ -10,6 +10,7 @@ __all__ = ["changed_keys", "needs_restart"]
 
 _LIVE = frozenset(
     {
+        "allow_control",
         "namespace",
         "instances",
         "autostart",

@@ -94,6 +94,8 @@ class AppSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     wait_ready: bool = False
     listen_timeout: float = 30.0
     """Seconds within which an app with ``wait_ready`` has to say that it is ready."""
+    allow_control: bool = False
+    """Its runs may end (``kill``) and replace (``update``) the master that supervises them."""
     max_memory: int | None = None
     """Bytes of resident memory of the whole tree beyond which the instance is restarted."""
     logs: LogSpec = LogSpec()

@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 
 STARTING = frozenset(("start", "apply", "scale", "restart", "resurrect", "update"))
 """Methods that may start something."""
+CONTROL = frozenset(("kill", "update"))
+"""Methods that end this master; an agent may use them only where its app says so."""
 SAVE_TIME = 5.0
 """Seconds that saving the state may take before a master becomes the guardian all the same."""
 
@@ -239,13 +241,24 @@ class Master:
 
     # --- inner workings ---
 
-    def _dispatch(self, request: Request) -> Any | Awaitable[Any]:
+    def _dispatch(self, request: Request, peer: int) -> Any | Awaitable[Any]:
         handler = HANDLERS.get(request.method)
         if handler is None:
             raise BadRequestError(METHOD_NOT_FOUND, f"there is no method {request.method!r}")
         if self.ending and request.method in STARTING:
             raise RequestError("the master is ending: it starts nothing any more")
+        if request.method in CONTROL:
+            self._check_control(request.method, peer)
         return handler.handle(self, decode_params(request.params, handler.Params))
+
+    def _check_control(self, method: str, peer: int) -> None:
+        """Raise RequestError where an agent of ours asks for our own end, and its app does not allow that."""
+        owner = self.executor.trees.owner_of(peer, self.engine.instances.values())
+        if owner is not None and not owner.spec.allow_control:
+            raise RequestError(
+                f"{method} was asked for from within {owner.name}, which this master supervises",
+                hint=f"allow_control = true lets the app {owner.app} do that",
+            )
 
     def _signalled(self, number: int) -> None:
         """Somebody ends the master: agents are stopped, and will be started by the next one."""

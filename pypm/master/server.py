@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 import os
+import select
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -36,7 +37,13 @@ MAX_IN_FLIGHT = 64
 MAX_UNREAD = 64 * 1024 * 1024
 """Bytes of answers that a client may leave unread before it is cut off."""
 
-Dispatch = Callable[[Request], Any | Awaitable[Any]]
+ABANDONED = frozenset(("wait",))
+"""Methods that only ask: who asked and is gone needs no answer. What was ordered is done all the same."""
+LOOK = 5.0
+"""Seconds between two looks whether a client that has said all it had to say is still there."""
+
+Dispatch = Callable[[Request, int], Any | Awaitable[Any]]
+"""Takes a request and the pid of who connected."""
 
 
 class Server:
@@ -77,13 +84,18 @@ class Client(asyncio.Protocol):
         self._buffer = bytearray()
         self._searched = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._asking: set[asyncio.Task[None]] = set()
+        """Those of them that nobody needs once the client is gone."""
+        self._peer = 0
+        self._has_said_all = False
         self._closing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._clients.add(self)
-        if not _is_owner(transport):
+        self._peer, uid = _peer(transport)
+        if uid not in (0, os.geteuid()):
             self._refuse("this master answers its own user only")
         elif len(self._clients) > MAX_CLIENTS:
             self._refuse(f"there are {MAX_CLIENTS} clients already")
@@ -92,6 +104,31 @@ class Client(asyncio.Protocol):
         self._closing = True
         self._clients.discard(self)
         self._buffer.clear()
+        for task in self._asking:
+            task.cancel()
+
+    def eof_received(self) -> bool:
+        """The client says no more. One that has not gone still gets its answers; False: it is over."""
+        self._has_said_all = True
+        if not self._tasks or self._is_gone():
+            return False
+        self._loop.call_later(LOOK, self._look)
+        return True
+
+    def _look(self) -> None:
+        if self._closing:
+            return
+        if self._is_gone():
+            self._closing = True
+            self._transport.abort()
+        else:
+            self._loop.call_later(LOOK, self._look)
+
+    def _is_gone(self) -> bool:
+        """Whether nobody has the other end any more, not even for reading."""
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket").fileno(), 0)
+        return bool(poll.poll(0))
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
@@ -126,7 +163,7 @@ class Client(asyncio.Protocol):
 
     def _answer(self, request: Request) -> None:
         try:
-            result = self._dispatch(request)
+            result = self._dispatch(request, self._peer)
             if not inspect.isawaitable(result):
                 self._reply(request, result)
                 return
@@ -135,6 +172,8 @@ class Client(asyncio.Protocol):
             return
         task = self._loop.create_task(self._answer_later(request, result))
         self._tasks.add(task)
+        if request.method in ABANDONED:
+            self._asking.add(task)
         task.add_done_callback(self._answered)
 
     async def _answer_later(self, request: Request, result: Awaitable[Any]) -> None:
@@ -145,9 +184,13 @@ class Client(asyncio.Protocol):
 
     def _answered(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not self._closing:
-            self._transport.resume_reading()
-            self._take_lines()
+        self._asking.discard(task)
+        if self._closing:
+            return
+        self._transport.resume_reading()
+        self._take_lines()
+        if self._has_said_all and not self._tasks:
+            self.close()
 
     def _reply(self, request: Request, result: Any) -> None:
         if not isinstance(request.id, msgspec.UnsetType):
@@ -182,9 +225,9 @@ class Client(asyncio.Protocol):
         self._transport.close()
 
 
-def _is_owner(transport: asyncio.Transport) -> bool:
-    """Whether the peer is this master's user or root, as the kernel tells (SO_PEERCRED)."""
+def _peer(transport: asyncio.Transport) -> tuple[int, int]:
+    """Pid and user id of who connected, as the kernel tells (SO_PEERCRED)."""
     connection = transport.get_extra_info("socket")
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    uid = struct.unpack("3i", credentials)[1]
-    return uid in (0, os.geteuid())
+    pid, uid, _ = struct.unpack("3i", credentials)
+    return pid, uid

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pypm.core.instance import Instance
 from pypm.system import cgroup, process
 from pypm.system.cgroup import Groups
+from pypm.system.marked import run_of
 from pypm.system.sweep import Mark, Member, ProcessTable, belongs, child_pids, escaped_descendants, send_to
 
 __all__ = ["Trees"]
@@ -181,6 +182,16 @@ class Trees:
         if mark.run_id not in self._leaving:
             self._leaving[mark.run_id] = Leaving(instance, mark, self._escaped.pop(mark.run_id, ()))
             self._look_in(LOOK_FIRST)
+
+    def owner_of(self, pid: int, instances: Iterable[Instance]) -> Instance | None:
+        """The instance to whose run a process belongs, by its ancestors, its session or its mark."""
+        numbers = set(ProcessTable.read().lineage(pid))
+        run_id = run_of(pid, self._home)
+        for instance in instances:
+            run = instance.run
+            if run is not None and (run.pid in numbers or run.run_id == run_id):
+                return instance
+        return None
 
     def over(self, run_id: str) -> None:
         """Nothing was left of a run."""

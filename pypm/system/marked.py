@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pypm.system.process import TICKS_PER_SECOND, identify
 
-__all__ = ["MarkedProcess", "find_marked"]
+__all__ = ["MarkedProcess", "find_marked", "run_of"]
 
 
 class MarkedProcess(NamedTuple):
@@ -39,6 +39,12 @@ def find_marked(home: str) -> list[MarkedProcess]:
         if name.isdecimal() and (process := _read(int(name), os.fsencode(home))) is not None
     ]
     return sorted(found, key=lambda process: (process.start_ticks, process.pid))
+
+
+def run_of(pid: int, home: str) -> str | None:
+    """The id of the run of ``home`` whose mark a process carries; None if it carries none."""
+    process = _read(pid, os.fsencode(home))
+    return None if process is None else process.run_id
 
 
 def _read(pid: int, home: bytes) -> MarkedProcess | None:

@@ -82,6 +82,14 @@ class ProcessTable:
         """The children of a process, zombies included."""
         return set(self._children.get(pid, ()))
 
+    def lineage(self, pid: int) -> list[int]:
+        """A process and its ancestors, with the numbers of their sessions and groups."""
+        found: list[int] = []
+        while (process := self._processes.get(pid)) is not None:
+            found += (pid, process.session, process.pgid)
+            pid = process.parent
+        return found
+
     def members(
         self, mark: Mark, other_mains: Collection[int] = (), seen: Iterable[Member] = ()
     ) -> list[Member]:

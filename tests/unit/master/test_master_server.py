@@ -31,7 +31,8 @@ class Harness:
         self.gates: dict[str, asyncio.Future[Any]] = {}
         self.server: Server
 
-    def dispatch(self, request: Request) -> Any | Awaitable[Any]:
+    def dispatch(self, request: Request, peer: int) -> Any | Awaitable[Any]:
+        assert peer == os.getpid()
         self.seen.append(request.method)
         match request.method:
             case "echo":
@@ -381,7 +382,7 @@ def test_who_is_not_the_owner_is_refused(
     serve: Callable[[Test], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test(harness: Harness) -> None:
-        monkeypatch.setattr(server_module, "_is_owner", lambda transport: False)
+        monkeypatch.setattr(server_module, "_peer", lambda transport: (os.getpid(), os.geteuid() + 1))
         peer = await harness.connect()
         peer.ask(1, "echo")
         assert (await peer.answer())["error"]["message"] == "this master answers its own user only"
@@ -422,3 +423,59 @@ def test_the_socket_is_the_owners_alone_and_replaces_a_stale_one(home: Path) -> 
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(path)
     second.close()
+
+
+async def another_is_answered(harness: Harness) -> None:
+    other = await harness.connect()
+    await other.echo()
+    other.leave()
+
+
+def test_who_has_said_all_is_still_answered(serve: Callable[[Test], None]) -> None:
+    async def test(harness: Harness) -> None:
+        peer = await harness.connect()
+        peer.ask(1, "wait")
+        peer.ask(2, "slow")
+        peer.writer.write_eof()
+        await until(lambda: {"wait", "slow"} <= harness.gates.keys())
+        await another_is_answered(harness)  # by now the end of what it says has been read
+        harness.gates["slow"].set_result("done")
+        assert (await peer.answer())["result"] == "done"
+        harness.gates["wait"].set_result("there")
+        assert (await peer.answer())["result"] == "there"
+        assert await peer.is_closed()
+
+    serve(test)
+
+
+def test_an_order_of_who_has_gone_is_carried_out_and_a_question_is_dropped(
+    serve: Callable[[Test], None],
+) -> None:
+    async def test(harness: Harness) -> None:
+        peer = await harness.connect()
+        peer.ask(1, "wait")
+        peer.ask(2, "restart")
+        await until(lambda: {"wait", "restart"} <= harness.gates.keys())
+        peer.leave()
+        await until(lambda: harness.clients == 0)
+        await until(harness.gates["wait"].cancelled)
+        assert not harness.gates["restart"].done()
+
+    serve(test)
+
+
+def test_who_said_all_and_leaves_later_is_noticed(
+    serve: Callable[[Test], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "LOOK", 0.01)
+
+    async def test(harness: Harness) -> None:
+        peer = await harness.connect()
+        peer.ask(1, "wait")
+        peer.writer.write_eof()
+        await until(lambda: "wait" in harness.gates)
+        await another_is_answered(harness)
+        peer.leave()
+        await until(harness.gates["wait"].cancelled)
+
+    serve(test)
