@@ -84,6 +84,8 @@ def launch(home: str, timeout: float = 10.0) -> None:
     except NoMasterError as error:
         said = _said_since(log_path, size)
         hint = f"it said:\n{said}" if said else f"see {log_path}"
+        if not os.statvfs(home).f_bavail:
+            hint = f"the disk of {home} is full"
         raise NoMasterError(error.message, hint=hint) from None
     finally:
         os.close(log)
