@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from pypm.cli.output import names_in_words, note, plain
 from pypm.client.connection import Connection
 from pypm.client.home import home_folder
 from pypm.client.launch import connect, connect_or_launch
@@ -26,7 +27,10 @@ def existing_master() -> Connection:
 
 
 def origin() -> dict[str, Any]:
-    """Give what agents inherit from this shell: its environment but for pypm's own names, and its umask."""
+    """Give what agents inherit from this shell: its environment but for pypm's own names, and its umask.
+
+    What is no UTF-8 cannot be kept in a state that is JSON: such variables are left out, with a warning.
+    """
     umask = os.umask(0o077)
     os.umask(umask)
     environment = {
@@ -34,4 +38,17 @@ def origin() -> dict[str, Any]:
         for name, value in os.environ.items()
         if not name.startswith("PYPM_") and name != "NOTIFY_SOCKET"
     }
+    odd = [name for name, value in environment.items() if not _is_text(name + value)]
+    for name in odd:
+        del environment[name]
+    if odd:
+        note(f"pypm: agents do not inherit what is no UTF-8: {names_in_words([plain(name) for name in odd])}")
     return {"env": environment, "umask": umask}
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes that could not be decoded are lone surrogates here
+        return False
+    return True

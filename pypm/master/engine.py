@@ -46,8 +46,9 @@ class Engine:
 
     def __init__(self, executor: Executor, clock: Callable[[], float]) -> None:
         self.instances: dict[int, Instance] = {}
-        self.revision = 0
-        """Grows with each change that clients can see."""
+        # From here on, because clients ask the next master with a revision of the last one's.
+        self.revision = int(clock() * 1_000_000)
+        """Grows with each change that clients can see, also over masters."""
         self.changed_at: dict[int, int] = {}
         """The revision at which each instance last changed."""
         self.listeners: list[Callable[[int], None]] = []

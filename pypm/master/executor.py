@@ -23,6 +23,7 @@ from pypm.master.trees import Trees
 from pypm.system import process
 from pypm.system.environment import build_environment
 from pypm.system.home import Home
+from pypm.system.limits import open_files_of_shell
 from pypm.system.reap import Death
 from pypm.system.spawn import Child, SpawnError, spawn
 
@@ -80,6 +81,7 @@ class SystemExecutor:
         self.ends = Ends(loop, store, self)
         self.trees = Trees(loop, home.path, self.ends.mains, self._instance_of, self._tree_gone)
         self._to_spawn: deque[int] = deque()
+        self._open_files = open_files_of_shell()
         self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
     def connect(self, handle: Handle, instances: Mapping[int, Instance], apps: Mapping[str, App]) -> None:
@@ -180,6 +182,7 @@ class SystemExecutor:
                 stdout=out,
                 stderr=error,
                 umask=origin.umask,
+                open_files=self._open_files,
             )
         finally:
             os.close(out)

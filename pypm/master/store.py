@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 from pypm.core.instance import Instance
 from pypm.core.state import App, assemble, encode_app, encode_instance, encode_origin
@@ -45,6 +46,7 @@ class Store:
         self._apps: dict[str, bytes] = {}
         self._origins: dict[bytes, str] = {}
         """Key of each environment that apps have inherited, by its encoded form."""
+        self._origin_keys = count()
         self._origin_of: dict[str, str] = {}
         self._instances: dict[int, bytes] = {}
         self._dirty: dict[int, Instance] = {}
@@ -59,7 +61,10 @@ class Store:
 
     def put_app(self, app: App) -> None:
         """An app is new or has changed."""
-        origin = self._origins.setdefault(encode_origin(app.origin), str(len(self._origins)))
+        encoded = encode_origin(app.origin)
+        origin = self._origins.get(encoded)
+        if origin is None:
+            origin = self._origins[encoded] = str(next(self._origin_keys))
         self._origin_of[app.spec.name] = origin
         self._apps[app.spec.name] = encode_app(app, origin)
         self._changed()
@@ -152,12 +157,13 @@ class Store:
             self._instances[instance_id] = encode_instance(instance)
         self._dirty.clear()
         used = set(self._origin_of.values())
+        self._origins = {origin: key for origin, key in self._origins.items() if key in used}
         data = assemble(
             self._boot_id,
             boot_time(),
             wall_time(),
             self._next_id,
-            {key: origin for origin, key in self._origins.items() if key in used},
+            {key: origin for origin, key in self._origins.items()},
             self._apps.values(),
             self._instances.values(),
         )

@@ -30,11 +30,14 @@ _ERRORS: dict[str, type[PypmError]] = {
 def encode_request(request_id: int, method: str, params: dict[str, Any]) -> bytes:
     """Give the line, newline included, that asks for ``method``.
 
-    Raises :class:`UsageError` when it would be longer than the master accepts.
+    Raises :class:`UsageError` when it would be longer than the master accepts, or has what is no text.
     """
     message = {"jsonrpc": JSONRPC, "id": request_id, "method": method, "params": params}
-    # Undecodable bytes in the environment are surrogates here; as ASCII escapes they cross unharmed.
-    line = json.dumps(message, separators=(",", ":")).encode("ascii")
+    try:
+        line = json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:  # bytes that could not be decoded are lone surrogates here
+        around = error.object[max(0, error.start - 20) : error.end + 20]
+        raise UsageError(f"the request {method} has bytes that are no UTF-8, near {around!r}") from None
     if len(line) > MAX_LINE:
         raise UsageError(f"the request {method} has {len(line)} bytes, more than the {MAX_LINE} allowed")
     return line + b"\n"

@@ -15,11 +15,13 @@ def make_private_folder(path: str) -> None:
     """Make a folder (and what is missing above it) that only its owner can enter.
 
     A folder of ours with wider permissions is narrowed to 0700. Raises PypmError if it is no folder, cannot
-    be made, or belongs to another user.
+    be made, or belongs to another user, as may a symbolic link that leads to one of ours.
     """
     try:
         os.makedirs(path, mode=0o700, exist_ok=True)
         check_owner(path)
+        if os.lstat(path).st_uid not in (os.geteuid(), 0):
+            raise PypmError(f"{path} is a symbolic link that another user has made")
         if stat.S_IMODE(os.stat(path).st_mode) & 0o077:
             os.chmod(path, 0o700)
     except FileExistsError:

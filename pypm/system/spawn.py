@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pypm.system.clock import boot_time
+from pypm.system.limits import limit_open_files
 from pypm.system.process import TICKS_PER_SECOND, start_ticks
 
 __all__ = ["Child", "SpawnError", "spawn"]
@@ -45,11 +46,13 @@ def spawn(
     stdout: int,
     stderr: int,
     umask: int,
+    open_files: int | None = None,
 ) -> Child:
     """Start ``command`` in a session of its own; the caller reaps it.
 
     The descriptors become 0, 1 and 2; no other is inherited. Signals that this process ignores or blocks
-    are ignored or blocked in the new one too: ``restore_signals`` sees to that. Raises SpawnError when the
+    are ignored or blocked in the new one too: ``restore_signals`` sees to that. ``open_files`` is its soft
+    limit, if that is not to be ours. Raises SpawnError when the
     kernel refuses, which includes a missing program or cwd.
     """
     before = boot_time()
@@ -70,6 +73,9 @@ def spawn(
         raise SpawnError(str(error)) from error
     # The master reaps by itself; without this, Popen would complain that nobody did.
     process.returncode = 0
+    if open_files is not None:
+        # Done before it has been loaded: lowering our own limit for the fork would be felt by our threads.
+        limit_open_files(process.pid, open_files)
     return Child(process.pid, _start_ticks(process.pid, before))
 
 

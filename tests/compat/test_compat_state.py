@@ -145,7 +145,11 @@ def test_a_master_can_go_on_from_it(state: State) -> None:
         "kept": {Status.HELD},
     }
     for each in after_reboot(state, 10.0, state.wall_time + 60.0).instances:
-        after, actions = step(each, ev.Recovered(alive=False), 10.0)
+        after, actions = step(each, ev.Recovered(), 10.0)
+        if after.run is not None:
+            after, actions = step(
+                after, ev.Exited(after.run.run_id, reason="the machine was restarted"), 10.0
+            )
         if each.app == "going":
             assert type(actions[0]).__name__ == "Forget"
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -34,10 +35,10 @@ def test_a_request_is_one_line_of_json_rpc() -> None:
     assert json.loads(line) == {"jsonrpc": "2.0", "id": 3, "method": "list", "params": {"targets": ["a\nb"]}}
 
 
-def test_bytes_of_no_encoding_cross_in_ascii() -> None:
-    line = encode_request(1, "apply", {"env": {"A": b"\xff".decode("utf-8", "surrogateescape")}})
-    assert line.isascii()
-    assert json.loads(line)["params"]["env"]["A"] == "\udcff"
+def test_bytes_of_no_encoding_are_refused_with_where_they_are() -> None:
+    assert json.loads(encode_request(1, "apply", {"cwd": "/wörk\u2028"}))["params"] == {"cwd": "/wörk\u2028"}
+    with pytest.raises(UsageError, match=r"bytes that are no UTF-8, near .*/tmp/a\\udcff"):
+        encode_request(1, "apply", {"cwd": os.fsdecode(b"/tmp/a\xff")})
 
 
 def test_a_request_that_the_master_would_refuse_is_not_sent() -> None:

@@ -59,7 +59,7 @@ def test_each_visible_change_has_a_revision_and_is_told() -> None:
     before = engine.revision
     engine.handle(1, ev.StartRequested())
     assert engine.revision == before + 2
-    assert engine.changed_at == {0: 1, 1: engine.revision}
+    assert engine.changed_at == {0: before - 1, 1: engine.revision}
     assert told == [0, 1, 1, 1]
     engine.handle(1, ev.StartRequested())  # it is up already
     assert engine.revision == before + 2
@@ -126,3 +126,13 @@ def test_after_a_bug_the_next_event_is_stepped_as_ever() -> None:
         engine.handle(0, ev.Spawned("r", "t", 1, 1))
     engine.handle(0, ev.StartRequested())
     assert engine.instances[0].status is Status.ONLINE
+
+
+def test_revisions_go_on_with_the_next_master() -> None:
+    clock = FakeClock(100.0)
+    before, _ = new_engine(clock)
+    for number in range(1000):
+        before.add(new_instance(number))
+    clock.advance(0.1)
+    after, _ = new_engine(clock)
+    assert after.revision > before.revision

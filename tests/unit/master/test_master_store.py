@@ -191,3 +191,16 @@ def test_the_last_changes_are_written_at_the_end(tmp_path: Path) -> None:
     assert decode(path.read_bytes()).instances == [new_instance(0)]
     assert os.stat(path).st_mode & 0o777 == 0o600
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("commit")]
+
+
+def test_environments_that_no_app_has_any_more_are_forgotten() -> None:
+    async def test(store: Store, disk: Disk) -> None:
+        for number in range(50):
+            store.put_app(replace(APP, origin=Origin({"N": str(number)})))
+            store.put_app(App(replace(SPEC, name="other"), 1.0, Origin({"KEPT": "1"})))
+            await store.committed()
+        origins = {app.spec.name: app.origin.env for app in disk.last.apps}
+        assert origins == {SPEC.name: {"N": "49"}, "other": {"KEPT": "1"}}
+        assert len(store._origins) == 2
+
+    with_store(test)

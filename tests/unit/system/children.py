@@ -21,12 +21,22 @@ def start(
     env: Mapping[str, str] | None = None,
     umask: int = 0o022,
     output: int | None = None,
+    open_files: int | None = None,
 ) -> int:
     """Spawn a process whose output goes nowhere, or to ``output``; give its pid."""
     null = os.open(os.devnull, os.O_RDWR)
     try:
         out = null if output is None else output
-        child = spawn(command, cwd=cwd, env=env or {}, stdin=null, stdout=out, stderr=null, umask=umask)
+        child = spawn(
+            command,
+            cwd=cwd,
+            env=env or {},
+            stdin=null,
+            stdout=out,
+            stderr=null,
+            umask=umask,
+            open_files=open_files,
+        )
         return child.pid
     finally:
         os.close(null)

@@ -191,3 +191,16 @@ def test_a_refused_lock_keeps_no_descriptor(tmp_path: Path) -> None:
     assert second.acquire() is None
     assert os.listdir("/proc/self/fd") == before
     os.close(held)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes another user's link")
+def test_a_link_that_another_user_has_made_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "ours").mkdir(mode=0o755)
+    link = tmp_path / "link"
+    link.symlink_to("ours")
+    make_private_folder(str(link))
+    (tmp_path / "ours").chmod(0o755)
+    os.chown(link, 65534, 65534, follow_symlinks=False)
+    with pytest.raises(PypmError, match="symbolic link that another user has made"):
+        make_private_folder(str(link))
+    assert mode_of(tmp_path / "ours") == 0o755

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -53,6 +54,14 @@ def test_it_inherits_no_other_descriptor() -> None:
     finally:
         os.close(reader)
         os.close(writer)
+
+
+def test_it_may_have_as_many_open_files_as_it_is_given() -> None:
+    program = "import resource; print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert ask_python(program) == f"{soft} {hard}\n"
+    assert ask_python(program, open_files=100) == f"100 {hard}\n"
+    assert ask_python(program, open_files=hard + 1) == f"{soft} {hard}\n", "what cannot be is not"
 
 
 def test_its_stdin_is_at_its_end() -> None:
