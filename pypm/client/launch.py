@@ -12,7 +12,7 @@ import time
 from pypm.client.connection import Connection
 from pypm.client.guarded import guardian_pid
 from pypm.client.home import socket_path
-from pypm.core.errors import NoMasterError, RequestError
+from pypm.core.errors import NoMasterError, ProtocolError, RequestError
 from pypm.protocol.names import AGENT_VARIABLES
 
 __all__ = ["connect", "connect_or_launch", "launch"]
@@ -155,8 +155,10 @@ def _answers(home: str, pid: int, deadline: float) -> bool:
         if status is None and (status := _exit_status(pid)) == 0:
             patience = time.monotonic() + _OTHER_MASTER
         try:
-            Connection(socket_path(home)).close()
-        except NoMasterError:
+            # The socket is the guardian's, which listens before there is a master: only an answer tells.
+            with Connection(socket_path(home), max(deadline - time.monotonic(), _POLL)) as connection:
+                connection.call("ping")
+        except (NoMasterError, ProtocolError):
             pass
         else:
             return True
