@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from pypm.cli.output import names_in_words
+from pypm.cli.output import names_in_words, note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,23 +61,33 @@ def await_instances(
     progress = Progress("stopped" if goal == "stopped" else "ready")
     deadline = None if timeout is None else time.monotonic() + timeout
     revision = 0
+    begun_again: list[dict[str, Any]] = []
     try:
         while True:
             answer = connection.call_patiently(
                 "wait",
                 ids=ids,
                 timeout=None if deadline is None else max(0.0, deadline - time.monotonic()),
-                revision=revision if progress.shown else None,
+                revision=revision if progress.shown or goal == "stopped" else None,
                 **{"for": goal},
             )
             rows: list[dict[str, Any]] = answer["rows"]
-            if answer["done"] or answer["timed_out"]:
-                return rows, bool(answer["timed_out"])
+            if goal == "stopped" and not answer["done"]:
+                # Who waits for these would wait for as long as they run.
+                begun_again += [row for row in rows if row["desired"] == "up"]
+                ids = [row["id"] for row in rows if row["desired"] != "up"]
+                rows = [row for row in rows if row["desired"] != "up"]
+            if answer["done"] or answer["timed_out"] or not ids:
+                break
             revision = answer["revision"]
             open_names = [row["name"] for row in rows if not _looks_done(row, goal)]
             progress.update(len(ids) - len(open_names), len(ids), open_names)
     finally:
         progress.clear()
+    if begun_again:
+        names = names_in_words([row["name"] for row in begun_again])
+        note(f"pypm: warning: {names} was started again meanwhile")
+    return sorted([*rows, *begun_again], key=lambda row: int(row["id"])), bool(answer["timed_out"])
 
 
 def _looks_done(row: dict[str, Any], goal: str) -> bool:

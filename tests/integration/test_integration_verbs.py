@@ -388,7 +388,7 @@ def test_the_master_is_started_quietly_and_detached(pypm: RealPypm) -> None:
     done = pypm.run("list", "--json")
     assert (done.stdout, done.stderr) == ("[]\n", "")
     master = pypm.master_pid()
-    assert os.getsid(master) == master
+    assert os.getsid(master) == pypm.guardian_pid() != os.getsid(0)
     assert os.readlink(f"/proc/{master}/cwd") == "/"
     assert os.readlink(f"/proc/{master}/fd/0") == "/dev/null"
     assert os.readlink(f"/proc/{master}/fd/1") == str(pypm.home / "master.log")
@@ -407,3 +407,15 @@ def test_only_the_owner_can_enter(pypm: RealPypm) -> None:
         "master.log",
     }
     assert [str(path) for path in ours if path.stat().st_mode & 0o077] == []
+
+
+def test_a_stop_does_not_wait_for_what_somebody_has_started_again(pypm: RealPypm) -> None:
+    pypm.start(shell("deaf", "trap '' TERM; echo up; while :; do sleep 0.05; done", kill_timeout="3s"))
+    wait_until(lambda: pypm.log("deaf") == b"up\n")
+    stop = pypm.popen("stop", "deaf")
+    pypm.wait_status("deaf", "stopping")
+    pypm.call("start", targets=["deaf"])
+    _, said = stop.communicate(timeout=30)
+    assert stop.returncode == 0
+    assert b"deaf was started again meanwhile" in said
+    pypm.wait_status("deaf", "online")

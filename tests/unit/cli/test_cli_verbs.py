@@ -194,7 +194,10 @@ def test_the_empty_list_says_how_to_begin(home: Path, capfd: Capture) -> None:
 def test_stop_waits_until_nothing_runs(home: Path, capfd: Capture) -> None:
     with ScriptedMaster(home, **everything(home)) as master:
         assert pypm("stop", "worker", "3") == 0
-    assert master.calls == [("stop", {"targets": ["worker", "3"]}), ("wait", {"ids": [0], "for": "stopped"})]
+    assert master.calls == [
+        ("stop", {"targets": ["worker", "3"]}),
+        ("wait", {"ids": [0], "revision": 0, "for": "stopped"}),
+    ]
     assert capfd.readouterr().out == "stopped worker\n"
 
 
