@@ -84,6 +84,8 @@ class Spawned(Event, frozen=True):
     pid: int
     start_ticks: int
     pipes: tuple[int, int] = (0, 0)
+    at: float | None = None
+    """When, if that was not now."""
 
 
 class SpawnFailed(Event, frozen=True):

@@ -182,12 +182,13 @@ def change_spec(instance: Instance, event: ev.Event, now: float) -> Result:
 def spawned(instance: Instance, event: ev.Event, now: float) -> Result:
     assert isinstance(event, ev.Spawned)
     spec = instance.spec
+    started = now if event.at is None else event.at
     run = Run(
         run_id=event.new_run_id,
         token=event.token,
         pid=event.pid,
         start_ticks=event.start_ticks,
-        started=now,
+        started=started,
         pipes=event.pipes,
         ready=not spec.wait_ready,
     )

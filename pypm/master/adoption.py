@@ -10,7 +10,7 @@ from pypm.core import events as ev
 from pypm.core.instance import Desired, Instance, Status
 from pypm.master.engine import Engine
 from pypm.master.executor import SystemExecutor
-from pypm.master.link import GuardianLink, Reaped
+from pypm.master.link import GuardianLink, Note, Reaped
 from pypm.master.output import Outputs
 from pypm.system.marked import MarkedProcess, find_marked
 from pypm.system.process import is_same, send, start_ticks
@@ -46,12 +46,15 @@ class Adoption:
         gone = ended_runs(self._engine.instances.values())
         if same_boot:
             self._link.learn_ends(gone)
-        unsaved = self._unsaved_runs(saved_at) if same_boot else {}
         for instance in list(self._engine.instances.values()):
             self._outputs.recover(instance)
             self._engine.handle(instance.id, ev.Recovered())
             if end := self._end_of(instance, gone, same_boot=same_boot):
                 self._engine.handle(instance.id, end)
+        if same_boot:
+            self._replay(self._link.begun)
+        unsaved = self._unsaved_runs(saved_at) if same_boot else {}
+        for instance in list(self._engine.instances.values()):
             for process in unsaved.pop(str(instance.id), ()):
                 self._take_in(instance.id, process)
             self._adopt(instance.id)
@@ -70,10 +73,34 @@ class Adoption:
         if instance is not None and instance.run is not None:
             self._executor.adopt(instance)
 
+    def _replay(self, notes: list[Note]) -> None:
+        """Let the instances have the runs that were begun after the last commit, also those that ended."""
+        known = self._known_runs()
+        notes = [note for note in notes if note.run_id not in known]
+        ended = {note.pid for note in notes if start_ticks(note.pid) != note.start_ticks}
+        self._link.learn_ends(ended)
+        for note in notes:
+            instance = self._engine.instances.get(note.instance_id)
+            if instance is None or instance.run is not None:
+                continue  # a living one is found by its marks, and ended
+            log.info("%s: its run, pid %s, was begun and not saved", instance.name, note.pid)
+            pipes = self._outputs.of(instance).inodes()
+            spawned = _spawned(note, pipes)
+            for event in events_to_have(instance, spawned):
+                self._engine.handle(instance.id, event)
+            instance = self._engine.instances.get(note.instance_id)
+            if note.pid in ended and instance is not None and instance.run is not None:
+                end = self._end_of(instance, ended, same_boot=True)
+                if end is not None:
+                    self._engine.handle(instance.id, end)
+
+    def _known_runs(self) -> set[str]:
+        known = {end.run_id for instance in self._engine.instances.values() for end in instance.runs}
+        return known | {each.run.run_id for each in self._engine.instances.values() if each.run is not None}
+
     def _unsaved_runs(self, saved_at: float) -> dict[str, list[MarkedProcess]]:
         """Main processes of runs that the state does not know, by instance id."""
-        known = {end.run_id for instance in self._engine.instances.values() for end in instance.runs}
-        known |= {each.run.run_id for each in self._engine.instances.values() if each.run is not None}
+        known = self._known_runs()
         found: dict[str, list[MarkedProcess]] = {}
         for process in find_marked(self._home):
             is_main = process.pid == process.session and process.run_id not in known
@@ -89,7 +116,7 @@ class Adoption:
             return
         log.info("%s: found its run, pid %s, which was begun and not saved", instance.name, process.pid)
         pipes = self._outputs.of(instance).inodes()
-        spawned = ev.Spawned(process.run_id, process.token, process.pid, process.start_ticks, pipes)
+        spawned = _spawned(process, pipes)
         for event in events_to_have(instance, spawned):
             self._engine.handle(instance_id, event)
 
@@ -98,6 +125,10 @@ class Adoption:
         for each in find_marked(self._home):
             if each.run_id == process.run_id and is_same(each.pid, each.start_ticks):
                 send(each.pid, signal.SIGKILL)
+
+
+def _spawned(found: Note | MarkedProcess, pipes: tuple[int, int]) -> ev.Spawned:
+    return ev.Spawned(found.run_id, found.token, found.pid, found.start_ticks, pipes, found.started)
 
 
 def events_to_have(instance: Instance, spawned: ev.Spawned) -> list[ev.Event]:

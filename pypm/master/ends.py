@@ -21,7 +21,7 @@ __all__ = ["End", "Ends"]
 
 INIT = 1
 NO_DESCRIPTOR = -1
-PATIENCE = 1.0
+PATIENCE = 10.0
 """Seconds that the guardian has to tell the status of a process that is known to have ended."""
 
 

@@ -16,6 +16,7 @@ from pypm.core.events import DeadlinePassed, Event, Exited, Spawned, SpawnFailed
 from pypm.core.instance import Instance, Status
 from pypm.core.state import App
 from pypm.master.ends import End, Ends
+from pypm.master.link import Note
 from pypm.master.output import Outputs
 from pypm.master.store import Store
 from pypm.master.timers import Timers
@@ -70,6 +71,8 @@ class SystemExecutor:
     ) -> None:
         self.runs_by_token: dict[str, tuple[int, str]] = {}
         """Instance id and run id of every run that may speak on the agent channel."""
+        self.on_begun: Callable[[Note], None] = lambda _: None
+        """Told of each run as soon as it has begun."""
         self._home = home
         self._loop = loop
         self._store = store
@@ -142,6 +145,7 @@ class SystemExecutor:
             process.send_group(child.pid, signal.SIGKILL)
             os.waitpid(child.pid, 0)
             return SpawnFailed(error.strerror or str(error))
+        self.on_begun(Note(instance.id, run_id, token, child.pid, child.start_ticks))
         self.trees.begun(instance, child.pid, child.start_ticks)
         self.runs_by_token[token] = (instance.id, run_id)
         pipes = self._outputs.of(instance).inodes()
@@ -270,5 +274,5 @@ class SystemExecutor:
                     self.trees.signal_all(instance, number)
                 else:
                     process.send(run.pid, number)
-        except PermissionError as error:
+        except OSError as error:  # it is another user's by now, or no descriptor is left to find it with
             log.warning("%s: cannot send %s: %s", instance.name, action.signal, error)

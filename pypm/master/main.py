@@ -34,7 +34,7 @@ from pypm.master.server import Server
 from pypm.master.store import Store
 from pypm.master.waiting import Waiting
 from pypm.protocol.names import METHOD_NOT_FOUND
-from pypm.protocol.rpc import BadRequestError, Request, decode_params
+from pypm.protocol.rpc import BadRequestError, Request, check_protocol, decode_params
 from pypm.system.clock import boot_id, boot_time, wall_time
 from pypm.system.home import Home
 
@@ -64,6 +64,8 @@ class Master:
         self.engine = Engine(self.executor, boot_time)
         self.apps = Apps(self.engine, self.store, boot_time)
         self.executor.connect(self.engine.handle, self.engine.instances, self.apps.by_name)
+        self.executor.on_begun = link.note
+        self.store.noted, self.store.on_saved = lambda: link.noted, link.saved
         self.sampler = Sampler(self.engine, loop, boot_time)
         self.waiting = Waiting(self.engine, boot_time)
         self.server = Server(loop, self._dispatch)
@@ -242,6 +244,7 @@ class Master:
     # --- inner workings ---
 
     def _dispatch(self, request: Request, peer: int) -> Any | Awaitable[Any]:
+        check_protocol(request)
         handler = HANDLERS.get(request.method)
         if handler is None:
             raise BadRequestError(METHOD_NOT_FOUND, f"there is no method {request.method!r}")

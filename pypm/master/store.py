@@ -37,6 +37,10 @@ class Store:
         loop: asyncio.AbstractEventLoop,
         write: Callable[[str, bytes], None] = replace_file,
     ) -> None:
+        self.noted: Callable[[], int] = lambda: 0
+        """How many runs have been noted elsewhere because they are not saved; asked when a commit begins."""
+        self.on_saved: Callable[[int], None] = lambda _: None
+        """Told that number when the commit is on the disk."""
         self.trouble: str | None = None
         """Why the last commit failed; None if it did not."""
         self._path = path
@@ -167,13 +171,14 @@ class Store:
             self._apps.values(),
             self._instances.values(),
         )
-        changes = self._changes
+        changes, noted = self._changes, self.noted()
         future = self._loop.run_in_executor(self._thread, self._write, self._path, data)
-        future.add_done_callback(lambda done: self._end(changes, done.exception()))
+        future.add_done_callback(lambda done: self._end(changes, noted, done.exception()))
 
-    def _end(self, changes: int, error: BaseException | None) -> None:
+    def _end(self, changes: int, noted: int, error: BaseException | None) -> None:
         self._writing = False
         if error is None:
+            self.on_saved(noted)
             if self.trouble is not None:
                 log.warning("the state can be saved again")
             self.trouble = None

@@ -13,7 +13,7 @@ from pypm.core.errors import (
     RequestError,
     UsageError,
 )
-from pypm.protocol.names import JSONRPC, MAX_LINE
+from pypm.protocol.names import JSONRPC, MAX_LINE, PROTOCOL_VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # the quick road has no time to import typing
@@ -32,7 +32,13 @@ def encode_request(request_id: int, method: str, params: dict[str, Any]) -> byte
 
     Raises :class:`UsageError` when it would be longer than the master accepts, or has what is no text.
     """
-    message = {"jsonrpc": JSONRPC, "id": request_id, "method": method, "params": params}
+    message = {
+        "jsonrpc": JSONRPC,
+        "protocol": PROTOCOL_VERSION,
+        "id": request_id,
+        "method": method,
+        "params": params,
+    }
     try:
         line = json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
     except UnicodeEncodeError as error:  # bytes that could not be decoded are lone surrogates here

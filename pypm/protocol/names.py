@@ -15,10 +15,14 @@ __all__ = [
     "METHOD_NOT_FOUND",
     "PARSE_ERROR",
     "PROTOCOL_VERSION",
+    "VERSIONLESS",
 ]
 
 PROTOCOL_VERSION = 1
 """Version of ``docs/protocol.md``, told by ``ping``."""
+
+VERSIONLESS = frozenset(("ping", "update", "kill"))
+"""Methods that are answered to clients of any version: how a new one takes over from an old master."""
 
 JSONRPC = "2.0"
 

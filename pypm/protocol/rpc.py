@@ -6,13 +6,22 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from pypm.core.errors import PypmError
-from pypm.protocol.names import FAILED, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR
+from pypm.core.errors import ProtocolError, PypmError
+from pypm.protocol.names import (
+    FAILED,
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    PROTOCOL_VERSION,
+    VERSIONLESS,
+)
 
 __all__ = [
     "BadRequestError",
     "Request",
     "bug_response",
+    "check_protocol",
     "decode_params",
     "decode_request",
     "error_response",
@@ -29,6 +38,8 @@ class Request(msgspec.Struct):
     method: str
     jsonrpc: str = ""
     id: int | str | msgspec.UnsetType | None = msgspec.UNSET
+    protocol: int = PROTOCOL_VERSION
+    """The version of the protocol that the client speaks; one that does not say is taken to speak ours."""
     params: msgspec.Raw = msgspec.Raw(b"{}")
 
 
@@ -59,6 +70,18 @@ def decode_request(line: bytes | bytearray | memoryview) -> Request:
         known_id = None if isinstance(request.id, msgspec.UnsetType) else request.id
         raise BadRequestError(INVALID_REQUEST, 'jsonrpc is not "2.0"', known_id)
     return request
+
+
+def check_protocol(request: Request) -> None:
+    """Raise ProtocolError if the client speaks another protocol, and the method depends on that."""
+    theirs = request.protocol
+    if theirs == PROTOCOL_VERSION or request.method in VERSIONLESS:
+        return
+    older, hint = "master", "`pypm update` lets the installed version take over"
+    if theirs < PROTOCOL_VERSION:
+        older, hint = "client", "use the pypm that is installed now"
+    message = f"the {older} is too old: the client speaks protocol {theirs}, the master {PROTOCOL_VERSION}"
+    raise ProtocolError(message, hint=hint)
 
 
 def decode_params(raw: msgspec.Raw, kind: type[ParamsT]) -> ParamsT:

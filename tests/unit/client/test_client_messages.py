@@ -32,7 +32,13 @@ def test_a_request_is_one_line_of_json_rpc() -> None:
     line = encode_request(3, "list", {"targets": ["a\nb"]})
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
-    assert json.loads(line) == {"jsonrpc": "2.0", "id": 3, "method": "list", "params": {"targets": ["a\nb"]}}
+    assert json.loads(line) == {
+        "jsonrpc": "2.0",
+        "protocol": 1,
+        "id": 3,
+        "method": "list",
+        "params": {"targets": ["a\nb"]},
+    }
 
 
 def test_bytes_of_no_encoding_are_refused_with_where_they_are() -> None:

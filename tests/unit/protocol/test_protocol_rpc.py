@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pypm.core.errors import ConfigError, NotFoundError, RequestError
+from pypm.core.errors import ConfigError, NotFoundError, ProtocolError, RequestError
 from pypm.protocol.messages import decode_response, encode_request
 from pypm.protocol.rpc import (
     BadRequestError,
     bug_response,
+    check_protocol,
     decode_params,
     decode_request,
     error_response,
@@ -163,3 +164,17 @@ def test_both_sides_agree_on_a_request() -> None:
     request = decode_request(line)
     assert request.id == 9
     assert decode_params(request.params, Params).targets == ["wörker", 'a"b\n']
+
+
+@pytest.mark.parametrize(("version", "older"), [(0, "client"), (2, "master")])
+def test_a_client_of_another_version_is_told_who_is_too_old(version: int, older: str) -> None:
+    line = b'{"jsonrpc": "2.0", "protocol": %d, "id": 1, "method": "%b"}'
+    with pytest.raises(ProtocolError, match=f"the {older} is too old") as caught:
+        check_protocol(decode_request(line % (version, b"list")))
+    assert caught.value.hint
+    for method in (b"ping", b"update", b"kill"):
+        check_protocol(decode_request(line % (version, method)))
+
+
+def test_a_client_that_says_no_version_is_answered() -> None:
+    check_protocol(decode_request(b'{"jsonrpc": "2.0", "id": 1, "method": "list"}'))
