@@ -50,6 +50,9 @@ def main(arguments: list[str]) -> int:
     except PypmError as error:
         complain(error.message, error.hint)
         return error.exit_status
+    except OSError as error:  # a full disk, for example, where its lock or its sockets are to be
+        complain(f"cannot use {home.path}: {error.strerror or error}")
+        return REFUSED
 
 
 def take_home(home: Home, lock: int) -> Holdings:

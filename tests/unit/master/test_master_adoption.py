@@ -1,0 +1,134 @@
+"""What a new master makes of runs that were begun after the last commit: the guardian remembers them."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, cast
+
+import pytest
+from fakes import SPEC, new_instance
+from msgspec.structs import replace
+
+from pypm.core import events as ev
+from pypm.core.actions import Action, Spawn
+from pypm.core.instance import Desired, Instance, Status
+from pypm.core.spec import RestartPolicy
+from pypm.master.adoption import Adoption
+from pypm.master.engine import Engine
+from pypm.master.link import Note, Reaped
+from pypm.system.clock import boot_time
+from pypm.system.process import TICKS_PER_SECOND, start_ticks
+
+GONE = 2**22 + 5
+"""More than the largest pid that Linux gives."""
+
+
+class Executor:
+    """Writes down what is ordered and adopted."""
+
+    def __init__(self) -> None:
+        self.spawns = 0
+        self.adopted: list[int] = []
+        self.trees = self
+
+    def perform(self, instance: Instance, action: Action) -> None:
+        self.spawns += isinstance(action, Spawn)
+
+    def adopt(self, instance: Instance) -> None:
+        assert instance.run is not None
+        self.adopted.append(instance.run.pid)
+
+    def outlived(self, instance: Instance) -> bool:
+        return False
+
+
+class Outputs:
+    def recover(self, instance: Instance) -> None:
+        """Nothing was held."""
+
+    def of(self, instance: Instance) -> Outputs:
+        return self
+
+    def inodes(self) -> tuple[int, int]:
+        return (7, 8)
+
+
+class Link:
+    def __init__(self, begun: list[Note], ends: dict[int, Reaped]) -> None:
+        self.begun, self.ends = begun, ends
+
+    def learn_ends(self, pids: Any) -> None:
+        """All is known already."""
+
+
+def adopted(instance: Instance, begun: list[Note], ends: dict[int, Reaped]) -> tuple[Instance, Executor]:
+    executor = Executor()
+    engine = Engine(executor, boot_time)
+    engine.add(instance)
+    parts = (engine, executor, Outputs(), Link(begun, ends), "/nowhere")
+    Adoption(*cast("Any", parts)).run(same_boot=True, saved_at=boot_time())
+    return engine.instances[instance.id], executor
+
+
+def note(pid: int, run_id: str = "r1", ago: float = 5.0) -> Note:
+    return Note(0, run_id, "token", pid, int((boot_time() - ago) * TICKS_PER_SECOND))
+
+
+STARTING = replace(new_instance(), status=Status.STARTING)
+
+
+def test_a_run_that_lives_is_taken_in_and_not_begun_twice() -> None:
+    ticks = start_ticks(os.getpid())
+    assert ticks is not None
+    instance, executor = adopted(STARTING, [Note(0, "r1", "token", os.getpid(), ticks)], {})
+    assert instance.status is Status.ONLINE
+    assert instance.run is not None
+    assert (instance.run.pid, instance.run.run_id, instance.run.pipes) == (os.getpid(), "r1", (7, 8))
+    assert executor.adopted == [os.getpid()]
+
+
+def test_one_that_ended_since_is_told_with_its_status() -> None:
+    instance, executor = adopted(STARTING, [note(GONE)], {GONE: Reaped(7 << 8, boot_time() - 2.0)})
+    last = instance.last
+    assert last is not None
+    assert (last.run_id, last.code, last.reason) == ("r1", 7, "exit code 7")
+    assert last.uptime == pytest.approx(3.0, abs=0.5)
+    assert instance.restarts == 1
+    assert executor.adopted == []
+
+
+def test_each_of_several_is_told_in_its_order() -> None:
+    spec = replace(SPEC, restart=RestartPolicy(delay=0.0, max_restarts=None))
+    begun = [note(GONE + number, f"r{number}") for number in range(3)]
+    ends = {GONE + number: Reaped(number << 8, boot_time()) for number in range(3)}
+    instance, _ = adopted(replace(STARTING, spec=spec), begun, ends)
+    assert [(end.run_id, end.code) for end in instance.runs] == [("r2", 2), ("r1", 1), ("r0", 0)]
+    assert instance.restarts == 3
+    assert instance.status is Status.STARTING
+
+
+def test_one_that_is_saved_already_is_not_told_again() -> None:
+    known = replace(STARTING, runs=(ev_end("r1"),))
+    instance, executor = adopted(known, [note(GONE)], {GONE: Reaped(0, boot_time())})
+    assert len(instance.runs) == 1
+    assert executor.spawns == 1
+
+
+def test_who_was_wanted_down_is_stopped() -> None:
+    ticks = start_ticks(os.getpid())
+    assert ticks is not None
+    down = replace(new_instance(), desired=Desired.DOWN)
+    instance, _ = adopted(down, [Note(0, "r1", "token", os.getpid(), ticks)], {})
+    assert (instance.status, instance.desired) == (Status.STOPPING, Desired.DOWN)
+
+
+def ev_end(run_id: str) -> Any:
+    from pypm.core.instance import RunEnd
+
+    return RunEnd(at=1.0, uptime=1.0, reason="exit code 0", code=0, run_id=run_id)
+
+
+def test_a_note_is_read_as_it_was_written() -> None:
+    written = Note(3, "abc", "def", 17, 99)
+    assert Note.read(written.written()) == written
+    assert isinstance(ev.Spawned("r", "t", 1, 2, (0, 0), written.started).at, float)
