@@ -288,7 +288,11 @@ class Trees:
             process.send_group(mark.pid, number)
             return
         seen = self._escaped.get(mark.run_id, ())
-        members = ProcessTable.read().members(mark, self._mains() - {mark.pid}, seen)
+        try:
+            members = ProcessTable.read().members(mark, self._mains() - {mark.pid}, seen)
+        except OSError as error:  # no descriptor left to look with: what has left the group is found later
+            log.warning("%s: cannot see what has left its group: %s", instance.name, error)
+            members = []
         process.send_group(mark.pid, number)
         if mark.group:
             cgroup.kill_all(mark.group)
