@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import pytest
 from real_pypm import RealPypm
 
+from pypm.testing import wait_until
+
 KILLS = 200 if os.environ.get("PYPM_SOAK") else 20
 STEADY, RESTLESS = 14, 6
 """How many agents run until they are told to end, and how many exit by themselves again and again."""
@@ -100,6 +102,8 @@ def test_masters_are_killed_while_agents_print_exit_and_are_restarted(pypm: Real
         exits.collect(pypm)
     pypm.ok("stop", "all")
     assert {(row["status"], row["pid"]) for row in pypm.rows()} == {("stopped", None)}
+    # What the socket tells is on the disk a moment later.
+    wait_until(lambda: not any("run" in instance for instance in pypm.state()["instances"]))
     exits.collect(pypm)
     for row in pypm.rows():
         check(pypm, row, exits[row["id"]], gaps)

@@ -22,10 +22,11 @@ def up(pypm: RealPypm) -> Iterator[RealPypm]:
     """A master with one agent, which both have to be there, unharmed, at the end."""
     pypm.start(sleeper("a"))
     master, agent = pypm.master_pid(), pypm.pid("a")
+    before = sockets_of(master)
     yield pypm
     assert (pypm.master_pid(), pypm.pid("a")) == (master, agent)
     assert "Traceback" not in pypm.master_log()
-    wait_until(lambda: sockets_of(master) <= 4, what="the end of all connections")
+    wait_until(lambda: sockets_of(master) <= before, what="the end of all connections")
 
 
 def sockets_of(pid: int) -> int:
