@@ -86,10 +86,14 @@ class Walk:
         running = {row["pid"] for row in rows if row["pid"]}
         assert len(running) == sum(1 for row in rows if row["status"] == "online")
         wait_until(lambda: set(with_command("sleep", SECONDS)) == running, 5.0, f"nothing but {running}")
-        saved = self.pypm.state()["instances"]
-        assert {(each["id"], each.get("status", "stopped")) for each in saved} == {
-            (row["id"], row["status"]) for row in rows
-        }
+        shown = {(row["id"], row["status"]) for row in rows}
+
+        def saved() -> set[tuple[int, str]]:
+            instances = self.pypm.state()["instances"]
+            return {(each["id"], each.get("status", "stopped")) for each in instances}
+
+        # What a row tells of may still be on its way to the disk.
+        wait_until(lambda: saved() == shown, 5.0, f"saved: {shown}")
 
 
 @pytest.fixture
