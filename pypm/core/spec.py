@@ -59,6 +59,26 @@ class LogSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """Bytes at which a file is rotated; 0: never."""
     retain: int = 10
     """Rotated files that are kept beside the current one; 0: the content is dropped at rotation."""
+    max_age: float | None = None
+    """Seconds after its first byte at which a file is rotated; ``None``: never."""
+    rotate_at: str | None = None
+    """A cron line (local time) at whose moments a file that has content is rotated."""
+    retain_age: float | None = None
+    """Seconds since its last byte after which a rotated file is deleted; ``None``: never."""
+    compress: Literal["none", "gzip", "zstd"] = "none"
+    """What rotated files are compressed with."""
+    total_size: int = 2048 * MEBIBYTE
+    """Bytes on the disk beyond which the oldest rotated files of the app are deleted; 0: no bound."""
+    on_full: Literal["drop", "block"] = "drop"
+    """What happens to output that the disk does not take: dropped and counted, or the agent waits."""
+    form: Literal["raw", "text", "json"] = "raw"
+    """``raw``: the very bytes; ``text``, ``json``: one record a line with time, stream and run."""
+    date_format: str | None = None
+    """How a ``text`` record's time is written, in PM2's (moment.js) letters; ``None``: ISO 8601 in UTC."""
+    max_line: int = MEBIBYTE
+    """Bytes at which a line is split into records (``text`` and ``json``)."""
+    redact: tuple[str, ...] = ()
+    """Regular expressions, or ``ENV:NAME`` for a variable's value, masked in the records."""
 
 
 class AppSpec(msgspec.Struct, frozen=True, omit_defaults=True):
