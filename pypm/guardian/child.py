@@ -55,6 +55,13 @@ class Child:
         # Until it serves it is busy with what it adopts, and has no loop that could beat.
         return self.last_beat + SILENCE if self.serving else self.began + BEGINNING
 
+    def forgive(self, seconds: float) -> None:
+        """It need not have shown a sign of life for so long."""
+        self.began += seconds
+        self.last_beat += seconds
+        if self.dumping_since is not None:
+            self.dumping_since += seconds
+
     def send_signal(self, number: int) -> None:
         """Send it a signal; it is our child and not yet reaped, so its pid is its own."""
         os.kill(self.pid, number)

@@ -41,6 +41,8 @@ UPDATE_TIME = 60.0
 """Seconds within which a candidate has to be in charge."""
 EXITS_IN_MESSAGE = 1000
 NOTES_AT_ONCE = 500
+STOOD_STILL = 1.0
+"""Seconds by which a wait was too long when we have been stopped ourselves, and perhaps the master too."""
 KEPT_EXITS = 100_000
 """How many ends are remembered for a master that does not come."""
 
@@ -109,13 +111,23 @@ class Guardian:
         for descriptor, child in connected.items():
             is_awaited = bool(self._untold) and child is listener
             poll.register(descriptor, select.POLLIN | (select.POLLOUT if is_awaited else 0))
-        for descriptor, events in poll.poll(self._patience() * 1000):
+        patience, asked = self._patience(), time.monotonic()
+        happened = poll.poll(patience * 1000)
+        self._forgive(time.monotonic() - asked, patience)
+        for descriptor, events in happened:
             if descriptor == wakeup:
                 os.read(wakeup, 4096)
             elif events != select.POLLOUT:
                 self._receive(connected[descriptor])
         self._reap()
         self._tell_ends()
+
+    def _forgive(self, waited: float, patience: float) -> None:
+        """After a wait that was far too long (SIGSTOP, a frozen container) no child is to blame for it."""
+        if waited > patience + STOOD_STILL:
+            self._journal.write(f"stood still for about {waited:.0f} s")
+            for child in self._children():
+                child.forgive(waited)
 
     def _patience(self) -> float:
         """Seconds until something is due, at most an hour."""
@@ -290,6 +302,9 @@ class Guardian:
             child.disconnect()
             return False
         child.last_beat = time.monotonic()
+        if child.dumping_since is not None:
+            child.dumping_since = None
+            self._journal.write(f"the master {child.pid} answers again")
         self._take(child, words, descriptors)
         return True
 
