@@ -150,8 +150,9 @@ for _status in Status:
     TABLE[_status, ev.SpecChanged] = on.change_spec
 
 for _status in _AT_REST:
-    TABLE[_status, ev.StartRequested] = on.start
-    TABLE[_status, ev.RestartRequested] = on.start
+    _start = on.start_waiting if _status in (Status.BACKOFF, Status.HELD) else on.start
+    TABLE[_status, ev.StartRequested] = _start
+    TABLE[_status, ev.RestartRequested] = _start
     TABLE[_status, ev.DeleteRequested] = on.delete_at_rest
     for _of_a_run in _OF_A_RUN:
         TABLE[_status, _of_a_run] = _NO_RUN

@@ -63,6 +63,11 @@ def start(instance: Instance, event: ev.Event, now: float) -> Result:
     return _begin(_fresh(instance), now)
 
 
+def start_waiting(instance: Instance, event: ev.Event, now: float) -> Result:
+    """The restart that was due later comes now: it counts, but not towards the brake."""
+    return _begin(replace(_fresh(instance), restarts=instance.restarts + 1), now)
+
+
 def want_up(instance: Instance, event: ev.Event, now: float) -> Result:
     return (instance if instance.desired is Desired.UP else replace(instance, desired=Desired.UP)), []
 

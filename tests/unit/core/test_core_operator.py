@@ -333,3 +333,20 @@ def test_a_leaving_master_leaves_the_delay_to_the_next_one() -> None:
     life.run(200)
     assert life.instance.status is Status.ONLINE
     assert life.starts[-1] == deadline
+
+
+@pytest.mark.parametrize("event", [ev.StartRequested(), ev.RestartRequested()], ids=["start", "restart"])
+def test_a_restart_that_is_not_waited_for_counts_like_one_that_is(event: ev.Event) -> None:
+    life = backoff()
+    life.handle(event)
+    assert life.instance.restarts == 1
+    assert life.instance.restart_times == (), "but not towards the brake"
+    life.run(3600)
+    assert (life.instance.restarts, len(life.starts)) == (1, 2)
+
+
+def test_a_start_of_what_had_ended_for_good_is_no_restart() -> None:
+    for situation in (stopped, errored, exited):
+        life = situation()
+        life.handle(ev.RestartRequested())
+        assert life.instance.restarts == 0
