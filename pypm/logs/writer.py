@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-import msgspec
-
 from pypm.logs.rotation import Identity, make_folder, shift
+from pypm.logs.trouble import LogTrouble, Troubles, dropped_marker
 
-__all__ = ["LogFile", "LogTrouble"]
+__all__ = ["LogFile", "LogTrouble", "OnFull"]
+
+OnFull = Literal["drop", "block"]
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at whether the file is still the one that has the name; also between two tries
@@ -22,21 +23,10 @@ of a rotation that failed."""
 FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 """Not blocking, because a person may name a FIFO that nobody reads."""
 NEWLINE = b"\n"
-
-
-class LogTrouble(msgspec.Struct, frozen=True):
-    """A log begins or ceases to fail: bytes are dropped (``write``), or it cannot be rotated (``rotation``).
-
-    A log that cannot be rotated grows beyond its size: better too large than lost.
-    """
-
-    path: str
-    kind: Literal["write", "rotation"]
-    ended: bool
-    reason: str
-    """What the system said when it began; empty when it has ended."""
-    dropped_bytes: int
-    """Dropped since it began."""
+FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
+"""What the system says where deleting something may help."""
+NO_SPLICE = frozenset((errno.EINVAL, errno.EBADF, errno.ENOSYS))
+"""What it says where a file system cannot splice."""
 
 
 class LogFile:
@@ -49,9 +39,13 @@ class LogFile:
     oldest to the newest and then the current one are the stream that was written.
 
     A file that was moved, deleted or truncated from outside is noticed within a second of writing
-    (``clock`` gives seconds that never go back) or at ``reopen``. An ``OSError`` never leaves ``write``: what
-    could not be written is dropped and counted, ``on_error`` is told when that begins and when it ends, and
-    each write tries anew.
+    (``clock`` gives seconds that never go back) or at ``reopen``.
+
+    An ``OSError`` never leaves ``write``. With ``on_full`` ``"drop"``, ``make_room`` is asked first where the
+    disk is full; then what could not be written is dropped and counted, each write tries anew, and the first
+    bytes that are taken again have a marker line before them. With ``"block"``, the file holds what it was
+    given and is ``blocked``: whoever writes here has to wait, and to call ``retry`` now and then.
+    ``on_error`` is told when either begins and when it ends.
     """
 
     def __init__(
@@ -60,19 +54,25 @@ class LogFile:
         *,
         max_size: int,
         retain: int,
+        on_full: OnFull = "drop",
         on_error: Callable[[LogTrouble], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.path = path
         self.max_size = max_size
         self.retain = retain
+        self.on_full = on_full
+        self.make_room: Callable[[int], bool] | None = None
+        """Called with a number of bytes for which the disk has no room; tells whether it has made some."""
+        self.marker: Callable[[int, str], bytes] = dropped_marker
+        """Makes the line that tells how many bytes were dropped, and why."""
         self.users = 1
         """How many streams write here; kept by the registry."""
-        self.dropped_bytes = 0
-        """Dropped since this object was made."""
-        self._on_error = on_error
         self._clock = clock
-        self._troubles: dict[Literal["write", "rotation"], int] = {}
+        self._troubles = Troubles(path, on_error, clock)
+        self._blocked = False
+        self._held = bytearray()
+        self._room_at = 0.0
         self._fd: int | None = None
         self._real_path = path
         self._identity: Identity = (0, 0)
@@ -85,32 +85,50 @@ class LogFile:
         self._splice_fd: int | None = None
         self._spliceable = True
 
+    @property
+    def dropped_bytes(self) -> int:
+        """Dropped since this object was made."""
+        return self._troubles.dropped_bytes
+
+    @property
+    def blocked(self) -> bool:
+        """The disk takes nothing, and nothing may be dropped: write no more until ``retry`` gives True."""
+        return self._blocked
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Append all of ``data``, rotating where it is due; what fails is dropped and counted."""
+        """Append all of ``data``, rotating where it is due; what fails is dropped and counted, or held."""
         rest = memoryview(data)
         if not rest:
             return
-        try:
-            if self._fd is not None and self._clock() >= self._look_at:
-                self._look()
-            while rest:
-                descriptor = self._open()
-                if count := self._fitting(rest):
-                    rest = rest[self._append(descriptor, rest[:count]) :]
-                else:
-                    self._rotate()
-        except OSError as error:
-            self._drop(len(rest), error)
-        else:
-            self._ended("write")
+        if self._blocked:
+            self._held += rest
+            return
+        while rest:
+            try:
+                rest = rest[self._write_some(rest) :]
+            except OSError as error:
+                if not self._is_room_made(error, len(rest)):
+                    self._refuse(rest, error)
+                    return
+        if self._troubles.any():
+            self._troubles.ended("write", "block")
+
+    def retry(self) -> bool:
+        """Try again to write what is held; True when all of it is written and more may be tried."""
+        held, self._held = self._held, bytearray()
+        self._blocked = False
+        self.write(held)
+        return not self._blocked
 
     def splice(self, pipe: int, limit: int) -> int | None:
         """Let the kernel move up to ``limit`` bytes from a pipe, so that none is ever only in our memory.
 
         Gives how many it moved, or None where ``write`` has to do it: a rotation is due, the disk refuses, or
-        the file system cannot. Raises BlockingIOError when the pipe is empty.
+        the file system cannot. Raises BlockingIOError when the pipe is empty, or the file is ``blocked``.
         """
-        if not self._spliceable:
+        if self._blocked:
+            raise BlockingIOError
+        if not self._spliceable or self._troubles.has("write"):
             return None
         try:
             if self._fd is not None and self._clock() >= self._look_at:
@@ -125,12 +143,15 @@ class LogFile:
         except BlockingIOError:
             raise
         except OSError as error:
-            self._spliceable = error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOSYS)
+            self._spliceable = error.errno not in NO_SPLICE
+            if self._spliceable and self.on_full == "block":
+                self._block(error)
+                raise BlockingIOError from error
             return None
         self._size = offset + count
         self._at_line_end = None
-        if self._troubles:
-            self._ended("write")
+        if self._troubles.any():
+            self._troubles.ended("write", "block")
         return count
 
     def _splice_offset(self) -> int | None:
@@ -163,6 +184,13 @@ class LogFile:
 
     def reopen(self) -> None:
         """Let go of the file, because somebody has moved it; the next byte opens the one of that name."""
+        self.close()
+
+    def end(self) -> None:
+        """Close the file for good: what is held is tried once more, and dropped if it cannot be written."""
+        if self._blocked:
+            self.on_full = "drop"
+            self.retry()
         self.close()
 
     def close(self) -> None:
@@ -215,6 +243,35 @@ class LogFile:
         self._size = size
         self._at_line_end = size == 0 or not self._regular or ends_line(self._real_path, size)
 
+    def _write_some(self, data: memoryview) -> int:
+        """One step of writing ``data``: gives how many bytes were taken; 0: the file was rotated instead."""
+        if self._troubles.is_pausing():
+            raise BlockingIOError(errno.EAGAIN, self._troubles.reason)
+        if self._fd is not None and self._clock() >= self._look_at:
+            self._look()
+        descriptor = self._open()
+        if self._troubles.unmarked:
+            self._mark(descriptor)
+        count = self._fitting(data)
+        if not count:
+            self._rotate()
+            return 0
+        count = self._append(descriptor, data[:count])
+        self._room_at = 0.0
+        return count
+
+    def _mark(self, descriptor: int) -> None:
+        """Write the marker for what was dropped, whole or not at all, on a line of its own."""
+        line = self.marker(self._troubles.unmarked, self._troubles.reason)
+        marker = memoryview(line if self._ends_line() else NEWLINE + line)
+        count = self._append(descriptor, marker)
+        if count < len(marker):
+            self._size -= count
+            self._at_line_end = None
+            os.ftruncate(descriptor, os.fstat(descriptor).st_size - count)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._troubles.unmarked = 0
+
     def _append(self, descriptor: int, data: memoryview) -> int:
         """One write; gives how many bytes it took."""
         count = os.write(descriptor, data)
@@ -246,7 +303,7 @@ class LogFile:
     def _may_rotate(self) -> bool:
         if not (self.max_size and self._regular):
             return False
-        return "rotation" not in self._troubles or self._clock() >= self._rotate_at
+        return not self._troubles.has("rotation") or self._clock() >= self._rotate_at
 
     def _rotate(self) -> None:
         """Move the full file out of the way, or empty it if nothing is retained."""
@@ -262,27 +319,35 @@ class LogFile:
                 os.truncate(self._real_path, 0)
         except OSError as error:
             self._rotate_at = self._clock() + LOOK_EVERY
-            self._began("rotation", error)
+            self._troubles.began("rotation", error)
         else:
-            self._ended("rotation")
+            self._troubles.ended("rotation")
 
-    def _drop(self, count: int, error: OSError) -> None:
+    def _is_room_made(self, error: OSError, needed: int) -> bool:
+        """Whether something was deleted for ``needed`` bytes, so that writing them is to be tried again.
+
+        Where that does not help, the next try is a second later: nothing more is deleted for nothing.
+        """
+        if self.on_full != "drop" or error.errno not in FULL or self.make_room is None:
+            return False
+        now = self._clock()
+        if now < self._room_at:
+            return False
+        self._room_at = now + LOOK_EVERY
+        return self.make_room(needed)
+
+    def _refuse(self, rest: memoryview, error: OSError) -> None:
         if not isinstance(error, BlockingIOError):
             self.close()
-        self._began("write", error)
-        self._troubles["write"] += count
-        self.dropped_bytes += count
+        if self.on_full == "block":
+            self._held += rest
+            self._block(error)
+        else:
+            self._troubles.dropped(len(rest), error)
 
-    def _began(self, kind: Literal["write", "rotation"], error: OSError) -> None:
-        if kind not in self._troubles:
-            self._troubles[kind] = 0
-            reason = error.strerror or str(error)
-            self._on_error(LogTrouble(self.path, kind, ended=False, reason=reason, dropped_bytes=0))
-
-    def _ended(self, kind: Literal["write", "rotation"]) -> None:
-        if kind in self._troubles:
-            dropped = self._troubles.pop(kind)
-            self._on_error(LogTrouble(self.path, kind, ended=True, reason="", dropped_bytes=dropped))
+    def _block(self, error: OSError) -> None:
+        self._blocked = True
+        self._troubles.began("block", error)
 
 
 def ends_line(path: str, size: int) -> bool:
