@@ -8,8 +8,8 @@
 
 each field 8 bytes. The bytes from a record's offset on were received within the second after its time.
 Members come last, only in the index of a compressed file: at each of them the file can be decompressed
-without what is before, and the last one is its end. Times and offsets never go down. A torn last record is not
-counted.
+without what is before, and the last one is its end. Times and offsets never go down. A torn last record
+is not counted.
 
 An index is a help, never a must: what is missing or damaged makes reading coarser, and nothing fails.
 """
