@@ -151,6 +151,8 @@ class DeadlinePassed(Event, frozen=True):
     """The instance's deadline has come."""
 
     deadline: float
+    paused: float = 0.0
+    """Seconds of that time in which no agent could do anything: the machine was suspended, or stood still."""
 
 
 EVENTS: tuple[type[Event], ...] = (

@@ -338,12 +338,22 @@ def _decide(instance: Instance, end: RunEnd, now: float) -> Result:
 
 
 def not_ready_in_time(instance: Instance, event: ev.Event, now: float) -> Result:
+    if postponed := _postponed(instance, event):
+        return postponed, []
     timeout = describe_duration(instance.spec.listen_timeout)
     return _begin_stop(instance, now, f"not ready within {timeout}", After.DECIDE)
 
 
+def _postponed(instance: Instance, event: ev.Event) -> Instance | None:
+    """What an agent had a time for, and could not use all of it, it still has the rest of the time for."""
+    assert isinstance(event, ev.DeadlinePassed)
+    return replace(instance, deadline=event.deadline + event.paused) if event.paused else None
+
+
 def grace_over(instance: Instance, event: ev.Event, now: float) -> Result:
     assert instance.run is not None
+    if postponed := _postponed(instance, event):
+        return postponed, []
     changed = replace(instance, killed=True, deadline=now + KILL_AGAIN)
     # Where only children are left, treekill was on when the main process ended.
     group = instance.spec.treekill or instance.run.leaving is not None

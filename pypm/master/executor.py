@@ -77,7 +77,7 @@ class SystemExecutor:
         self._loop = loop
         self._store = store
         self._outputs = outputs
-        self._timers = Timers(loop, clock, lambda key, deadline: self._handle(key, DeadlinePassed(deadline)))
+        self._timers = Timers(loop, clock, self._deadline_passed)
         self._handle: Handle
         self._instances: Mapping[int, Instance]
         self._apps: Mapping[str, App]
@@ -93,6 +93,9 @@ class SystemExecutor:
         self._instances = instances
         self._apps = apps
         self.ends.start()
+
+    def _deadline_passed(self, instance_id: int, deadline: float, paused: float) -> None:
+        self._handle(instance_id, DeadlinePassed(deadline, paused))
 
     def perform(self, instance: Instance, action: Action) -> None:
         """Carry out one action."""

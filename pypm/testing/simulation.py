@@ -47,7 +47,7 @@ class Process:
     signals: list[str] = field(default_factory=list)
 
 
-Scheduled = tuple[float, int, Callable[[], None]]
+Scheduled = tuple[float, int, bool, Callable[[], None]]
 
 
 class Simulation:
@@ -68,6 +68,7 @@ class Simulation:
         self._scheduled: list[Scheduled] = []
         self._order = count()
         self._timer: float | None = None
+        self._suspended = 0.0
 
     def handle(self, event: ev.Event) -> None:
         """Let an event happen now."""
@@ -84,18 +85,28 @@ class Simulation:
         """Let time pass, with all that happens in it."""
         end = self.clock() + seconds
         while self._scheduled and self._scheduled[0][0] <= end:
-            time, _, happen = heapq.heappop(self._scheduled)
+            time, _, _, happen = heapq.heappop(self._scheduled)
             self.clock.now = max(self.clock.now, time)
             happen()
         self.clock.now = end
+
+    def suspend(self, seconds: float) -> None:
+        """Suspend the machine: the clock goes on, programs do not, and what is due comes afterwards."""
+        self.clock.advance(seconds)
+        self._suspended += seconds
+        self._scheduled = [
+            (time if is_timer else time + seconds, order, is_timer, happen)
+            for time, order, is_timer, happen in self._scheduled
+        ]
+        heapq.heapify(self._scheduled)
 
     @property
     def process(self) -> Process:
         """The latest process."""
         return self.processes[-1]
 
-    def _at(self, delay: float, happen: Callable[[], None]) -> None:
-        heapq.heappush(self._scheduled, (self.clock() + delay, next(self._order), happen))
+    def _at(self, delay: float, happen: Callable[[], None], *, is_timer: bool = False) -> None:
+        heapq.heappush(self._scheduled, (self.clock() + delay, next(self._order), is_timer, happen))
 
     def _perform(self, action: Action) -> None:
         match action:
@@ -104,17 +115,21 @@ class Simulation:
             case Signal():
                 self._signal(action.signal)
             case ArmTimer():
-                deadline = self._timer = action.deadline
-                self._at(deadline - self.clock(), lambda: self._time_is_over(deadline))
+                self._arm(action.deadline)
             case CancelTimer():
                 self._timer = None
             case Forget():
                 self.gone = True
 
-    def _time_is_over(self, deadline: float) -> None:
-        if self._timer == deadline:
-            self._timer = None
-            self.handle(ev.DeadlinePassed(deadline))
+    def _arm(self, deadline: float) -> None:
+        before, self._timer = self._suspended, deadline
+
+        def is_over() -> None:
+            if self._timer == deadline:
+                self._timer = None
+                self.handle(ev.DeadlinePassed(deadline, self._suspended - before))
+
+        self._at(deadline - self.clock(), is_over, is_timer=True)
 
     def _spawn(self) -> None:
         if self.gone or self.instance.status is not Status.STARTING or self.instance.run is not None:

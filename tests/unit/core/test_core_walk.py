@@ -65,7 +65,7 @@ class Order:
     pause: float
 
 
-WHAT = ["start", "stop", "leave", "restart", "delete", "reset", "spec", "master", "memory", "ready", "talk"]
+WHAT = "start stop leave restart delete reset spec master memory ready talk suspend".split()
 orders = st.builds(Order, what=st.sampled_from(WHAT), pause=seconds)
 
 
@@ -108,6 +108,8 @@ class Life(Simulation):
         if order.what == "master":
             if not self.gone:
                 self.lose_master()
+        elif order.what == "suspend":
+            self.suspend(3600.0)
         else:
             events: dict[str, ev.Event] = {
                 "start": ev.StartRequested(),

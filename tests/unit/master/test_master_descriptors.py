@@ -89,7 +89,7 @@ def test_a_deadline_that_fails_does_not_stop_the_others() -> None:
     loop = FakeLoop(clock)
     fired: list[int] = []
 
-    def fire(key: int, _: float) -> None:
+    def fire(key: int, *_: float) -> None:
         if key == 1:
             refuse()
         fired.append(key)

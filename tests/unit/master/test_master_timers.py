@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from fakes import FakeLoop
 
-from pypm.master.timers import Timers
+from pypm.master.timers import LONGEST_WAIT, Timers
 from pypm.testing import FakeClock
 
 
@@ -16,7 +17,7 @@ class Fixture:
         self.timers = Timers(
             self.loop,  # type: ignore[arg-type]
             self.clock,
-            lambda key, deadline: self.fired.append((self.clock(), key, deadline)),
+            lambda key, deadline, _: self.fired.append((self.clock(), key, deadline)),
         )
 
 
@@ -70,7 +71,7 @@ def test_who_fires_may_arm_again() -> None:
     this = Fixture()
     times: list[float] = []
 
-    def again(key: int, deadline: float) -> None:
+    def again(key: int, deadline: float, _: float) -> None:
         times.append(deadline)
         if len(times) < 5:
             timers.arm(key, deadline + 1.0)
@@ -86,18 +87,18 @@ def test_time_that_passed_in_suspend_counts() -> None:
     boot = FakeClock(100.0)
     this = Fixture()
     fired: list[float] = []
-    timers = Timers(this.loop, boot, lambda key, deadline: fired.append(deadline))  # type: ignore[arg-type]
+    timers = Timers(this.loop, boot, lambda key, deadline, _: fired.append(deadline))  # type: ignore[arg-type]
     timers.arm(1, 100.0 + 3600.0)
     boot.advance(3600.0)
     this.loop.run(31.0)
-    assert fired == [3700.0], "noticed within half a minute of being awake"
+    assert fired == [3700.0], "noticed soon after being awake again"
 
 
 def test_a_loop_that_wakes_early_does_not_fire_early() -> None:
     boot = FakeClock(100.0)
     this = Fixture()
     fired: list[float] = []
-    timers = Timers(this.loop, boot, lambda key, deadline: fired.append(boot()))  # type: ignore[arg-type]
+    timers = Timers(this.loop, boot, lambda key, deadline, _: fired.append(boot()))  # type: ignore[arg-type]
     timers.arm(1, 105.0)
     boot.now = 104.999  # the loop's five seconds were a bit short
     real_clock = this.loop.run
@@ -106,3 +107,93 @@ def test_a_loop_that_wakes_early_does_not_fire_early() -> None:
     boot.now = 105.0
     real_clock(0.1)
     assert fired == [105.0]
+
+
+class Machine:
+    """A boot clock and a loop's clock that differ by what was slept, and what a deadline is told of that."""
+
+    def __init__(self) -> None:
+        self.boot = FakeClock(5000.0)
+        self.awake = FakeClock(100.0)
+        self.loop = FakeLoop(self.awake)
+        self.fired: list[tuple[int, float]] = []
+        self.timers = Timers(self.loop, self.boot, self._fire)  # type: ignore[arg-type]
+
+    def _fire(self, key: int, deadline: float, paused: float) -> None:
+        assert self.boot() >= deadline
+        self.fired.append((key, paused))
+
+    def run(self, seconds: float) -> None:
+        """Time passes as it should, in small steps."""
+        for _ in range(round(seconds * 10)):
+            self.boot.advance(0.1)
+            self.loop.run(0.1)
+
+    def sleep(self, seconds: float) -> None:
+        """The machine is suspended."""
+        self.boot.advance(seconds)
+
+    def freeze(self, seconds: float) -> None:
+        """All processes are stopped; both clocks go on."""
+        self.boot.advance(seconds)
+        self.awake.advance(seconds)
+
+
+def test_a_deadline_that_passed_in_suspend_knows_it() -> None:
+    machine = Machine()
+    machine.timers.arm(1, machine.boot() + 10.0)
+    machine.run(4.0)
+    machine.sleep(3600.0)
+    machine.run(6.0)
+    assert machine.fired == [(1, pytest.approx(3600.0, abs=0.2))]
+
+
+def test_a_suspend_is_told_to_those_that_it_has_struck_only() -> None:
+    machine = Machine()
+    machine.timers.arm(1, machine.boot() + 3610.0)
+    machine.run(4.0)
+    machine.sleep(3600.0)
+    machine.timers.arm(2, machine.boot() + 1.0)
+    machine.run(10.0)
+    assert machine.fired == [(2, 0.0), (1, pytest.approx(3600.0, abs=0.2))]
+
+
+def test_an_earlier_suspend_is_none_of_a_later_deadline() -> None:
+    machine = Machine()
+    machine.timers.arm(1, machine.boot() + 1.0)
+    machine.run(2.0)
+    machine.sleep(3600.0)
+    machine.timers.arm(2, machine.boot() + 1.0)
+    machine.run(2.0)
+    assert machine.fired == [(1, 0.0), (2, 0.0)]
+
+
+def test_a_deadline_that_passed_while_everything_was_stopped_knows_it() -> None:
+    machine = Machine()
+    machine.timers.arm(1, machine.boot() + 10.0)
+    machine.timers.arm(2, machine.boot() + 100.0)
+    machine.run(4.0)
+    machine.freeze(60.0)
+    machine.run(60.0)
+    (first, second) = machine.fired
+    assert first == (1, pytest.approx(60.0, abs=LONGEST_WAIT))
+    assert second == (2, pytest.approx(60.0, abs=LONGEST_WAIT)), "also where it was not over yet"
+
+
+def test_what_is_armed_right_after_a_stop_of_everything_is_not_told_of_it() -> None:
+    machine = Machine()
+    machine.timers.arm(1, machine.boot() + 100.0)
+    machine.run(4.0)
+    machine.freeze(60.0)
+    machine.timers.arm(2, machine.boot() + 1.0)
+    machine.run(2.0)
+    assert machine.fired == [(2, 0.0)]
+
+
+def test_a_loop_that_is_merely_busy_makes_no_pause() -> None:
+    machine = Machine()
+    machine.timers.arm(1, machine.boot() + 4.0)
+    machine.run(3.9)
+    machine.freeze(1.5)
+    machine.run(1.0)
+    assert machine.fired == [(1, 0.0)]
