@@ -65,7 +65,20 @@ class Order:
     pause: float
 
 
-WHAT = "start stop leave restart delete reset spec master memory ready talk suspend".split()
+WHAT = [
+    "start",
+    "stop",
+    "leave",
+    "restart",
+    "delete",
+    "reset",
+    "spec",
+    "master",
+    "memory",
+    "ready",
+    "talk",
+    "suspend",
+]
 orders = st.builds(Order, what=st.sampled_from(WHAT), pause=seconds)
 
 
