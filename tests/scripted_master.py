@@ -31,6 +31,8 @@ class ScriptedMaster:
     def __init__(self, home: Path, **answers: Any) -> None:
         self.answers = answers
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.requests: list[dict[str, Any]] = []
+        """Each request whole."""
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(os.fspath(home / "pypm.sock"))
         self._listener.listen(16)
@@ -84,6 +86,7 @@ class ScriptedMaster:
     def _answer(self, request: dict[str, Any]) -> bytes:
         method, params = request["method"], request["params"]
         self.calls.append((method, params))
+        self.requests.append(request)
         answer: Any = self.answers[method]
         if isinstance(answer, Callable):  # type: ignore[arg-type]
             answer = answer(params)

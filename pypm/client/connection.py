@@ -13,7 +13,7 @@ import time
 
 from pypm.core.errors import NoMasterError, ProtocolError, RequestError
 from pypm.protocol.messages import decode_response, encode_request
-from pypm.protocol.names import MAX_LINE
+from pypm.protocol.names import KEYED, MAX_LINE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # the quick road has no time to import typing
@@ -25,23 +25,11 @@ __all__ = ["NO_MASTER_HINT", "Connection", "ConnectionLostError"]
 NO_MASTER_HINT = "`pypm start …` starts one"
 
 _BLOCK = 65536
-_REPEATABLE = frozenset(
-    (
-        "ping",
-        "list",
-        "describe",
-        "start",
-        "apply",
-        "scale",
-        "stop",
-        "restart",
-        "reset",
-        "flush",
-        "env",
-        "wait",
-    )
-)
-"""What may be asked again when a master was lost before it answered: the wish is still the same."""
+_ASKED_ONCE = frozenset(("update",))
+"""What is not asked again when a master was lost before it answered: its end is the answer.
+
+All else is: it only asks, or it may be done twice without harm, or the key of the request tells the next
+master what the one before it has done."""
 _TRIES = 10
 
 
@@ -93,11 +81,12 @@ class Connection:
         return self._ask(method, params, patient=True)
 
     def _ask(self, method: str, params: dict[str, Any], *, patient: bool) -> Any:
-        """Ask, and ask the next master if this one is lost before it answers and that does no harm."""
-        tries = _TRIES if method in _REPEATABLE else 1
+        """Ask, and ask the next master if this one is lost before it answers."""
+        tries = 1 if method in _ASKED_ONCE else _TRIES
+        key = os.urandom(8).hex() if method in KEYED else ""
         while True:
             try:
-                return self._ask_once(method, params, patient=patient)
+                return self._ask_once(method, params, key, patient=patient)
             except ConnectionLostError:
                 tries -= 1
                 if tries == 0:
@@ -107,10 +96,10 @@ class Connection:
             # Its guardian holds the listening socket: this waits until the next master is there.
             self._socket = _connect(self.path, self.timeout)
 
-    def _ask_once(self, method: str, params: dict[str, Any], *, patient: bool) -> Any:
+    def _ask_once(self, method: str, params: dict[str, Any], key: str, *, patient: bool) -> Any:
         self._last_id += 1
         given = {name: value for name, value in params.items() if value is not None}
-        line = encode_request(self._last_id, method, given)
+        line = encode_request(self._last_id, method, given, key)
         try:
             self._socket.sendall(line)
         except TimeoutError:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from pypm.core.instance import NO_SPEC, Instance, shift
+from pypm.core.receipt import Receipt
 from pypm.core.spec import AppSpec, Origin
 
 __all__ = [
@@ -61,6 +62,7 @@ class _StoredState(msgspec.Struct):
     origins: dict[str, Origin]
     apps: list[StoredApp]
     instances: list[Instance]
+    receipts: list[Receipt] = []
 
 
 class State(msgspec.Struct, frozen=True):
@@ -75,6 +77,8 @@ class State(msgspec.Struct, frozen=True):
     next_id: int
     apps: list[App]
     instances: list[Instance]
+    receipts: list[Receipt] = []
+    """Of the latest requests, oldest first."""
 
 
 _encoder = msgspec.json.Encoder()
@@ -112,6 +116,7 @@ def assemble(
     origins: Mapping[str, bytes],
     apps: Iterable[bytes],
     instances: Iterable[bytes],
+    receipts: Iterable[bytes] = (),
 ) -> bytes:
     """The state's bytes from its encoded parts, so that a commit encodes only what has changed."""
     head = msgspec.json.encode(
@@ -123,11 +128,13 @@ def assemble(
             "next_id": next_id,
         }
     )
-    return b'%b,\n"origins":{\n%b\n},\n"apps":[\n%b\n],\n"instances":[\n%b\n]}\n' % (
+    parts = b'%b,\n"origins":{\n%b\n},\n"apps":[\n%b\n],\n"instances":[\n%b\n],\n"receipts":[\n%b\n]}\n'
+    return parts % (
         head[:-1],
         b",\n".join(b'"%b":%b' % (key.encode(), origin) for key, origin in origins.items()),
         b",\n".join(apps),
         b",\n".join(instances),
+        b",\n".join(receipts),
     )
 
 
@@ -160,6 +167,7 @@ def decode(data: bytes) -> State:
         next_id=stored.next_id,
         apps=[_whole_app(app, stored.origins) for app in stored.apps],
         instances=[msgspec.structs.replace(each, spec=specs[each.app]) for each in stored.instances],
+        receipts=stored.receipts,
     )
 
 
@@ -175,4 +183,5 @@ def after_reboot(state: State, boot_time: float, wall_time: float) -> State:
         state,
         apps=[msgspec.structs.replace(app, created=app.created + seconds) for app in state.apps],
         instances=[shift(instance, seconds) for instance in state.instances],
+        receipts=[],  # whoever asked is gone
     )

@@ -9,7 +9,10 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from types import ModuleType
 from typing import Any
+
+import msgspec
 
 from pypm import __version__
 from pypm.core.errors import PypmError, RequestError
@@ -27,6 +30,7 @@ from pypm.master.handlers import HANDLERS
 from pypm.master.home_watch import HomeWatch
 from pypm.master.link import GuardianLink, Reaped
 from pypm.master.output import Outputs
+from pypm.master.receipts import Receipts
 from pypm.master.recovery import read_state
 from pypm.master.rows import Detail, Moment, Row, make_detail, make_row
 from pypm.master.sampler import Sampler
@@ -66,6 +70,7 @@ class Master:
         self.executor.connect(self.engine.handle, self.engine.instances, self.apps.by_name)
         self.executor.on_begun = link.note
         self.store.noted, self.store.on_saved = lambda: link.noted, link.saved
+        self.receipts = Receipts(self.store, boot_time)
         self.sampler = Sampler(self.engine, loop, boot_time)
         self.waiting = Waiting(self.engine, boot_time)
         self.server = Server(loop, self._dispatch)
@@ -85,6 +90,7 @@ class Master:
             self.loop.add_signal_handler(number, self._signalled, number)
         if state is not None:
             self.apps.restore(state.apps, state.instances, state.next_id)
+            self.receipts.restore(state.receipts)
             adoption = Adoption(self.engine, self.executor, self.outputs, self.link, self.home.path)
             adoption.run(same_boot=state.boot_id == boot_id(), saved_at=state.boot_time)
             self._acknowledge(self.link.ends)
@@ -215,11 +221,11 @@ class Master:
             for each in instances
         ]
 
-    async def done(self, changes: list[dict[str, Any]]) -> dict[str, Any]:
+    async def done(self, changes: list[dict[str, Any]], warnings: Sequence[str] = ()) -> dict[str, Any]:
         """The answer to a verb that changes something, once that is on the disk (or the disk refuses)."""
         await self.store.committed()
-        warnings = [] if self.store.trouble is None else [self.store.trouble]
-        return {"instances": changes, "warnings": warnings}
+        trouble = [] if self.store.trouble is None else [self.store.trouble]
+        return {"instances": changes, "warnings": [*warnings, *trouble]}
 
     async def stop_all(self, request: StopRequested) -> None:
         """Stop every agent and wait until the last one is gone, also of those started meanwhile."""
@@ -252,7 +258,20 @@ class Master:
             raise RequestError("the master is ending: it starts nothing any more")
         if request.method in CONTROL:
             self._check_control(request.method, peer)
-        return handler.handle(self, decode_params(request.params, handler.Params))
+        params = decode_params(request.params, handler.Params)
+        if hasattr(handler, "order"):
+            return self._carry_out(handler, params, request.key)
+        return handler.handle(self, params)
+
+    async def _carry_out(self, handler: ModuleType, params: msgspec.Struct, key: str) -> Any:
+        """Order what is asked for, unless this or an earlier master has done that already, and answer."""
+        receipt = self.receipts.find(key)
+        if receipt is None:
+            # Nothing comes between: the receipt is part of the commit that has the order's effects.
+            receipt = self.receipts.keep(key, await handler.order(self, params))
+        if hasattr(handler, "answer"):
+            return await handler.answer(self, params, receipt)
+        return await self.done(receipt.changes, receipt.warnings)
 
     def _check_control(self, method: str, peer: int) -> None:
         """Raise RequestError where an agent of ours asks for our own end, and its app does not allow that."""

@@ -73,6 +73,11 @@ class Snapshots:
         stems = (entry.removesuffix(_SUFFIX) for entry in entries if entry.endswith(_SUFFIX))
         return sorted(stem for stem in stems if _NAME.fullmatch(stem))
 
+    def check(self, name: str) -> None:
+        """Raise NotFoundError where there is no snapshot of this name."""
+        if not os.path.lexists(self.path_of(name)):
+            raise self._missing(name)
+
     def remove(self, name: str) -> None:
         """Remove the snapshot of this name; raises NotFoundError where there is none."""
         path = self.path_of(name)

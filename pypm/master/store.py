@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
@@ -41,6 +41,8 @@ class Store:
         """How many runs have been noted elsewhere because they are not saved; asked when a commit begins."""
         self.on_saved: Callable[[int], None] = lambda _: None
         """Told that number when the commit is on the disk."""
+        self.receipts: Callable[[], Iterable[bytes]] = tuple
+        """Receipts of requests as they are to be saved; asked when a commit begins."""
         self.trouble: str | None = None
         """Why the last commit failed; None if it did not."""
         self._path = path
@@ -126,7 +128,7 @@ class Store:
         return self.written != written
 
     def write_anew(self) -> None:
-        """The file has been removed: write it again."""
+        """Write the file again: it has been removed, or ``receipts`` are others than they were."""
         self._changed()
 
     def abandon(self) -> None:
@@ -170,6 +172,7 @@ class Store:
             {key: origin for origin, key in self._origins.items()},
             self._apps.values(),
             self._instances.values(),
+            self.receipts(),
         )
         changes, noted = self._changes, self.noted()
         future = self._loop.run_in_executor(self._thread, self._write, self._path, data)

@@ -27,9 +27,10 @@ _ERRORS: dict[str, type[PypmError]] = {
 }
 
 
-def encode_request(request_id: int, method: str, params: dict[str, Any]) -> bytes:
+def encode_request(request_id: int, method: str, params: dict[str, Any], key: str = "") -> bytes:
     """Give the line, newline included, that asks for ``method``.
 
+    ``key`` names a wish that is to be carried out once, however often it is asked (docs/protocol.md).
     Raises :class:`UsageError` when it would be longer than the master accepts, or has what is no text.
     """
     message = {
@@ -39,6 +40,8 @@ def encode_request(request_id: int, method: str, params: dict[str, Any]) -> byte
         "method": method,
         "params": params,
     }
+    if key:
+        message["key"] = key
     try:
         line = json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
     except UnicodeEncodeError as error:  # bytes that could not be decoded are lone surrogates here

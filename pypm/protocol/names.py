@@ -10,6 +10,7 @@ __all__ = [
     "INVALID_PARAMS",
     "INVALID_REQUEST",
     "JSONRPC",
+    "KEYED",
     "MAX_LINE",
     "METHODS",
     "METHOD_NOT_FOUND",
@@ -52,6 +53,11 @@ METHODS = (
     "cleardump",
     "kill",
 )
+
+KEYED = frozenset(
+    ("start", "apply", "scale", "stop", "restart", "delete", "reset", "signal", "resurrect", "cleardump")
+)
+"""Methods that a master carries out once for each key, however often they are asked."""
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600

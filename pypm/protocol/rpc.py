@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -40,6 +40,8 @@ class Request(msgspec.Struct):
     id: int | str | msgspec.UnsetType | None = msgspec.UNSET
     protocol: int = PROTOCOL_VERSION
     """The version of the protocol that the client speaks; one that does not say is taken to speak ours."""
+    key: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    """The client's name for a wish that is to be carried out once, however often it is asked."""
     params: msgspec.Raw = msgspec.Raw(b"{}")
 
 

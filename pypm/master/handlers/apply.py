@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pypm.core.errors import UsageError
+from pypm.core.receipt import Receipt
 from pypm.core.spec import AppSpec, Origin
 from pypm.core.validity import fault_of
 
@@ -22,7 +23,7 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
     origin: Origin = Origin()
 
 
-async def handle(master: Master, params: Params) -> dict[str, Any]:
+async def order(master: Master, params: Params) -> Receipt:
     """Declare all of them or none."""
     twice = [name for name, count in Counter(spec.name for spec in params.apps).items() if count > 1]
     if twice:
@@ -30,5 +31,4 @@ async def handle(master: Master, params: Params) -> dict[str, Any]:
     for spec in params.apps:
         if fault := fault_of(spec):
             raise UsageError(f"{spec.name}: {fault}")
-    changes = [change for spec in params.apps for change in master.apps.declare(spec, params.origin)]
-    return await master.done(changes)
+    return Receipt([change for spec in params.apps for change in master.apps.declare(spec, params.origin)])

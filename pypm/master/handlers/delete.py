@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pypm.core.events import DeleteRequested
-from pypm.core.instance import After, Instance
+from pypm.core.instance import After
+from pypm.core.receipt import Receipt
 from pypm.master.apps import change_of
 
 if TYPE_CHECKING:
@@ -20,25 +21,33 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
     targets: list[str]
 
 
-async def handle(master: Master, params: Params) -> dict[str, Any]:
-    """Answer when they are gone, or somebody wants them again before they are."""
+async def order(master: Master, params: Params) -> Receipt:
+    """Order it for all of them."""
     chosen = master.select(params.targets)
     for instance in chosen:
         master.engine.handle(instance.id, DeleteRequested())
-    kept = [instance for instance in chosen if not await _is_gone(master, instance)]
-    actions = [change_of(each, "unchanged" if each in kept else "deleted") for each in chosen]
-    answer = await master.done(actions)
-    warnings = [f"{each.name} was wanted again before it was gone, and stays" for each in kept]
-    return {**answer, "warnings": warnings + answer["warnings"]}
+    return Receipt([change_of(each, "deleted") for each in chosen])
 
 
-async def _is_gone(master: Master, instance: Instance) -> bool:
+async def answer(master: Master, params: Params, receipt: Receipt) -> dict[str, Any]:  # noqa: ARG001
+    """Answer when they are gone, or somebody wants them again before they are."""
+    changes, warnings = [], []
+    for change in receipt.changes:
+        if await _is_gone(master, change["id"], receipt.at):
+            changes.append(change)
+        else:
+            changes.append({**change, "action": "unchanged"})
+            warnings.append(f"{change['name']} was wanted again before it was gone, and stays")
+    return await master.done(changes, warnings)
+
+
+async def _is_gone(master: Master, instance_id: int, ordered: float) -> bool:
     revision = 0
     while True:
-        now = master.engine.instances.get(instance.id)
-        if now is None or now.created != instance.created:  # an id is given anew when there is none at all
+        now = master.engine.instances.get(instance_id)
+        if now is None or now.created > ordered:  # an id is given anew when there is none at all
             return True
         if now.after is not After.DELETE:
             return False
-        revision = master.engine.changed_at.get(instance.id, revision)
-        await master.waiting.wait([instance.id], "stopped", revision=revision)
+        revision = master.engine.changed_at.get(instance_id, revision)
+        await master.waiting.wait([instance_id], "stopped", revision=revision)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pypm.core.events import ResetRequested
+from pypm.core.receipt import Receipt
 from pypm.master.apps import change_of
 
 if TYPE_CHECKING:
@@ -19,9 +20,9 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
     targets: list[str]
 
 
-async def handle(master: Master, params: Params) -> dict[str, Any]:
+async def order(master: Master, params: Params) -> Receipt:
     """Reset them."""
     chosen = master.select(params.targets)
     for instance in chosen:
         master.engine.handle(instance.id, ResetRequested())
-    return await master.done([change_of(instance, "reset") for instance in chosen])
+    return Receipt([change_of(instance, "reset") for instance in chosen])

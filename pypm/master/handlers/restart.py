@@ -9,6 +9,7 @@ import msgspec
 
 from pypm.core.events import RestartRequested
 from pypm.core.instance import Status
+from pypm.core.receipt import Receipt
 from pypm.core.spec import Origin
 from pypm.master.apps import change_of
 
@@ -24,20 +25,27 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
     origin: Origin | None = None
 
 
-async def handle(master: Master, params: Params) -> dict[str, Any]:
-    """Answer when each of them has been stopped and spawned anew, or has failed to be."""
+async def order(master: Master, params: Params) -> Receipt:
+    """Choose them; each is ordered when it is its turn."""
     chosen = master.select(params.targets)
     if params.origin is not None:
         for name in {instance.app for instance in chosen}:
             master.apps.set_origin(name, params.origin)
+    return Receipt([change_of(instance, "restarted") for instance in chosen])
+
+
+async def answer(master: Master, params: Params, receipt: Receipt) -> dict[str, Any]:
+    """Answer when each of them has been stopped and spawned anew, or has failed to be."""
     slots = asyncio.Semaphore(params.parallel)
-    await asyncio.gather(*(_restart(master, instance.id, slots) for instance in chosen))
-    return await master.done([change_of(instance, "restarted") for instance in chosen])
+    await asyncio.gather(*(_restart(master, change["id"], slots, receipt) for change in receipt.changes))
+    return await master.done(receipt.changes)
 
 
-async def _restart(master: Master, instance_id: int, slots: asyncio.Semaphore) -> None:
+async def _restart(master: Master, instance_id: int, slots: asyncio.Semaphore, receipt: Receipt) -> None:
     async with slots:
-        master.engine.handle(instance_id, RestartRequested())
+        if instance_id not in receipt.carried_out:
+            master.engine.handle(instance_id, RestartRequested())
+            master.receipts.carried_out(receipt, instance_id)
         revision = 0
         while _is_under_way(master, instance_id):
             revision = master.engine.changed_at.get(instance_id, revision)

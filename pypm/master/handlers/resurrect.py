@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pypm.core.errors import RequestError
 from pypm.core.plan import changed_keys
+from pypm.core.receipt import Receipt
 from pypm.core.snapshot import SavedApp
 from pypm.core.validity import fault_of
 from pypm.master.snapshots import DEFAULT_NAME, Snapshots
@@ -23,7 +24,7 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
     name: str = DEFAULT_NAME
 
 
-async def handle(master: Master, params: Params) -> dict[str, Any]:
+async def order(master: Master, params: Params) -> Receipt:
     """Declare what is gone, start what is down and was up; what runs stays as it is."""
     snapshots = Snapshots(master.home.path)
     snapshot = await asyncio.to_thread(snapshots.read, params.name)
@@ -31,8 +32,7 @@ async def handle(master: Master, params: Params) -> dict[str, Any]:
         if fault := fault_of(app.spec):
             raise RequestError(f"the snapshot {params.name!r} cannot be used: {app.spec.name}: {fault}")
     warnings = [text for app in snapshot.apps if (text := _difference(master, app))]
-    answer = await master.done([change for app in snapshot.apps for change in master.apps.resurrect(app)])
-    return {**answer, "warnings": warnings + answer["warnings"]}
+    return Receipt([change for app in snapshot.apps for change in master.apps.resurrect(app)], warnings)
 
 
 def _difference(master: Master, saved: SavedApp) -> str:

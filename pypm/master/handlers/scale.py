@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from pypm.core.errors import NotFoundError
+from pypm.core.receipt import Receipt
 from pypm.core.targets import nearest
 from pypm.core.validity import MOST_INSTANCES
 
@@ -21,9 +22,9 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
     instances: Annotated[int, msgspec.Meta(ge=1, le=MOST_INSTANCES)]
 
 
-async def handle(master: Master, params: Params) -> dict[str, Any]:
+async def order(master: Master, params: Params) -> Receipt:
     """Add or delete instances; the newest go first."""
     if params.app not in master.apps.by_name:
         hint = nearest(params.app, list(master.engine.instances.values()))
         raise NotFoundError(f"no app {params.app!r}", hint=hint)
-    return await master.done(master.apps.scale(params.app, params.instances))
+    return Receipt(master.apps.scale(params.app, params.instances))

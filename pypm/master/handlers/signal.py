@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pypm.core.actions import Signal
-from pypm.core.errors import UsageError
+from pypm.core.errors import RequestError, UsageError
+from pypm.core.receipt import Receipt
 from pypm.master.apps import change_of
 
 if TYPE_CHECKING:
@@ -23,17 +24,28 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
     group: bool = False
 
 
-async def handle(master: Master, params: Params) -> dict[str, Any]:
-    """Send it to those that run."""
+async def order(master: Master, params: Params) -> Receipt:
+    """Choose those that run; they are signalled when it is on the disk that they may have been."""
+    _canonical(params.signal)
+    chosen = master.select(params.targets)
+    changes = [change_of(each, "signalled" if each.run is not None else "unchanged") for each in chosen]
+    return Receipt(changes, carried_out=[each.id for each in chosen if each.run is None])
+
+
+async def answer(master: Master, params: Params, receipt: Receipt) -> dict[str, Any]:
+    """Send the signal. A master that was lost meanwhile has sent it or not: it is not sent again then."""
     action = Signal(_canonical(params.signal), params.group)
-    changes = []
-    for instance in master.select(params.targets):
-        if instance.run is None:
-            changes.append(change_of(instance, "unchanged"))
-            continue
+    to_do = [change["id"] for change in receipt.changes if change["id"] not in receipt.carried_out]
+    if to_do and receipt.at < master.started:
+        raise RequestError(f"the master was lost while it sent {action.signal}: nobody knows to whom it did")
+    if to_do and receipt.key:
+        await master.receipts.saved()
+    for instance in filter(None, map(master.engine.instances.get, to_do)):
         master.executor.perform(instance, action)
-        changes.append(change_of(instance, "signalled"))
-    return await master.done(changes)
+    master.receipts.carried_out(receipt, *to_do)
+    if to_do and receipt.key:
+        await master.receipts.saved()
+    return await master.done(receipt.changes)
 
 
 def _canonical(wanted: str | int) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pypm.core.events import StartRequested
 from pypm.core.instance import Status
+from pypm.core.receipt import Receipt
 from pypm.master.apps import change_of
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
     targets: list[str]
 
 
-async def handle(master: Master, params: Params) -> dict[str, Any]:
+async def order(master: Master, params: Params) -> Receipt:
     """Start what is not up; what is up stays as it is."""
     changes = []
     for instance in master.select(params.targets):
         is_up = instance.status in (Status.STARTING, Status.ONLINE)
         changes.append(change_of(instance, "unchanged" if is_up else "started"))
         master.engine.handle(instance.id, StartRequested())
-    return await master.done(changes)
+    return Receipt(changes)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pypm.core.events import StopRequested
 from pypm.core.instance import Desired
+from pypm.core.receipt import Receipt
 from pypm.master.apps import change_of
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
     targets: list[str]
 
 
-async def handle(master: Master, params: Params) -> dict[str, Any]:
-    """Order it and save that; ``wait`` tells when they are down."""
+async def order(master: Master, params: Params) -> Receipt:
+    """Order it; ``wait`` tells when they are down."""
     changes = []
     for instance in master.select(params.targets):
         is_down = instance.desired is Desired.DOWN
         changes.append(change_of(instance, "unchanged" if is_down else "stopped"))
         master.engine.handle(instance.id, StopRequested())
-    return await master.done(changes)
+    return Receipt(changes)

@@ -11,7 +11,7 @@ import pytest
 from scripted_master import CLOSE, RAW, SILENCE, ScriptedMaster
 
 from pypm.client import connection as connection_module
-from pypm.client.connection import Connection
+from pypm.client.connection import Connection, ConnectionLostError
 from pypm.client.launch import connect
 from pypm.core.errors import NoMasterError, NotFoundError, ProtocolError, RequestError
 
@@ -115,6 +115,25 @@ def test_a_master_that_closes_before_it_answers_is_told_as_that(home: Path, mast
         pytest.raises(ProtocolError, match="closed the connection before it answered"),
     ):
         connection.call("list")
+
+
+def test_the_next_master_is_asked_the_same_once_more(home: Path, master: ScriptedMaster) -> None:
+    answers = iter([CLOSE, CLOSE, "done", "done"])
+    master.answers["delete"] = lambda params: next(answers)
+    with connect(str(home)) as connection:
+        assert connection.call("delete", targets=["a"]) == "done"
+        assert connection.call("delete", targets=["a"]) == "done"
+    keys = [request.get("key") for request in master.requests]
+    assert keys[0], "a wish has a name by which the next master knows it"
+    assert keys[:3] == [keys[0]] * 3
+    assert keys[3] not in (None, keys[0]), "another wish has another name"
+
+
+def test_an_update_is_not_asked_for_again(home: Path, master: ScriptedMaster) -> None:
+    master.answers["update"] = CLOSE
+    with connect(str(home)) as connection, pytest.raises(ConnectionLostError):
+        connection.call("update")
+    assert len(master.requests) == 1
 
 
 def test_something_else_that_listens_there_is_told_as_that(home: Path, master: ScriptedMaster) -> None:
