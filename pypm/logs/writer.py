@@ -13,9 +13,11 @@ from typing import Literal
 from pypm.logs.rotation import Identity, make_folder, shift
 from pypm.logs.trouble import LogTrouble, Troubles, dropped_marker
 
-__all__ = ["LogFile", "LogTrouble", "OnFull"]
+__all__ = ["Before", "LogFile", "LogTrouble", "OnFull"]
 
 OnFull = Literal["drop", "block"]
+Before = Callable[[Identity, int, int], None]
+"""Told before each write to a file: which file, its size, how many of the given bytes are not in it yet."""
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at whether the file is still the one that has the name; also between two tries
@@ -72,6 +74,7 @@ class LogFile:
         self._troubles = Troubles(path, on_error, clock)
         self._blocked = False
         self._held = bytearray()
+        self._before: Before | None = None
         self._room_at = 0.0
         self._fd: int | None = None
         self._real_path = path
@@ -95,7 +98,7 @@ class LogFile:
         """The disk takes nothing, and nothing may be dropped: write no more until ``retry`` gives True."""
         return self._blocked
 
-    def write(self, data: bytes | bytearray | memoryview) -> None:
+    def write(self, data: bytes | bytearray | memoryview, before: Before | None = None) -> None:
         """Append all of ``data``, rotating where it is due; what fails is dropped and counted, or held."""
         rest = memoryview(data)
         if not rest:
@@ -103,6 +106,7 @@ class LogFile:
         if self._blocked:
             self._held += rest
             return
+        self._before = before
         while rest:
             try:
                 rest = rest[self._write_some(rest) :]
@@ -117,7 +121,7 @@ class LogFile:
         """Try again to write what is held; True when all of it is written and more may be tried."""
         held, self._held = self._held, bytearray()
         self._blocked = False
-        self.write(held)
+        self.write(held, self._before)
         return not self._blocked
 
     def splice(self, pipe: int, limit: int) -> int | None:
@@ -256,6 +260,8 @@ class LogFile:
         if not count:
             self._rotate()
             return 0
+        if self._before is not None:
+            self._before(self._identity, os.fstat(descriptor).st_size, len(data))
         count = self._append(descriptor, data[:count])
         self._room_at = 0.0
         return count
