@@ -67,7 +67,11 @@ KEYS = (
     Key("disable_logs", values.boolean),
 )
 
-LOG_KEYS = (Key("max_size", parse_size), Key("retain", values.whole(0, 100_000)))
+LOG_KEYS = (
+    Key("max_size", parse_size),
+    Key("retain", values.whole(0, 100_000)),
+    Key("on_full", values.one_of("drop", "block")),
+)
 """The keys of the table ``logs``."""
 
 NOT_YET = frozenset(

@@ -85,6 +85,17 @@ def whole(minimum: int, maximum: int) -> Callable[[object], int]:
     return convert
 
 
+def one_of(*words: str) -> Callable[[object], str]:
+    """A converter for one of a few words."""
+
+    def convert(value: object) -> str:
+        if not isinstance(value, str) or value not in words:
+            raise ConfigError(f"{shown(value)}: expected {', '.join(words[:-1])} or {words[-1]}")
+        return value
+
+    return convert
+
+
 def name(value: object) -> str:
     """A name that can be a target, part of a file's name, and part of ``name:0``."""
     word = text(value)

@@ -9,14 +9,18 @@ from pypm.logs.writer import LogFile
 
 __all__ = ["Pump"]
 
-TURN = 4 * 65536
+TURN = 1024 * 1024
+READ = 4 * 65536
+"""Bytes that are read at once where they cannot be spliced."""
 DRAIN = 2 * 1024 * 1024
-FULL_PIPE = 65536
-"""Bytes a pipe holds by default: a read of so much means that the writer is probably waiting for room."""
+PIPE = 65536
+"""Bytes a pipe holds by default."""
+FULL = 0.75
+"""Share of a pipe from which on it counts as full: pages that hold several short writes have gaps."""
 LONGEST_HELD = 65536
 """Bytes of a line's beginning that are held back at most."""
 
-_buffer = memoryview(bytearray(TURN))
+_buffer = memoryview(bytearray(READ))
 """One for all pumps: between two reads nothing is left in it, and a master pumps in one thread."""
 
 
@@ -33,6 +37,12 @@ class Pump:
 
     def __init__(self, fd: int, files: Sequence[LogFile]) -> None:
         self.fd = fd
+        self.capacity = PIPE
+        """Bytes the pipe holds, kept by who changes that."""
+        self.full_turns = 0
+        """How many turns in a row, until now, have found the pipe full: its writer was waiting for room."""
+        self.moved = 0
+        """Bytes moved so far."""
         self.ended = False
         """The pipe's last writer has gone and everything has been read."""
         self._outlets = outlets(files)
@@ -42,19 +52,33 @@ class Pump:
         """The files that get this stream."""
         return [outlet.file for outlet in self._outlets]
 
+    @property
+    def blocked(self) -> bool:
+        """A file takes nothing now, so nothing is read: ``retry`` has to be called now and then."""
+        return any(outlet.file.blocked for outlet in self._outlets)
+
     def turn(self, limit: int = TURN) -> int:
         """Move at most ``limit`` bytes, without waiting; gives how many were moved.
 
         Reads again only after a read that emptied a full pipe: more will come with the next turn. 0 means
-        that there was nothing, or the end (``ended``).
+        that there was nothing, that a file is ``blocked``, or the end (``ended``).
         """
         moved = 0
+        full = int(self.capacity * FULL)
         while moved < limit:
             count = self._move(limit - moved)
             moved += count
-            if count < FULL_PIPE:
+            if count < min(full, READ):
                 break
+        self.full_turns = self.full_turns + 1 if moved >= full else 0
         return moved
+
+    def retry(self) -> int:
+        """Try again to write what a blocked file holds, then take a turn; gives what ``turn`` gives."""
+        for outlet in self._outlets:
+            if outlet.file.blocked:
+                outlet.file.retry()
+        return self.turn()
 
     def drain(self, limit: int = DRAIN) -> int:
         """Move all that is in the pipe, at most ``limit`` bytes, and hold nothing back; gives the bytes.
@@ -78,10 +102,13 @@ class Pump:
         self._let_go()
 
     def _move(self, limit: int) -> int:
-        """One read and its writes; 0 when there is nothing now or the pipe has ended."""
+        """One read and its writes; 0 when there is nothing now, a file is blocked, or the pipe has ended."""
+        if self.blocked:
+            return 0
         try:
             count = self._splice(limit)
             if count:
+                self.moved += count
                 return count
             count = os.readv(self.fd, (_buffer[:limit],))
         except BlockingIOError:
@@ -92,6 +119,7 @@ class Pump:
             return 0
         for outlet in self._outlets:
             outlet.write(_buffer[:count])
+        self.moved += count
         return count
 
     def _splice(self, limit: int) -> int:

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 
-from pypm.logs.writer import LogFile, LogTrouble
+from pypm.logs.writer import LogFile, LogTrouble, OnFull
 
 __all__ = ["LogRegistry"]
 
@@ -27,7 +27,7 @@ class LogRegistry:
         self._clock = clock
         self._files: dict[str, LogFile] = {}
 
-    def open(self, path: str, max_size: int, retain: int) -> LogFile:
+    def open(self, path: str, max_size: int, retain: int, on_full: OnFull = "drop") -> LogFile:
         """The file of an absolute path, to be given back with ``release`` once for each call.
 
         Sizes are bytes; the limits of the latest call hold for all who share the file. Nothing is opened
@@ -41,13 +41,14 @@ class LogRegistry:
         else:
             file.users += 1
             file.max_size, file.retain = max_size, retain
+        file.on_full = on_full
         return file
 
     def release(self, file: LogFile) -> None:
         """One stream writes here no longer; after the last one the file is closed and forgotten."""
         file.users -= 1
         if file.users == 0:
-            file.close()
+            file.end()
             self._files = {key: kept for key, kept in self._files.items() if kept is not file}
 
     def files(self) -> list[LogFile]:

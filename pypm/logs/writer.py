@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from pypm.logs.rotation import Identity, make_folder, shift
+from pypm.logs.index import IndexWriter
+from pypm.logs.rotation import Identity, close_hole, make_folder, shift
 from pypm.logs.trouble import LogTrouble, Troubles, dropped_marker
 
 __all__ = ["Before", "LogFile", "LogTrouble", "OnFull"]
@@ -22,6 +23,8 @@ Before = Callable[[Identity, int, int], None]
 LOOK_EVERY = 1.0
 """Seconds between two looks at whether the file is still the one that has the name; also between two tries
 of a rotation that failed."""
+NOTE_EVERY = 1.0
+"""Seconds between two records in the index while the same run writes."""
 FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 """Not blocking, because a person may name a FIFO that nobody reads."""
 NEWLINE = b"\n"
@@ -38,7 +41,9 @@ class LogFile:
     instead). Rotation happens before the byte that would not fit, and at a line's end: the file may grow
     beyond ``max_size`` to end a line that was begun, but never beyond twice ``max_size``; only a line that
     is still longer is cut in two. Bytes are never changed, doubled or left out: the rotated files from the
-    oldest to the newest and then the current one are the stream that was written.
+    oldest to the newest and then the current one are the stream that was written. ``rotate`` does the same at
+    any moment. When which bytes came, and from which ``run``, stands in an index beside the file (``wall``
+    gives seconds since 1970).
 
     A file that was moved, deleted or truncated from outside is noticed within a second of writing
     (``clock`` gives seconds that never go back) or at ``reopen``.
@@ -59,6 +64,7 @@ class LogFile:
         on_full: OnFull = "drop",
         on_error: Callable[[LogTrouble], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.path = path
         self.max_size = max_size
@@ -70,7 +76,19 @@ class LogFile:
         """Makes the line that tells how many bytes were dropped, and why."""
         self.users = 1
         """How many streams write here; kept by the registry."""
+        self.run = 0
+        """The run whose output is written, as a number, for the index; 0: not known."""
+        self.on_noted: Callable[[LogFile], None] = lambda _: None
+        """Told about once a second while something is written."""
+        self.on_rotated: Callable[[LogFile], None] = lambda _: None
+        """Told after each rotation."""
         self._clock = clock
+        self._wall = wall
+        self._index = IndexWriter()
+        self._note_at = 0.0
+        self._noted_run = 0
+        self._cut = False
+        """The file is to be rotated at the end of its present line."""
         self._troubles = Troubles(path, on_error, clock)
         self._blocked = False
         self._held = bytearray()
@@ -135,15 +153,16 @@ class LogFile:
         if not self._spliceable or self._troubles.has("write"):
             return None
         try:
-            if self._fd is not None and self._clock() >= self._look_at:
-                self._look()
             if (offset := self._splice_offset()) is None:
                 return None
             room = self.max_size - offset if self._may_rotate() else limit
-            if room <= 0:
+            if room <= 0 or self._cut:
                 return None
+            self._keep_index(offset)
             assert self._splice_fd is not None
             count = os.splice(pipe, self._splice_fd, min(limit, room), offset_dst=offset)
+            if offset and os.pread(self._splice_fd, 1, 0) == b"\0":
+                offset = self._close_hole(offset, count)
         except BlockingIOError:
             raise
         except OSError as error:
@@ -160,14 +179,27 @@ class LogFile:
 
     def _splice_offset(self) -> int | None:
         """Where the file ends now; None for what is no regular file. Others may have changed it meanwhile."""
+        if self._fd is not None and self._clock() >= self._look_at:
+            self._look()
         descriptor = self._open()
         if not self._regular:
             self._spliceable = False
             return None
         if self._splice_fd is None:
             # The kernel splices into no file that is open for appending.
-            self._splice_fd = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_CLOEXEC)
-        return os.fstat(descriptor).st_size
+            self._splice_fd = os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR | os.O_CLOEXEC)
+        offset = os.fstat(descriptor).st_size
+        if offset < self._size:
+            self._emptied()
+        return offset
+
+    def _close_hole(self, offset: int, count: int) -> int:
+        """Where the bytes just spliced to ``offset`` are, without the hole that a truncation has left."""
+        assert self._splice_fd is not None
+        place = close_hole(self._splice_fd, offset, count)
+        if place != offset:
+            self._emptied()
+        return place
 
     def truncate(self) -> bool:
         """Empty the file, whether it is open or not; ``False`` if there is no regular file of that name.
@@ -182,9 +214,43 @@ class LogFile:
             os.truncate(self.path, 0)
         except (FileNotFoundError, NotADirectoryError):
             return False
-        self._size = 0
-        self._at_line_end = True
+        if self._fd is None:
+            self._index.begin(os.path.realpath(self.path), 0, 0)
+        self._emptied()
         return True
+
+    def rotate(self) -> bool:
+        """Begin a new file, if this one has content, at its last line's end: now, or once that is written.
+
+        ``False`` if there is nothing to rotate. Raises ``OSError`` when the file cannot be opened.
+        """
+        if not self._has_content():
+            return False
+        self._open()
+        self._cut = True
+        self._at_line_end = None
+        if self._ends_line():
+            self._rotate()
+        return True
+
+    def begun_at(self) -> float | None:
+        """When the present content of the file began, in seconds since 1970; ``None``: there is none.
+
+        Where no index tells, it is now. Raises ``OSError`` when the file cannot be opened.
+        """
+        if not self._has_content():
+            return None
+        self._open()
+        return self._index.first / 1000 or self._wall()
+
+    def _has_content(self) -> bool:
+        if self._fd is not None:
+            self._look()
+        try:
+            status = os.stat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return stat.S_ISREG(status.st_mode) and status.st_size > 0
 
     def reopen(self) -> None:
         """Let go of the file, because somebody has moved it; the next byte opens the one of that name."""
@@ -195,6 +261,7 @@ class LogFile:
         if self._blocked:
             self.on_full = "drop"
             self.retry()
+        self._troubles.ended("write", "block")
         self.close()
 
     def close(self) -> None:
@@ -224,6 +291,9 @@ class LogFile:
         self._real_path = path
         self._identity = (status.st_dev, status.st_ino)
         self._regular = stat.S_ISREG(status.st_mode)
+        self._index.begin(path, status.st_ino, status.st_size)
+        self._note_at = 0.0
+        self._cut = False
         self._take_size(status.st_size)
         self._look_at = self._clock() + LOOK_EVERY
         return descriptor
@@ -241,11 +311,32 @@ class LogFile:
         if (status.st_dev, status.st_ino) != self._identity:
             self.close()
         elif status.st_size != self._size:
+            if status.st_size < self._size:
+                self._emptied()
             self._take_size(status.st_size)
 
     def _take_size(self, size: int) -> None:
         self._size = size
         self._at_line_end = size == 0 or not self._regular or ends_line(self._real_path, size)
+
+    def _emptied(self) -> None:
+        """The file was truncated, by us or by others: what comes next is its beginning."""
+        self._size = 0
+        self._at_line_end = True
+        self._cut = False
+        self._index.restart()
+        self._note_at = 0.0
+
+    def _keep_index(self, offset: int) -> None:
+        """Tell the index what comes next, at ``offset``: at most once a second, and when the run changes."""
+        now = self._clock()
+        if now < self._note_at and self.run == self._noted_run:
+            return
+        self._noted_run = self.run
+        self._note_at = now + NOTE_EVERY
+        if self._regular:
+            self._index.note(int(self._wall() * 1000), offset, self.run)
+        self.on_noted(self)
 
     def _write_some(self, data: memoryview) -> int:
         """One step of writing ``data``: gives how many bytes were taken; 0: the file was rotated instead."""
@@ -260,6 +351,7 @@ class LogFile:
         if not count:
             self._rotate()
             return 0
+        self._keep_index(self._size)
         if self._before is not None:
             self._before(self._identity, os.fstat(descriptor).st_size, len(data))
         count = self._append(descriptor, data[:count])
@@ -289,14 +381,14 @@ class LogFile:
 
     def _fitting(self, data: memoryview) -> int:
         """How many bytes of ``data`` belong into the current file; 0: it has to be rotated first."""
-        room = max(self.max_size - self._size, 0)
+        room = 0 if self._cut else max(self.max_size - self._size, 0)
         if len(data) <= room or not self._may_rotate():
             return len(data)
         if end := bytes(data[:room]).rfind(NEWLINE) + 1:
             return end
         if self._size and self._ends_line():
             return 0
-        bound = max(2 * self.max_size - self._size, 0)
+        bound = max(2 * self.max_size - self._size, 0) if self.max_size else len(data)
         if end := bytes(data[room:bound]).find(NEWLINE) + 1:
             return room + end
         return min(len(data), bound)
@@ -307,7 +399,7 @@ class LogFile:
         return self._at_line_end
 
     def _may_rotate(self) -> bool:
-        if not (self.max_size and self._regular):
+        if not ((self.max_size or self._cut) and self._regular):
             return False
         return not self._troubles.has("rotation") or self._clock() >= self._rotate_at
 
@@ -323,11 +415,13 @@ class LogFile:
                 shift(self._real_path, self.retain)
             else:
                 os.truncate(self._real_path, 0)
+                self._index.restart()
         except OSError as error:
             self._rotate_at = self._clock() + LOOK_EVERY
             self._troubles.began("rotation", error)
         else:
             self._troubles.ended("rotation")
+            self.on_rotated(self)
 
     def _is_room_made(self, error: OSError, needed: int) -> bool:
         """Whether something was deleted for ``needed`` bytes, so that writing them is to be tried again.

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 import os
+import sys
+import termios
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -19,6 +22,12 @@ from pypm.logs.registry import LogRegistry
 from pypm.logs.writer import LogFile
 
 __all__ = ["InstanceOutput", "Outputs"]
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY = 0.05
+LAST_RETRY = 1.0
+"""Seconds between two tries to write to a log whose disk takes nothing, when nothing may be dropped."""
 
 
 class Keeper(Protocol):
@@ -62,7 +71,9 @@ class Stream:
             self._write = os.open(f"/proc/self/fd/{read}", os.O_WRONLY | os.O_CLOEXEC)
         self.inode = os.fstat(self._read).st_ino
         self.pump = Pump(self._read, [])
-        loop.add_reader(self._read, self.pump.turn)
+        self._retry_delay = 0.0
+        self._retrying: asyncio.TimerHandle | None = None
+        loop.add_reader(self._read, self._readable)
 
     def open_writer(self) -> int:
         """A write end for one run, to be closed after the spawn.
@@ -72,13 +83,48 @@ class Stream:
         """
         return os.open(f"/proc/self/fd/{self._write}", os.O_WRONLY | os.O_CLOEXEC)
 
+    def drain(self) -> None:
+        """Move what is in the pipe now."""
+        self.pump.drain()
+        if self.pump.blocked and self._retrying is None:
+            self._wait()
+
+    def _readable(self) -> None:
+        self.pump.turn()
+        if self.pump.blocked:
+            self._wait()
+
+    def _wait(self) -> None:
+        """Read nothing until a file takes something again; the writer waits when the pipe is full."""
+        self._loop.remove_reader(self._read)
+        self._retry_delay = min(max(2 * self._retry_delay, FIRST_RETRY), LAST_RETRY)
+        self._retrying = self._loop.call_later(self._retry_delay, self._retry)
+
+    def _retry(self) -> None:
+        self._retrying = None
+        if self.pump.retry():
+            self._retry_delay = 0.0
+        if self.pump.blocked:
+            self._wait()
+        else:
+            self._loop.add_reader(self._read, self._readable)
+
     def close(self) -> None:
+        if self._retrying is not None:
+            self._retrying.cancel()
         self._loop.remove_reader(self._read)
         self.pump.drain()
         self.pump.close()
+        if self.pump.blocked and (lost := waiting_bytes(self._read)):
+            log.error("%s: %s bytes that no disk has taken are given up", self._name, lost)
         self._keeper.drop([self._name])
         os.close(self._read)
         os.close(self._write)
+
+
+def waiting_bytes(pipe: int) -> int:
+    """Bytes that are in a pipe."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def find_pipe(run: Run | None, name: str) -> int | None:
@@ -126,7 +172,8 @@ class InstanceOutput:
             if name not in self._streams and (wanted or self._keeper.holds(key)):
                 lost = None if self._keeper.holds(key) else find_pipe(instance.run, name)
                 self._streams[name] = Stream(self._loop, self._keeper, key, lost)
-            files = [self._registry.open(each, spec.logs.max_size, spec.logs.retain) for each in wanted]
+            logs = spec.logs
+            files = [self._registry.open(each, logs.max_size, logs.retain, logs.on_full) for each in wanted]
             old = self._files.get(name, [])
             self._files[name] = files
             if name in self._streams:
@@ -159,7 +206,7 @@ class InstanceOutput:
     def drain(self) -> None:
         """Move what a run has left in the pipes: its last words are in the files before its end is told."""
         for stream in self._streams.values():
-            stream.pump.drain()
+            stream.drain()
 
     def flush(self) -> list[str]:
         """Truncate the files; returns their paths."""

@@ -198,6 +198,10 @@ def test_the_table_of_logs(folder):
     )
     assert "apps[0].logs: 5 is a number: expected a table" in faults_of(folder, logs=5)
     assert "apps[0].logs.retain" in faults_of(folder, logs={"retain": -1})
+    assert spec_of(folder, logs={"on_full": "block"}).logs.on_full == "block"
+    assert """apps[0].logs.on_full: 'wait': expected drop or block""" in faults_of(
+        folder, logs={"on_full": "wait"}
+    )
     assert 'did you mean "logs.max_size"?' in faults_of(folder, max_size="1M")
 
 
