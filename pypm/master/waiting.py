@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import Literal, NamedTuple
 
-from pypm.core.instance import settled_at
+from pypm.core.instance import Desired, settled_at
 from pypm.master.engine import Engine
 
 __all__ = ["Outcome", "Waiting"]
@@ -19,6 +19,8 @@ class Outcome(NamedTuple):
 
     done: bool
     timed_out: bool
+    begun_again: tuple[int, ...] = ()
+    """Those that were to stop and that somebody wants up again: their end is not waited for any more."""
 
 
 class Waiter:
@@ -27,6 +29,9 @@ class Waiter:
     def __init__(self, ids: Collection[int]) -> None:
         self.ids = frozenset(ids)
         self.changed = asyncio.Event()
+        self.going_down: set[int] = set()
+        """Those that have been seen as wanted down."""
+        self.begun_again: set[int] = set()
 
 
 class Waiting:
@@ -52,7 +57,8 @@ class Waiting:
     ) -> Outcome:
         """Return when all of ``ids`` have reached the goal, or ``timeout`` seconds are over.
 
-        With ``revision`` also when one of them has changed since that revision of the engine.
+        With ``revision`` also when one of them has changed since that revision of the engine. For
+        ``stopped``, one that is wanted up again after it was wanted down is not waited for any longer.
         """
         waiter = Waiter(ids)
         self._waiters.add(waiter)
@@ -62,8 +68,11 @@ class Waiting:
             while True:
                 waiter.changed.clear()
                 pending, again = self._look(pending, goal)
+                if goal == "stopped":
+                    self._note_wishes(waiter, pending)
+                    pending -= waiter.begun_again
                 if not pending:
-                    return Outcome(True, False)
+                    return Outcome(not waiter.begun_again, False, tuple(sorted(waiter.begun_again)))
                 if revision is not None and self._changed_since(revision, ids):
                     return Outcome(False, False)
                 if end is not None and self._clock() >= end:
@@ -85,6 +94,14 @@ class Waiting:
                 await waiter.changed.wait()
         except TimeoutError:
             pass
+
+    def _note_wishes(self, waiter: Waiter, pending: Collection[int]) -> None:
+        """See which of those that still run were wanted down and are wanted up again."""
+        for instance_id in pending:
+            if self._engine.instances[instance_id].desired is Desired.DOWN:
+                waiter.going_down.add(instance_id)
+            elif instance_id in waiter.going_down:
+                waiter.begun_again.add(instance_id)
 
     def _changed_since(self, revision: int, ids: Collection[int]) -> bool:
         return any(self._engine.changed_at.get(instance_id, 0) > revision for instance_id in ids)

@@ -26,6 +26,7 @@ async def handle(master: Master, params: Params) -> dict[str, Any]:
     return {
         "done": outcome.done,
         "timed_out": outcome.timed_out,
+        "begun_again": outcome.begun_again,
         "revision": master.engine.revision,
         "rows": master.rows([instances[each] for each in params.ids if each in instances]),
     }

@@ -71,6 +71,24 @@ def test_stopped_is_when_the_last_run_is_over() -> None:
     with_waiting(test, obedient=False)
 
 
+def test_what_somebody_starts_again_is_not_waited_for() -> None:
+    async def test(engine: Engine, waiting: Waiting, _: FakeExecutor) -> None:
+        for number in range(2):
+            engine.add(new_instance(number))
+            engine.handle(number, ev.StartRequested())
+            engine.handle(number, ev.StopRequested())
+        task = await started(waiting.wait([0, 1], "stopped"))
+        engine.handle(1, ev.StartRequested())
+        await asyncio.sleep(0)
+        engine.handle(1, ev.Exited("run2", code=0))
+        await asyncio.sleep(0)
+        assert not task.done(), "the other one is still to stop"
+        engine.handle(0, ev.Exited("run1", code=0))
+        assert await task == Outcome(done=False, timed_out=False, begun_again=(1,))
+
+    with_waiting(test, obedient=False)
+
+
 def test_settled_is_up_for_as_long_as_the_app_says() -> None:
     clock = FakeClock(50.0)
 
