@@ -77,6 +77,7 @@ class IndexWriter:
             return
         # A clock that was set back must not make the times unsearchable.
         self._last = max(time, self._last)
+        self._size = max(offset, self._size)
         self.first = self.first or self._last
         try:
             descriptor = os.open(index_path(self._path), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
@@ -172,14 +173,7 @@ class Index:
 
     def time_at(self, offset: int) -> int:
         """When the byte at ``offset`` was received, to the second."""
-        low, high = 0, self._count()
-        while low < high:
-            middle = (low + high) // 2
-            if self._record(middle)[1] <= offset:
-                low = middle + 1
-            else:
-                high = middle
-        return self._record(max(low - 1, 0))[0]
+        return self._record(self._number_at(offset))[0]
 
     def run_ranges(self, run: int) -> list[tuple[int, int]]:
         """From where to where the output of a run goes; the end is not included."""
@@ -206,6 +200,13 @@ class Index:
             yield self._coarse
             return
         yield from self._read(0, self._records)
+
+    def records_from(self, offset: int) -> Iterator[Record]:
+        """The record in which the byte at ``offset`` lies, and all after it."""
+        if not self._records:
+            yield self._coarse
+            return
+        yield from self._read(self._number_at(offset), self._records)
 
     def members(self) -> list[tuple[int, int]]:
         """Places where a compressed file can be begun: plain offset, compressed offset; without its end."""
@@ -234,6 +235,17 @@ class Index:
             data = os.pread(self._descriptor, count * RECORD.size, HEADER.size + first * RECORD.size)
             yield from RECORD.iter_unpack(data[: len(data) // RECORD.size * RECORD.size])
             first += count
+
+    def _number_at(self, offset: int) -> int:
+        """Number of the record in which the byte at ``offset`` lies."""
+        low, high = 0, self._count()
+        while low < high:
+            middle = (low + high) // 2
+            if self._record(middle)[1] <= offset:
+                low = middle + 1
+            else:
+                high = middle
+        return max(low - 1, 0)
 
     def _after(self, milliseconds: int) -> int:
         """Number of the first record with a later time."""

@@ -24,6 +24,7 @@ __all__ = [
     "Generation",
     "Identity",
     "Position",
+    "close_hole",
     "generations",
     "heal_indexes",
     "index_owner",
@@ -45,6 +46,8 @@ ROTATED = re.compile(r"\.([1-9][0-9]{0,4})(\.gz|\.zst|)")
 """What comes after a log's name in that of a rotated file. Longer numbers are dates, and not ours."""
 INDEX = ".index"
 INDEX_HEAD = struct.Struct("<8sQ")
+PAGE = 4096
+"""What a hole is made of."""
 LISTINGS = 10
 """How often a folder is listed until two listings in a row agree."""
 
@@ -261,6 +264,24 @@ def heal_indexes(path: str) -> None:
         if moved and int(moved[1]) in files:
             with contextlib.suppress(OSError):
                 os.rename(os.path.join(os.path.dirname(path), name), index_path(files[int(moved[1])]))
+
+
+def close_hole(descriptor: int, offset: int, count: int) -> int:
+    """Take away the hole that is left where a file was truncated while ``count`` bytes went to ``offset``.
+
+    Somebody who copies and truncates (logrotate's ``copytruncate``) can come between two blocks of one
+    splice, which goes on where it was. Gives where the bytes are now: ``offset`` if there is no such hole,
+    and the file begins with a NUL byte for other reasons. Raises ``OSError``.
+    """
+    end = offset + count
+    if os.lseek(descriptor, 0, os.SEEK_DATA) < offset // PAGE * PAGE or os.fstat(descriptor).st_size != end:
+        return offset
+    if os.pread(descriptor, min(offset, PAGE), 0).strip(b"\0"):
+        return offset
+    data = os.pread(descriptor, count, offset).lstrip(b"\0")
+    os.pwrite(descriptor, data, 0)
+    os.ftruncate(descriptor, len(data))
+    return len(data) - count
 
 
 def make_folder(folder: str) -> None:
