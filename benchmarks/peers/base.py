@@ -121,7 +121,8 @@ class Peer(ABC):
 
     def log_files(self) -> list[Path]:
         """The files that hold the agents' stdout, in no order."""
-        return [path for path in self.log_folder.rglob("*") if path.is_file()]
+        files = self.log_folder.rglob("*")
+        return [path for path in files if path.is_file() and path.suffix != ".index"]
 
     def manager_pids(self) -> list[int]:
         """All processes of the manager without the agents."""

@@ -46,7 +46,7 @@ def test_any_bytes_in_any_chunks_come_out_as_they_went_in(
         pump.drain()
         for file in registry.files():
             file.close()
-        rotated = sorted(Path(folder).glob("own.log.*"), key=lambda file: -int(file.suffix[1:]))
+        rotated = sorted(Path(folder).glob("own.log.*[0-9]"), key=lambda file: -int(file.suffix[1:]))
         files = [*rotated, Path(folder, "own.log")]
         assert b"".join(file.read_bytes() for file in files if file.exists()) == b"".join(chunks)
         both = Path(folder, "shared.log")

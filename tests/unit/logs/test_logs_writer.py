@@ -41,7 +41,7 @@ def marker(count: int, reason: int) -> bytes:
 
 def generations(path: Path) -> list[bytes]:
     """What the files of a log hold, oldest first."""
-    rotated = sorted(path.parent.glob(f"{path.name}.*"), key=lambda file: -int(file.suffix[1:]))
+    rotated = sorted(path.parent.glob(f"{path.name}.*[0-9]"), key=lambda file: -int(file.suffix[1:]))
     return [file.read_bytes() for file in [*rotated, path] if file.exists()]
 
 
@@ -155,7 +155,7 @@ def test_the_newest_are_retained_and_the_numbers_shift(tmp_path: Path) -> None:
     for letter in b"abcd":
         file.write(b"%c\n" % letter)
     file.close()
-    found = {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()}
+    found = {entry.name: entry.read_bytes() for entry in tmp_path.iterdir() if entry.suffix != ".index"}
     assert found == {"x.log.2": b"b\n", "x.log.1": b"c\n", "x.log": b"d\n"}
 
 
@@ -168,7 +168,8 @@ def test_less_retained_than_before_deletes_what_is_too_old(tmp_path: Path) -> No
     file.retain = 1
     file.write(b"f\n")
     file.close()
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["x.log", "x.log.1", "x.log.20240101"]
+    left = sorted(entry.name for entry in tmp_path.iterdir())
+    assert left == ["x.log", "x.log.1", "x.log.1.index", "x.log.20240101", "x.log.index"]
 
 
 def test_retaining_nothing_empties_the_file(tmp_path: Path) -> None:
