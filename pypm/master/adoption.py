@@ -40,9 +40,12 @@ class Adoption:
         self._outputs = outputs
         self._link = link
         self._home = home
+        self._saved_at = 0.0
+        self._begun: set[int] | None = None
 
     def run(self, *, same_boot: bool, saved_at: float) -> None:
         """Do it for all instances."""
+        self._saved_at = saved_at
         gone = ended_runs(self._engine.instances.values())
         if same_boot:
             self._link.learn_ends(gone)
@@ -53,7 +56,7 @@ class Adoption:
                 self._engine.handle(instance.id, end)
         if same_boot:
             self._replay(self._link.begun)
-        unsaved = self._unsaved_runs(saved_at) if same_boot else {}
+        unsaved = self._unsaved_runs() if same_boot else {}
         for instance in list(self._engine.instances.values()):
             for process in unsaved.pop(str(instance.id), ()):
                 self._take_in(instance.id, process)
@@ -65,8 +68,14 @@ class Adoption:
     def _end_of(self, instance: Instance, gone: Collection[int], *, same_boot: bool) -> ev.Event | None:
         if instance.run is None:
             return None
-        outlived = self._executor.trees.outlived
-        return what_became_of(instance, gone, self._link.ends, outlived, same_boot=same_boot)
+        return what_became_of(instance, gone, self._link.ends, self._outlived, same_boot=same_boot)
+
+    def _outlived(self, instance: Instance) -> bool:
+        """Whether a run has left something, which the run that has perhaps followed it is not."""
+        if self._begun is None:
+            found = [process for processes in self._unsaved_runs().values() for process in processes]
+            self._begun = {process.pid for process in found} | {note.pid for note in self._link.begun}
+        return self._executor.trees.outlived(instance, self._begun)
 
     def _adopt(self, instance_id: int) -> None:
         instance = self._engine.instances.get(instance_id)
@@ -98,13 +107,13 @@ class Adoption:
         known = {end.run_id for instance in self._engine.instances.values() for end in instance.runs}
         return known | {each.run.run_id for each in self._engine.instances.values() if each.run is not None}
 
-    def _unsaved_runs(self, saved_at: float) -> dict[str, list[MarkedProcess]]:
+    def _unsaved_runs(self) -> dict[str, list[MarkedProcess]]:
         """Main processes of runs that the state does not know, by instance id."""
         known = self._known_runs()
         found: dict[str, list[MarkedProcess]] = {}
         for process in find_marked(self._home):
             is_main = process.pid == process.session and process.run_id not in known
-            if is_main and process.started >= saved_at - CLOCK_STEP:
+            if is_main and process.started >= self._saved_at - CLOCK_STEP:
                 found.setdefault(process.instance_id, []).append(process)
         return found
 

@@ -165,13 +165,16 @@ class Trees:
         # Its group is no sign yet: the main process is in it until it is reaped.
         return _seen_alive(mark, self._escaped.get(mark.run_id, ()), strays)
 
-    def outlived(self, instance: Instance) -> bool:
-        """The same for a run whose end we have not seen: by reading all of /proc."""
+    def outlived(self, instance: Instance, begun: Collection[int] = ()) -> bool:
+        """The same for a run whose end we have not seen: by reading all of /proc.
+
+        ``begun`` are main processes of later runs that are not known otherwise yet.
+        """
         if self._table is None:
             # As above: a new master may find a thousand ends in one turn.
             self._loop.call_soon(self._forget_table)
             self._table = ProcessTable.read()
-        return bool(self._table.members(self._mark(instance), self._mains()))
+        return bool(self._table.members(self._mark(instance), self._mains().union(begun)))
 
     def _forget_table(self) -> None:
         self._table = None

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from pypm.system import cgroup
+from pypm.system.marked import run_of
 from pypm.system.process import is_same
 
 __all__ = [
@@ -129,10 +130,16 @@ class ProcessTable:
             and pid not in other_mains
             and (
                 (session and session in (process.session, process.pgid))
-                or pid in in_group
+                or (pid in in_group and not self._is_of_another_run(pid, mark, other_mains))
                 or (self._lost_its_parents(process, mark) and process.alive and is_marked(pid, mark))
             )
         }
+
+    def _is_of_another_run(self, pid: int, mark: Mark, other_mains: Collection[int]) -> bool:
+        """Whether a process belongs to a later run of the instance, which shares the group."""
+        if not (set(other_mains) - {mark.pid}).isdisjoint(self.lineage(pid)):
+            return True
+        return run_of(pid, mark.home) not in (None, mark.run_id)
 
     def _lost_its_parents(self, process: _Process, mark: Mark) -> bool:
         """Whether its parent is none that a process of the run is born with: only then its marks are read.
@@ -179,21 +186,13 @@ def belongs(pid: int, mark: Mark) -> Member | None:
 
 
 def is_marked(pid: int, mark: Mark) -> bool:
-    """Whether a process has the run's id in its environment, or its log pipe as stdout or stderr.
+    """Whether a process has the run's id in its environment, or none and its log pipe as stdout or stderr.
 
-    False for a process of another user, whose marks we may not read.
+    The pipe is the instance's: another run's id tells that it is that run's. False for a process of another
+    user, whose marks we may not read.
     """
-    return _has_variables(pid, mark) or _has_pipe(pid, mark)
-
-
-def _has_variables(pid: int, mark: Mark) -> bool:
-    try:
-        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
-            variables = file.read().split(b"\0")
-    except OSError:
-        return False
-    wanted = {b"PYPM_RUN_ID=" + os.fsencode(mark.run_id), b"PYPM_HOME=" + os.fsencode(mark.home)}
-    return wanted.issubset(variables)
+    run_id = run_of(pid, mark.home)
+    return _has_pipe(pid, mark) if run_id is None else run_id == mark.run_id
 
 
 def _has_pipe(pid: int, mark: Mark) -> bool:

@@ -38,7 +38,7 @@ class Executor:
         assert instance.run is not None
         self.adopted.append(instance.run.pid)
 
-    def outlived(self, instance: Instance) -> bool:
+    def outlived(self, instance: Instance, begun: set[int]) -> bool:
         return False
 
 

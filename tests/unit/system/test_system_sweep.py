@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pypm.system import cgroup
 from pypm.system.process import is_same, start_ticks
 from pypm.system.subreaper import become_subreaper
 from pypm.system.sweep import (
@@ -217,6 +218,23 @@ def test_what_belongs_to_others_is_not_found(running: Running, tmp_path: Path) -
     finally:
         other.kill()
         other.wait()
+
+
+def test_the_next_run_of_the_same_instance_is_not_what_this_one_has_left(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They share the log pipe and the group."""
+    following = running.shell("setsid sleep 987 & env -i setsid sleep 988 & : > $0; wait")
+    wait_until(lambda: running.names() == ["bash", "sleep", "sleep"])
+    pids = {each.pid for each in running.members()}
+    before = following._replace(pid=2**22 + 5, run_id="ba9876543210", group="/group")
+    monkeypatch.setattr(cgroup, "members", lambda group: pids)
+    table = ProcessTable.read()
+    assert table.members(before, {following.pid}) == []
+    assert {each.pid for each in table.members(following)} == pids
+    running.kill_main()
+    left = ProcessTable.read().members(before, {following.pid})
+    assert [each.name for each in left] == ["sleep"], "what has no marks at all may be anybody's of the group"
 
 
 def test_another_run_that_descends_from_this_one_is_left_alone(running: Running) -> None:
