@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator
 
 from pypm.logs.rotation import Generation, heal_indexes, index_owner, index_path, index_paths
 
-__all__ = ["Index", "IndexWriter", "Record", "index_path", "read_index", "write_index"]
+__all__ = ["Index", "IndexWriter", "Record", "index_path", "read_index", "run_number", "write_index"]
 
 MAGIC = b"PYPMLIX1"
 HEADER = struct.Struct("<8sQQ")
@@ -257,6 +257,14 @@ class Index:
             else:
                 low = middle + 1
         return low
+
+
+def run_number(run_id: str) -> int:
+    """A run's id as the number by which an index names it; 0 for what is no run id."""
+    try:
+        return int(run_id, 16) & 0xFFFFFFFFFFFFFFFF
+    except ValueError:
+        return 0
 
 
 def read_index(generation: Generation, previous: Generation | None = None) -> Index:

@@ -179,7 +179,9 @@ class SystemExecutor:
         origin = self._apps[instance.app].origin
         own = self.own_variables(instance) | {"PYPM_RUN_ID": run_id, "PYPM_AGENT_TOKEN": token}
         env = build_environment(spec, instance.index, origin.env, own)
-        out, error = self._outputs.of(instance).open_writers()
+        output = self._outputs.of(instance)
+        output.begin_run(run_id)
+        out, error = output.open_writers()
         try:
             return spawn(
                 spec.command,

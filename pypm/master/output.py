@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from pypm.core.instance import Instance, Run
+from pypm.logs.index import run_number
 from pypm.logs.paths import log_files
 from pypm.logs.pump import Pump
 from pypm.logs.registry import LogRegistry
@@ -181,8 +182,19 @@ class InstanceOutput:
                 self._streams[name].pump.replace_files(files)
             for file in old:
                 self._registry.release(file)
+        if instance.run is not None:
+            self.begin_run(instance.run.run_id)
         # Only now: where there was no descriptor for a pipe, the next start tries again.
         self._declared = declared
+
+    def begin_run(self, run_id: str) -> None:
+        """What comes from now on is the output of this run, and the files' indexes say so.
+
+        A file that other instances write to as well belongs to no run.
+        """
+        used = [file for files in self._files.values() for file in files]
+        for file in used:
+            file.run = run_number(run_id) if used.count(file) == file.users else 0
 
     def open_writers(self) -> tuple[int, int]:
         """Descriptors for stdout and stderr of one run, to be closed after the spawn."""
