@@ -33,8 +33,13 @@ DUMP_TIME = 0.5
 HEALTHY = 10.0
 """Seconds after which a master counts as one that works: the delays begin anew."""
 FIRST_DELAY = 0.1
-"""Seconds before the third start in a row, and after a master that served and was killed from outside."""
+"""Seconds before the third start in a row of masters that ended by themselves."""
 LONGEST_DELAY = 30.0
+YOUNG = 1.0
+"""Seconds within which a master that served and was killed from outside had no time to do much."""
+PATIENT_KILLS = 5
+"""How many young ones may be killed in a row before the delay grows: by a person, a test, a short squeeze."""
+LONGEST_KILL_DELAY = 1.0
 HANDING_TIME = 10.0
 """Seconds that a master may take to receive what is held."""
 UPDATE_TIME = 60.0
@@ -74,6 +79,7 @@ class Guardian:
         self._told_to_end: Child | None = None
         """The master to which that was passed on."""
         self._failures = 0
+        self._young_kills = 0
         self._start_at: float | None = 0.0
         self._result: int | None = None
         self._sign_interval = watchdog_interval()
@@ -200,11 +206,17 @@ class Guardian:
         if self._candidate is not None:
             self._hand_over()
         elif child.serving and code == -signal.SIGKILL:
-            # Not its own fault, and it worked: the next one will too, unless the machine is out of memory.
-            lived = time.monotonic() - child.began
-            self._start_at = time.monotonic() + (0.0 if lived >= 1.0 else FIRST_DELAY)
+            self._start_at = time.monotonic() + self._delay_after_kill(time.monotonic() - child.began)
         else:
             self._plan_next(time.monotonic() - child.began, serving=child.serving)
+
+    def _delay_after_kill(self, lived: float) -> float:
+        """It is not its own fault, and it worked: the next one will too, unless the killer goes on."""
+        if lived >= YOUNG:
+            self._young_kills = 0
+            return 0.0
+        self._young_kills += 1
+        return min(FIRST_DELAY * 2 ** max(0, min(self._young_kills, 20) - PATIENT_KILLS), LONGEST_KILL_DELAY)
 
     def _plan_next(self, lived: float, *, serving: bool) -> None:
         """At once after a master that worked; later and later after those that did not."""

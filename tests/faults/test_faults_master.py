@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
 from real_pypm import RealPypm, lives, shell, sleeper
 
 import pypm as package
+from pypm.system.home import Home
+from pypm.system.lock import HomeLock
 from pypm.testing import wait_until
 
 COUNTER = "i=0; while :; do i=$((i + 1)); echo $i; sleep 0.05; done"
@@ -113,6 +116,33 @@ def set_version(installed: Path, version: str) -> None:
     path.write_text(path.read_text().replace(f'"{package.__version__}"', f'"{version}"'))
 
 
+def change(file: Path, before: str, after: str) -> None:
+    text = file.read_text()
+    assert before in text
+    file.write_text(text.replace(before, after))
+
+
+def test_guardian_and_master_are_stopped_together_and_go_on(pypm: RealPypm, installed: Path) -> None:
+    """As in a frozen container: when it is thawed nobody is killed for having been silent."""
+    change(installed / "guardian" / "child.py", "SILENCE = 10.0", "SILENCE = 1.0")
+    change(installed / "master" / "link.py", "BEAT = 2.0", "BEAT = 0.2")
+    pypm.start(shell("a", COUNTER))
+    agent, master, guardian = pypm.pid("a"), pypm.master_pid(), pypm.guardian_pid()
+    for pid in (guardian, master):
+        os.kill(pid, signal.SIGSTOP)
+    thaw = time.monotonic() + 3.5
+    wait_until(lambda: time.monotonic() >= thaw, what="a stop that is longer than the silence that is borne")
+    for pid in (guardian, master):
+        os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: "stood still" in pypm.master_log())
+    goes_on(pypm, "a")
+    assert "does not answer" not in pypm.master_log()
+    assert (pypm.master_pid(), pypm.guardian_pid(), pypm.pid("a")) == (master, guardian, agent)
+    os.kill(master, signal.SIGSTOP)
+    wait_until(lambda: not lives(master), 20.0, "the end of the master that is stopped alone")
+    assert pypm.pid("a") == agent
+
+
 def test_masters_that_cannot_be_loaded_are_tried_again_later_and_later(
     pypm: RealPypm, installed: Path
 ) -> None:
@@ -202,5 +232,101 @@ def test_an_update_after_the_guardians_death_and_a_death_after_the_update(
     assert pypm.json("update")["version"] == "9.9.9"
     pypm.kill_master()
     assert pypm.call("ping")["version"] == "9.9.9"
+    assert pypm.pid("a") == agent
+    goes_on(pypm, "a")
+
+
+# --- the guardian's own program ---
+
+
+def change_guardian(installed: Path, old: str, new: str, file: str = "journal.py") -> None:
+    path = installed / "guardian" / file
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+def stay_open_on_exec(pid: int) -> list[str]:
+    """What of a process's open files a program that it executes would have too."""
+    folder = Path(f"/proc/{pid}/fdinfo")
+    flags = {file.name: int(file.read_text().split("flags:")[1].split()[0], 8) for file in folder.iterdir()}
+    return sorted(name for name, value in flags.items() if not value & os.O_CLOEXEC)
+
+
+def test_an_update_replaces_the_guardians_program_in_its_place(pypm: RealPypm, installed: Path) -> None:
+    pypm.start(shell("a", COUNTER), sleeper("b"), shell("c", "sleep 1000; exit 7", autorestart=False))
+    guardian, agents = pypm.guardian_pid(), {row["name"]: row["pid"] for row in pypm.rows()}
+    open_on_exec = stay_open_on_exec(guardian)
+    change_guardian(installed, "WARNING guardian", "WARNING newer guardian")
+    pypm.ok("update")
+    wait_until(
+        lambda: f"newer guardian {guardian}: the guardian goes on with its new program" in pypm.master_log()
+    )
+    assert pypm.guardian_pid() == guardian == pypm.lock_holder()
+    assert stay_open_on_exec(guardian) == open_on_exec
+    assert {row["name"]: row["pid"] for row in pypm.rows()} == agents
+    os.kill(agents["b"], signal.SIGKILL)
+    row = pypm.wait_row("b", lambda row: row["restarts"] == 1 and row["status"] == "online")
+    assert row["last_exit"]["signal"] == "SIGKILL", "the new program reaps and tells"
+    pypm.kill_master()
+    assert pypm.guardian_pid() == guardian
+    for name in ("a", "c"):
+        assert (pypm.pid(name), pypm.row(name)["restarts"]) == (agents[name], 0)
+    goes_on(pypm, "a")
+    [child] = with_parent(agents["c"])
+    os.kill(child, signal.SIGKILL)
+    assert pypm.wait_status("c", "errored", "exited")["last_exit"]["code"] == 7
+    pypm.ok("kill")
+    wait_until(lambda: not lives(guardian), what="the end of the guardian")
+
+
+def with_parent(parent: int) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+
+
+def test_a_guardians_program_that_is_no_good_is_not_used(pypm: RealPypm, installed: Path) -> None:
+    pypm.start(shell("a", COUNTER))
+    guardian, agent = pypm.guardian_pid(), pypm.pid("a")
+    good = (installed / "guardian" / "__main__.py").read_text()
+    change_guardian(installed, "    home = Home(arguments[0])\n", "    raise ImportError('half')\n", "__main__.py")
+    change_guardian(installed, '    if arguments[0] == "--check":\n', "    if False:\n", "__main__.py")
+    pypm.ok("update")
+    wait_until(lambda: "the guardian's new program is not used" in pypm.master_log())
+    assert "ImportError: half" in pypm.master_log()
+    pypm.kill_master()
+    assert (pypm.guardian_pid(), pypm.pid("a")) == (guardian, agent)
+    goes_on(pypm, "a")
+    (installed / "guardian" / "__main__.py").write_text(good + "# mended\n")
+    pypm.ok("update")
+    wait_until(lambda: "the guardian goes on with its new program" in pypm.master_log())
+    assert (pypm.guardian_pid(), pypm.pid("a")) == (guardian, agent)
+    goes_on(pypm, "a")
+
+
+def test_an_update_without_a_change_of_the_guardian_leaves_it(pypm: RealPypm, installed: Path) -> None:
+    pypm.start(sleeper("a"))
+    started = Path(f"/proc/{pypm.guardian_pid()}/cmdline").read_bytes()
+    (installed / "master" / "log.py").open("a").write("# newer\n")
+    pypm.ok("update")
+    pypm.ok("update")
+    assert Path(f"/proc/{pypm.guardian_pid()}/cmdline").read_bytes() == started
+    assert "new program" not in pypm.master_log()
+
+
+def test_a_master_that_became_the_guardian_keeps_its_lock_with_its_new_program(
+    pypm: RealPypm, installed: Path
+) -> None:
+    pypm.start(shell("a", COUNTER))
+    agent, master = pypm.pid("a"), pypm.master_pid()
+    os.kill(pypm.guardian_pid(), signal.SIGKILL)
+    wait_until(lambda: pypm.guardian_pid() == master, 20.0, "another guardian")
+    for number in range(2):
+        change_guardian(installed, "WARNING " + "newer " * number, "WARNING " + "newer " * (number + 1))
+        pypm.ok("update")
+        wait_until(lambda: pypm.master_log().count("the guardian goes on with its new program") == number + 1)
+    assert HomeLock(Home(str(pypm.home)).succession_file).acquire() is None
+    assert (pypm.guardian_pid(), pypm.pid("a")) == (master, agent)
+    os.kill(master, signal.SIGKILL)
+    wait_until(lambda: pypm.guardian_pid() != master, 20.0, "the next guardian")
     assert pypm.pid("a") == agent
     goes_on(pypm, "a")
