@@ -20,11 +20,11 @@ from pypm.core.events import StopRequested
 from pypm.core.instance import Instance
 from pypm.core.targets import match
 from pypm.logs.registry import LogRegistry
-from pypm.logs.writer import LogTrouble
 from pypm.master.adoption import Adoption
 from pypm.master.apps import Apps
 from pypm.master.channel import AgentChannel
 from pypm.master.engine import Engine
+from pypm.master.event_log import EventLog
 from pypm.master.executor import SystemExecutor
 from pypm.master.handlers import HANDLERS
 from pypm.master.home_watch import HomeWatch
@@ -63,7 +63,9 @@ class Master:
         self.link = link
         self.started = boot_time()
         self.store = Store(home.state_file, loop)
-        self.outputs = Outputs(loop, LogRegistry(_log_trouble), home.logs_folder, link)
+        self.events = EventLog(home.events_file)
+        registry = LogRegistry(self.events.log_trouble)
+        self.outputs = Outputs(loop, registry, home.logs_folder, link, self.events)
         self.executor = SystemExecutor(home, loop, boot_time, self.store, self.outputs)
         self.engine = Engine(self.executor, boot_time)
         self.apps = Apps(self.engine, self.store, boot_time)
@@ -112,6 +114,7 @@ class Master:
         channel.close()
         self.executor.trees.close()
         self.outputs.close()
+        self.events.close()
         await self.store.close()
         if watch.is_ours():
             for path in (self.home.socket, self.home.agents_socket):
@@ -302,10 +305,6 @@ class Master:
     async def _end_gracefully(self) -> None:
         await self.stop_all(StopRequested(by="the end of the master", keep_desired=True))
         self.end()
-
-
-def _log_trouble(trouble: LogTrouble) -> None:
-    log.error("%s", trouble)
 
 
 def run(home: Home, link: GuardianLink) -> None:

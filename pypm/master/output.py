@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import functools
 import logging
 import os
 import sys
@@ -16,10 +17,12 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from pypm.core.instance import Instance, Run
+from pypm.core.spec import AppSpec
 from pypm.logs.index import run_number
 from pypm.logs.paths import log_files
 from pypm.logs.pump import Pump
 from pypm.logs.registry import LogRegistry
+from pypm.logs.room import make_room
 from pypm.logs.writer import LogFile
 
 __all__ = ["InstanceOutput", "Outputs"]
@@ -45,6 +48,13 @@ class Keeper(Protocol):
 
     def drop(self, names: Iterable[str]) -> None:
         """Keep these no longer."""
+
+
+class Recorder(Protocol):
+    """Records events."""
+
+    def record(self, event: str, **facts: object) -> None:
+        """Record one event with its facts."""
 
 
 class Stream:
@@ -150,12 +160,18 @@ class InstanceOutput:
     """Both streams of one instance, and the files they go to. Without files a stream has no pipe."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, registry: LogRegistry, folder: str, keeper: Keeper
+        self,
+        loop: asyncio.AbstractEventLoop,
+        registry: LogRegistry,
+        folder: str,
+        keeper: Keeper,
+        events: Recorder,
     ) -> None:
         self._loop = loop
         self._registry = registry
         self._folder = folder
         self._keeper = keeper
+        self._events = events
         self._declared: object = None
         self._streams: dict[str, Stream] = {}
         self._files: dict[str, list[LogFile]] = {}
@@ -175,6 +191,8 @@ class InstanceOutput:
                 self._streams[name] = Stream(self._loop, self._keeper, key, lost)
             logs = spec.logs
             files = [self._registry.open(each, logs.max_size, logs.retain, logs.on_full) for each in wanted]
+            for file in files:
+                file.make_room = functools.partial(self._make_room, spec, file.path)
             old = self._files.get(name, [])
             self._files[name] = files
             if name in self._streams:
@@ -195,6 +213,19 @@ class InstanceOutput:
         used = [file for files in self._files.values() for file in files]
         for file in used:
             file.run = run_number(run_id) if used.count(file) == file.users else 0
+
+    def _make_room(self, spec: AppSpec, path: str, needed: int) -> bool:
+        """Delete the oldest rotated logs of the app for ``needed`` bytes of one of its logs."""
+        paths = (log_files(self._folder, spec, index) for index in range(spec.instances))
+        logs = [each for files in paths for each in (files.out, files.error, files.combined) if each]
+        deleted = make_room(path, logs, needed)
+        if deleted:
+            freed = sum(file.size for file in deleted)
+            self._events.record(
+                "log.made_room", path=path, freed_bytes=freed, deleted=[f.path for f in deleted]
+            )
+            log.warning("%s: the disk is full; deleted %s", path, ", ".join(f.path for f in deleted))
+        return bool(deleted)
 
     def open_writers(self) -> tuple[int, int]:
         """Descriptors for stdout and stderr of one run, to be closed after the spawn."""
@@ -242,12 +273,18 @@ class Outputs:
     """The outputs of all instances, by instance id."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, registry: LogRegistry, folder: str, keeper: Keeper
+        self,
+        loop: asyncio.AbstractEventLoop,
+        registry: LogRegistry,
+        folder: str,
+        keeper: Keeper,
+        events: Recorder,
     ) -> None:
         self._loop = loop
         self._registry = registry
         self._folder = folder
         self._keeper = keeper
+        self._events = events
         self._outputs: dict[int, InstanceOutput] = {}
 
     def of(self, instance: Instance) -> InstanceOutput:
@@ -255,7 +292,7 @@ class Outputs:
         output = self._outputs.get(instance.id)
         if output is None:
             output = self._outputs[instance.id] = InstanceOutput(
-                self._loop, self._registry, self._folder, self._keeper
+                self._loop, self._registry, self._folder, self._keeper, self._events
             )
         output.arrange(instance)
         return output

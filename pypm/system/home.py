@@ -18,6 +18,7 @@ class Home:
         self.state_folder = os.path.join(self.path, "state")
         self.state_file = os.path.join(self.state_folder, "state.json")
         self.logs_folder = os.path.join(self.path, "logs")
+        self.events_file = os.path.join(self.path, "events.jsonl")
         self.master_log = os.path.join(self.path, "master.log")
         self.lock_file = os.path.join(self.path, "master.lock")
         self.succession_file = os.path.join(self.path, "succession.lock")

@@ -19,6 +19,7 @@ from pypm.core.instance import Run, Status
 from pypm.logs.registry import LogRegistry
 from pypm.master.adoption import ended_runs
 from pypm.master.ends import End, Ends
+from pypm.master.event_log import EventLog
 from pypm.master.link import Reaped
 from pypm.master.output import Outputs
 from pypm.master.timers import Timers
@@ -70,7 +71,9 @@ def test_an_output_that_could_not_be_made_is_made_at_the_next_start(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario() -> None:
-        outputs = Outputs(asyncio.get_running_loop(), LogRegistry(), str(home), Keeper())
+        outputs = Outputs(
+            asyncio.get_running_loop(), LogRegistry(), str(home), Keeper(), EventLog(f"{home}/events.jsonl")
+        )
         with monkeypatch.context() as patch:
             patch.setattr(os, "pipe2", refuse)
             with pytest.raises(OSError, match="Too many open files"):
