@@ -99,6 +99,10 @@ class Peer(ABC):
     @abstractmethod
     def restart(self) -> Order: ...
 
+    def delete(self) -> Order:
+        """End all agents and forget them; where the manager has no command for that, stop them."""
+        return self.stop()
+
     @abstractmethod
     def root_pids(self) -> list[int]:
         """The manager's own first processes; what came from them and is no agent counts as the manager."""

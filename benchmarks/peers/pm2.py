@@ -72,6 +72,9 @@ class Pm2(Peer):
     def restart(self) -> Order:
         return self.order(self._pm2, "restart", "all")
 
+    def delete(self) -> Order:
+        return self.order(self._pm2, "delete", "all")
+
     def status_command(self) -> list[str]:
         return [self._pm2, "jlist"]
 

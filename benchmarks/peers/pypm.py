@@ -123,6 +123,9 @@ class Pypm(Peer):
     def restart(self) -> Order:
         return self.order(*self._pypm, "restart", "all")
 
+    def delete(self) -> Order:
+        return self.order(*self._pypm, "delete", "all")
+
     def status_command(self) -> list[str]:
         return [*self._pypm, "list", "--json"]
 

@@ -1,4 +1,4 @@
-"""60 shell programs with children of every kind are restarted, then stopped: what of them is still there?"""
+"""60 shell programs with children of every kind are restarted, then deleted: what of them is still there?"""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["run"]
 COUNT = 60
 SETTLE_SECONDS = 1.0
 """After a command has returned; what is to end has ended by then, also where the command does not wait."""
-STOP_SECONDS = 15.0
-"""How long a manager gets after its stop command has returned: some kill only after ten seconds."""
+DELETE_SECONDS = 15.0
+"""How long a manager gets after its last command has returned: some kill only after ten seconds."""
 
 SCRIPT = """\
 #!/bin/bash
@@ -36,7 +36,7 @@ while true; do sleep 0.1; done
 
 def run(bench: Bench) -> Report:
     """One manager at a time, in a home of its own: what another one leaves must not be counted."""
-    title = f"{COUNT} shell loops, each with a child that it does not wait for, are restarted, then stopped"
+    title = f"{COUNT} shell loops, each with a child that it does not wait for, are restarted, then deleted"
     report = Report("orphans", title, "stop loop, spawn loop; it ends main processes only")
     collected = Collected()
     rounds = bench.rounds(normal=3, quick=1)
@@ -57,7 +57,9 @@ def run(bench: Bench) -> Report:
             Row("left by the first runs after the restart", "processes", ratio=False, targets=(Target(0),)),
             "restart",
         ),
-        collected.fill(Row("left after the stop", "processes", ratio=False, targets=(Target(0),)), "stop"),
+        collected.fill(
+            Row("left after the delete", "processes", ratio=False, targets=(Target(0),)), "delete"
+        ),
     ]
     return report
 
@@ -79,8 +81,8 @@ def _measure(collected: Collected, column: str, session: Session, mark: str) -> 
     session.finish(order)
     time.sleep(SETTLE_SECONDS)
     collected.add("restart", column, len(first.intersection(processes_with_argument(mark))))
-    session.finish(session.peer.stop())
-    deadline = time.monotonic() + STOP_SECONDS
+    session.finish(session.peer.delete())
+    deadline = time.monotonic() + DELETE_SECONDS
     while processes_with_argument(mark) and time.monotonic() < deadline:
         time.sleep(0.05)
-    collected.add("stop", column, len(processes_with_argument(mark)))
+    collected.add("delete", column, len(processes_with_argument(mark)))
