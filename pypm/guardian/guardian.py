@@ -45,7 +45,6 @@ HANDING_TIME = 10.0
 UPDATE_TIME = 60.0
 """Seconds within which a candidate has to be in charge."""
 EXITS_IN_MESSAGE = 1000
-NOTES_AT_ONCE = 500
 STOOD_STILL = 1.0
 """Seconds by which a wait was too long when we have been stopped ourselves, and perhaps the master too."""
 KEPT_EXITS = 100_000
@@ -59,8 +58,6 @@ class Guardian:
         """``served``: a master has been in charge of this home before, whose agents may live."""
         self._home = home
         self._holdings = holdings
-        self._begun: list[str] = []
-        """What masters have noted of runs that they have begun and not saved yet; for the next master."""
         self._journal = Journal(home.master_log)
         self._exits: dict[int, tuple[int, float]] = {}
         """Wait status and time (boot clock) of processes that ended, until a master has acknowledged them."""
@@ -334,10 +331,6 @@ class Guardian:
                 for pid in pids:
                     self._exits.pop(int(pid), None)
                     self._untold.pop(int(pid), None)
-            case ["begun", note]:
-                self._begun.append(note)
-            case ["saved", count]:
-                del self._begun[: int(count)]
             case [word]:
                 self._take_word(child, word)
 
@@ -369,8 +362,6 @@ class Guardian:
         child.connection.settimeout(HANDING_TIME)
         try:
             self._holdings.send_to(child.connection)
-            for start in range(0, len(self._begun), NOTES_AT_ONCE):
-                send_message(child.connection, ["begun", *self._begun[start : start + NOTES_AT_ONCE]])
             self._untold = dict.fromkeys(self._exits)
             self._send_untold(child.connection)
             send_message(child.connection, ["ready"])

@@ -8,9 +8,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from pypm.core import events as ev
 from pypm.core.instance import Desired, Instance, Status
+from pypm.master.begun import Note
 from pypm.master.engine import Engine
 from pypm.master.executor import SystemExecutor
-from pypm.master.link import GuardianLink, Note, Reaped
+from pypm.master.link import GuardianLink, Reaped
 from pypm.master.output import Outputs
 from pypm.system.marked import MarkedProcess, find_marked
 from pypm.system.process import is_same, send, start_ticks
@@ -41,11 +42,12 @@ class Adoption:
         self._link = link
         self._home = home
         self._saved_at = 0.0
+        self._notes: list[Note] = []
         self._begun: set[int] | None = None
 
-    def run(self, *, same_boot: bool, saved_at: float) -> None:
-        """Do it for all instances."""
-        self._saved_at = saved_at
+    def run(self, begun: list[Note], *, same_boot: bool, saved_at: float) -> None:
+        """Do it for all instances; ``begun`` are the runs that were perhaps not saved, in their order."""
+        self._saved_at, self._notes = saved_at, begun
         gone = ended_runs(self._engine.instances.values())
         if same_boot:
             self._link.learn_ends(gone)
@@ -55,7 +57,7 @@ class Adoption:
             if end := self._end_of(instance, gone, same_boot=same_boot):
                 self._engine.handle(instance.id, end)
         if same_boot:
-            self._replay(self._link.begun)
+            self._replay()
         unsaved = self._unsaved_runs() if same_boot else {}
         for instance in list(self._engine.instances.values()):
             for process in unsaved.pop(str(instance.id), ()):
@@ -74,7 +76,7 @@ class Adoption:
         """Whether a run has left something, which the run that has perhaps followed it is not."""
         if self._begun is None:
             found = [process for processes in self._unsaved_runs().values() for process in processes]
-            self._begun = {process.pid for process in found} | {note.pid for note in self._link.begun}
+            self._begun = {process.pid for process in found} | {note.pid for note in self._notes}
         return self._executor.trees.outlived(instance, self._begun)
 
     def _adopt(self, instance_id: int) -> None:
@@ -82,10 +84,10 @@ class Adoption:
         if instance is not None and instance.run is not None:
             self._executor.adopt(instance)
 
-    def _replay(self, notes: list[Note]) -> None:
+    def _replay(self) -> None:
         """Let the instances have the runs that were begun after the last commit, also those that ended."""
         known = self._known_runs()
-        notes = [note for note in notes if note.run_id not in known]
+        notes = [note for note in self._notes if note.run_id not in known]
         ended = {note.pid for note in notes if start_ticks(note.pid) != note.start_ticks}
         self._link.learn_ends(ended)
         for note in notes:

@@ -10,13 +10,14 @@ import resource
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping
+from itertools import islice
 
 from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Signal, Spawn
 from pypm.core.events import DeadlinePassed, Event, Exited, Spawned, SpawnFailed, TreeGone
 from pypm.core.instance import Instance, Status
 from pypm.core.state import App
+from pypm.master.begun import Note
 from pypm.master.ends import End, Ends
-from pypm.master.link import Note
 from pypm.master.output import Outputs
 from pypm.master.store import Store
 from pypm.master.timers import Timers
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 
 SPAWN_SHARE = 0.005
 """Seconds of one turn of the loop that spawning may take, so that a client is answered between spawns."""
+PREPARED_TOGETHER = 8
+"""How many starts get their pipes at a time: what the guardian is to hold then needs one message."""
 KEPT_DESCRIPTORS = 64
 """Open files, at most a quarter of what is allowed, that no start may use: for clients, and for /proc."""
 SAVE_PATIENCE = 0.5
@@ -84,6 +87,8 @@ class SystemExecutor:
         self.ends = Ends(loop, store, self)
         self.trees = Trees(loop, home.path, self.ends.mains, self._instance_of, self._tree_gone)
         self._to_spawn: deque[int] = deque()
+        self._prepared = 0
+        """How many of the first of them have their pipes."""
         self._open_files = open_files_of_shell()
         self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
@@ -124,7 +129,7 @@ class SystemExecutor:
         end = self._loop.time() + SPAWN_SHARE
         try:
             while self._to_spawn and self._loop.time() < end:
-                instance = self._instances.get(self._to_spawn.popleft())
+                instance = self._next_to_spawn()
                 # A stop may have come since the order, or a second order for the same start.
                 if instance is not None and instance.status is Status.STARTING and instance.run is None:
                     self._handle(instance.id, self._spawn(instance))
@@ -134,8 +139,18 @@ class SystemExecutor:
             else:
                 self.trees.enter_groups()
 
+    def _next_to_spawn(self) -> Instance | None:
+        """Whose turn it is, with pipes; None if it is gone. The pipes of several are made together."""
+        if not self._prepared:
+            ahead = list(islice(self._to_spawn, PREPARED_TOGETHER))
+            self._outputs.prepare(each for key in ahead if (each := self._instances.get(key)) is not None)
+            self._prepared = len(ahead)
+        self._prepared -= 1
+        return self._instances.get(self._to_spawn.popleft())
+
     def _spawn(self, instance: Instance) -> Event:
-        run_id, token = os.urandom(6).hex(), os.urandom(16).hex()
+        secret = os.urandom(22).hex()
+        run_id, token = secret[:12], secret[12:]
         try:
             child = self._start_process(instance, run_id, token)
         except SpawnError as error:

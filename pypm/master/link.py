@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -10,17 +11,16 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, NoReturn, Protocol
 
 from pypm.guardian import __main__ as guardian_program
 from pypm.guardian.child import GUARDIAN_VARIABLE
 from pypm.guardian.holdings import SUCCESSION, Holdings
 from pypm.system.lock import HomeLock
-from pypm.system.process import TICKS_PER_SECOND
 from pypm.system.sockets import receive_message, send_message
 
-__all__ = ["GuardianLink", "Note", "Reaped", "execute_guardian"]
+__all__ = ["GuardianLink", "Reaped", "execute_guardian"]
 
 log = logging.getLogger(__name__)
 
@@ -47,31 +47,6 @@ class Reaped(NamedTuple):
     at: float
 
 
-class Note(NamedTuple):
-    """What the guardian remembers of a run that has begun, for a master that finds no other trace of it."""
-
-    instance_id: int
-    run_id: str
-    token: str
-    pid: int
-    start_ticks: int
-
-    @property
-    def started(self) -> float:
-        """When it was started, in seconds of the boot clock (to a clock tick)."""
-        return self.start_ticks / TICKS_PER_SECOND
-
-    def written(self) -> str:
-        """As a word of a message."""
-        return " ".join(map(str, self))
-
-    @classmethod
-    def read(cls, text: str) -> Note:
-        """The note that was ``written``."""
-        instance_id, run_id, token, pid, ticks = text.split(" ")
-        return cls(int(instance_id), run_id, token, int(pid), int(ticks))
-
-
 class Owner(Protocol):
     """Who is told what the guardian says."""
 
@@ -94,16 +69,14 @@ class GuardianLink:
     def __init__(self, connection: socket.socket) -> None:
         self.ends: dict[int, Reaped] = {}
         """Ends by pid that were seen while there was no master."""
-        self.begun: list[Note] = []
-        """Runs that masters before us have begun and perhaps not saved, in their order."""
-        self.noted = 0
-        """How many notes of begun runs the guardian has."""
         self._connection = connection
         self._held: dict[str, int] = {}
         self._taken: dict[str, int] = {}
         self._loop: asyncio.AbstractEventLoop
         self._owner: Owner
         self._lost = False
+        self._together: dict[str, int] | None = None
+        """What is to be held with one message; None: each gets its own."""
         self._unsent: deque[tuple[Sequence[str], list[int]]] = deque()
         """What waits for room, with duplicates of its descriptors: a guardian may be stopped for long."""
 
@@ -127,9 +100,6 @@ class GuardianLink:
                     self._held.update(zip(names, descriptors, strict=True))
                 case ["exits", *exits]:
                     self.ends.update(_ends(exits))
-                case ["begun", *notes]:
-                    self.begun.extend(Note.read(note) for note in notes)
-                    self.noted = len(self.begun)
                 case ["ready"]:
                     return
 
@@ -181,18 +151,24 @@ class GuardianLink:
     def hold(self, descriptors: dict[str, int]) -> None:
         """Let the guardian hold descriptors: they are safe when this returns, unless it is stopped."""
         self._taken.update(descriptors)
-        self._send(["hold", *descriptors], list(descriptors.values()))
+        if self._together is not None:
+            self._together.update(descriptors)
+        else:
+            self._send(["hold", *descriptors], list(descriptors.values()))
 
-    def note(self, begun: Note) -> None:
-        """Let the guardian remember a run that has begun, until it is saved."""
-        self.noted += 1
-        self._send(["begun", begun.written()])
+    @contextlib.contextmanager
+    def holding_together(self) -> Iterator[None]:
+        """Send what is to be held meanwhile as one message at the end, since each wakes the guardian.
 
-    def saved(self, count: int) -> None:
-        """The first ``count`` of the noted runs are on the disk."""
-        if count:
-            self.noted -= count
-            self._send(["saved", str(count)])
+        At most ``MAX_DESCRIPTORS`` descriptors.
+        """
+        self._together = {}
+        try:
+            yield
+        finally:
+            held, self._together = self._together, None
+            if held:
+                self._send(["hold", *held], list(held.values()))
 
     def drop(self, names: Iterable[str]) -> None:
         """The guardian need not hold these any longer."""

@@ -22,6 +22,7 @@ from pypm.core.targets import match
 from pypm.logs.registry import LogRegistry
 from pypm.master.adoption import Adoption
 from pypm.master.apps import Apps
+from pypm.master.begun import BegunRuns, new_memory
 from pypm.master.channel import AgentChannel
 from pypm.master.engine import Engine
 from pypm.master.event_log import EventLog
@@ -70,8 +71,9 @@ class Master:
         self.engine = Engine(self.executor, boot_time)
         self.apps = Apps(self.engine, self.store, boot_time)
         self.executor.connect(self.engine.handle, self.engine.instances, self.apps.by_name)
-        self.executor.on_begun = link.note
-        self.store.noted, self.store.on_saved = lambda: link.noted, link.saved
+        self.begun = BegunRuns(self._begun_memory())
+        self.executor.on_begun = self.begun.add
+        self.store.noted, self.store.on_saved = self.begun.count, self.begun.saved
         self.receipts = Receipts(self.store, boot_time)
         self.sampler = Sampler(self.engine, loop, boot_time)
         self.waiting = Waiting(self.engine, boot_time)
@@ -94,7 +96,7 @@ class Master:
             self.apps.restore(state.apps, state.instances, state.next_id)
             self.receipts.restore(state.receipts)
             adoption = Adoption(self.engine, self.executor, self.outputs, self.link, self.home.path)
-            adoption.run(same_boot=state.boot_id == boot_id(), saved_at=state.boot_time)
+            adoption.run(self.begun.notes(), same_boot=state.boot_id == boot_id(), saved_at=state.boot_time)
             self._acknowledge(self.link.ends)
         self.link.start(self.loop, self)
         await self.server.listen(listener)
@@ -121,6 +123,13 @@ class Master:
                 if os.path.lexists(path):
                     os.unlink(path)
         log.info("master %s has ended", os.getpid())
+
+    def _begun_memory(self) -> int:
+        memory = self.link.take("begun")
+        if memory is None:
+            memory = new_memory()
+            self.link.hold({"begun": memory})
+        return memory
 
     def _listener(self, name: str) -> socket.socket:
         """A socket on a duplicate of a descriptor that the guardian holds."""

@@ -14,6 +14,7 @@ import os
 import sys
 import termios
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, suppress
 from typing import Protocol
 
 from pypm.core.instance import Instance, Run
@@ -45,6 +46,9 @@ class Keeper(Protocol):
 
     def hold(self, descriptors: dict[str, int]) -> None:
         """Keep these, from now on."""
+
+    def holding_together(self) -> AbstractContextManager[None]:
+        """What is to be kept meanwhile is safe at the end, for the price of one."""
 
     def drop(self, names: Iterable[str]) -> None:
         """Keep these no longer."""
@@ -296,6 +300,13 @@ class Outputs:
             )
         output.arrange(instance)
         return output
+
+    def prepare(self, instances: Iterable[Instance]) -> None:
+        """Make what instances need that are about to run, together; who lacks it then learns why himself."""
+        with self._keeper.holding_together():
+            for instance in instances:
+                with suppress(OSError):
+                    self.of(instance)
 
     def recover(self, instance: Instance) -> None:
         """Take over the pipes that an instance had; one that never ran has none, and needs none yet."""

@@ -14,8 +14,9 @@ from pypm.core.actions import Action, Spawn
 from pypm.core.instance import Desired, Instance, Status
 from pypm.core.spec import RestartPolicy
 from pypm.master.adoption import Adoption
+from pypm.master.begun import Note
 from pypm.master.engine import Engine
-from pypm.master.link import Note, Reaped
+from pypm.master.link import Reaped
 from pypm.system.clock import boot_time
 from pypm.system.process import TICKS_PER_SECOND, start_ticks
 
@@ -54,8 +55,8 @@ class Outputs:
 
 
 class Link:
-    def __init__(self, begun: list[Note], ends: dict[int, Reaped]) -> None:
-        self.begun, self.ends = begun, ends
+    def __init__(self, ends: dict[int, Reaped]) -> None:
+        self.ends = ends
 
     def learn_ends(self, pids: Any) -> None:
         """All is known already."""
@@ -65,8 +66,8 @@ def adopted(instance: Instance, begun: list[Note], ends: dict[int, Reaped]) -> t
     executor = Executor()
     engine = Engine(executor, boot_time)
     engine.add(instance)
-    parts = (engine, executor, Outputs(), Link(begun, ends), "/nowhere")
-    Adoption(*cast("Any", parts)).run(same_boot=True, saved_at=boot_time())
+    parts = (engine, executor, Outputs(), Link(ends), "/nowhere")
+    Adoption(*cast("Any", parts)).run(begun, same_boot=True, saved_at=boot_time())
     return engine.instances[instance.id], executor
 
 

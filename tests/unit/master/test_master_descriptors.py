@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,9 @@ class Keeper:
 
     def hold(self, _: dict[str, int]) -> None:
         pass
+
+    def holding_together(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def drop(self, _: Iterable[str]) -> None:
         pass
