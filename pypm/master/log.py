@@ -44,6 +44,8 @@ class LogFileHandler(logging.Handler):
 
 def open_log(path: str) -> None:
     """Send all logging of this process to ``path``."""
+    # What our lines do not have need not be found out for each of them (as Python's logging how-to says).
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = LogFileHandler(LogFile(path, max_size=MAX_SIZE, retain=RETAIN))
     handler.setFormatter(LineFormatter())
     root = logging.getLogger()
