@@ -25,6 +25,7 @@ from pypm.logs.pump import Pump
 from pypm.logs.registry import LogRegistry
 from pypm.logs.room import make_room
 from pypm.logs.writer import LogFile
+from pypm.master.pipe_sizes import PipeSizes
 
 __all__ = ["InstanceOutput", "Outputs"]
 
@@ -68,10 +69,16 @@ class Stream:
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, keeper: Keeper, name: str, lost: int | None = None
+        self,
+        loop: asyncio.AbstractEventLoop,
+        keeper: Keeper,
+        sizes: PipeSizes,
+        name: str,
+        lost: int | None = None,
     ) -> None:
         self._loop = loop
         self._keeper = keeper
+        self._sizes = sizes
         self._name = name
         read = keeper.take(name)
         if read is None and lost is not None:
@@ -86,6 +93,7 @@ class Stream:
             self._write = os.open(f"/proc/self/fd/{read}", os.O_WRONLY | os.O_CLOEXEC)
         self.inode = os.fstat(self._read).st_ino
         self.pump = Pump(self._read, [])
+        sizes.adopt(self.pump)
         self._retry_delay = 0.0
         self._retrying: asyncio.TimerHandle | None = None
         loop.add_reader(self._read, self._readable)
@@ -108,6 +116,8 @@ class Stream:
         self.pump.turn()
         if self.pump.blocked:
             self._wait()
+        else:
+            self._sizes.look(self.pump)
 
     def _wait(self) -> None:
         """Read nothing until a file takes something again; the writer waits when the pipe is full."""
@@ -132,6 +142,7 @@ class Stream:
         self.pump.close()
         if self.pump.blocked and (lost := waiting_bytes(self._read)):
             log.error("%s: %s bytes that no disk has taken are given up", self._name, lost)
+        self._sizes.forget(self.pump)
         self._keeper.drop([self._name])
         os.close(self._read)
         os.close(self._write)
@@ -169,12 +180,14 @@ class InstanceOutput:
         registry: LogRegistry,
         folder: str,
         keeper: Keeper,
+        sizes: PipeSizes,
         events: Recorder,
     ) -> None:
         self._loop = loop
         self._registry = registry
         self._folder = folder
         self._keeper = keeper
+        self._sizes = sizes
         self._events = events
         self._declared: object = None
         self._streams: dict[str, Stream] = {}
@@ -192,7 +205,7 @@ class InstanceOutput:
             key = f"{name}:{instance.id}"
             if name not in self._streams and (wanted or self._keeper.holds(key)):
                 lost = None if self._keeper.holds(key) else find_pipe(instance.run, name)
-                self._streams[name] = Stream(self._loop, self._keeper, key, lost)
+                self._streams[name] = Stream(self._loop, self._keeper, self._sizes, key, lost)
             logs = spec.logs
             files = [self._registry.open(each, logs.max_size, logs.retain, logs.on_full) for each in wanted]
             for file in files:
@@ -289,6 +302,7 @@ class Outputs:
         self._folder = folder
         self._keeper = keeper
         self._events = events
+        self._sizes = PipeSizes(loop)
         self._outputs: dict[int, InstanceOutput] = {}
 
     def of(self, instance: Instance) -> InstanceOutput:
@@ -296,7 +310,7 @@ class Outputs:
         output = self._outputs.get(instance.id)
         if output is None:
             output = self._outputs[instance.id] = InstanceOutput(
-                self._loop, self._registry, self._folder, self._keeper, self._events
+                self._loop, self._registry, self._folder, self._keeper, self._sizes, self._events
             )
         output.arrange(instance)
         return output
