@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
-from pypm.cli.log_printers import JsonPrinter, PrefixPrinter, Printer, Source
-from pypm.cli.logs import wants_colour
+from pypm.cli.log_options import wants_colour
+from pypm.cli.log_printers import JsonPrinter, Look, PrefixPrinter, Printer, Source, flush
 from pypm.cli.start_plan import Plan
 from pypm.core.spec import instance_name
 from pypm.logs.follow import Follower
+from pypm.logs.lines import Chunk, Stamps
 from pypm.logs.paths import log_files
+from pypm.logs.picking import Picker, Query
 from pypm.logs.reader import read_tail
 
 __all__ = ["Echo"]
@@ -25,7 +28,11 @@ class Echo:
 
     def __init__(self, plan: Plan, rows: list[dict[str, Any]], home: str, *, as_json: bool = False) -> None:
         sources = [*_declared(plan, os.path.join(home, "logs")), *_known(plan, rows)]
-        self._printer: Printer = JsonPrinter() if as_json else PrefixPrinter(colour=wants_colour())
+        self._printer: Printer = (
+            JsonPrinter()
+            if as_json
+            else PrefixPrinter(Look(colour=wants_colour(), terminal=sys.stdout.isatty()))
+        )
         self._printer.prepare(source.name for source in sources)
         self._follower: Follower[Source] = Follower()
         for source in {source.file: source for source in sources}.values():
@@ -42,22 +49,25 @@ class Echo:
         self._print(self._follower.flush())
         self._follower.close()
 
-    def _print(self, chunks: list[tuple[Source, list[bytes]]]) -> bool:
-        for source, lines in chunks:
-            self._printer.show(source, lines)
-        return bool(chunks)
+    def _print(self, came: list[tuple[Source, Chunk]]) -> bool:
+        for source, chunk in came:
+            for stamped in Stamps().of(chunk):
+                for batch in Picker(Query(), source.date_format).pick(stamped):
+                    self._printer.show(source, batch)
+        flush()
+        return bool(came)
 
 
 def _declared(plan: Plan, logs_folder: str) -> list[Source]:
-    """Give the logs of what will be declared; the ids, which are for colours only, are not known yet."""
+    """Give the logs of what will be declared; the index stands for the id, which is not known yet."""
     sources: list[Source] = []
     for spec in plan.specs:
         for index in range(spec.instances):
             files = log_files(logs_folder, spec, index)
             name = spec.name if spec.logs.merge else instance_name(spec.name, index, spec.instances)
             streams = (("out", files.out), ("error", files.error))
-            number = len(sources) // 2
-            sources += [Source(name, stream, file or "", number) for stream, file in streams]
+            form = spec.logs.date_format if spec.logs.form == "text" else None
+            sources += [Source(name, stream, file or "", index, spec.name, form) for stream, file in streams]
     return [source for source in sources if source.file]
 
 

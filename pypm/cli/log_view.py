@@ -1,4 +1,4 @@
-"""What ``pypm logs`` looks at: the logs that targets name, first their ends and then what is added."""
+"""What ``pypm logs`` looks at: the logs that targets name, first what they hold and then what is added."""
 
 from __future__ import annotations
 
@@ -7,27 +7,38 @@ import os
 import time
 from collections.abc import Collection, Iterator, Sequence
 
-from pypm.cli.log_printers import Printer, Source
+import msgspec
+
+from pypm.cli.log_printers import Printer, Source, flush
 from pypm.core.errors import NotFoundError
 from pypm.core.targets import match
 from pypm.logs.catalog import CatalogEntry, catalog_file, read_catalog
 from pypm.logs.follow import Follower
-from pypm.logs.reader import read_tail
+from pypm.logs.history import ends_of, follow_from, history, merged
+from pypm.logs.lines import BLOCK, Chunk, Stamped, Stamps
+from pypm.logs.picking import Batch, Picker, Query
 from pypm.logs.rotation import Position
+from pypm.logs.spans import files_of, whole
+from pypm.logs.watch import LogWatch
 
-__all__ = ["LogView"]
+__all__ = ["STREAMS", "LogView"]
 
-CATALOG_EVERY = 1.0
+CATALOG_EVERY = 0.5
 """Seconds between two looks at whether there are other instances."""
+SILENCE = 0.3
+"""Seconds after which a failure is shown although no other line has told its end."""
+BYTES_AT_ONCE = 16 * 1024 * 1024
+"""Bytes that are read at once of all logs together, where many are merged."""
 STREAMS = frozenset({"out", "error"})
 
 
 class LogView:
     """Prints logs of the instances that ``targets`` name (all, if there are none).
 
-    It reads files only: it needs no master and cannot slow one. ``begin`` prints the last lines; then each
-    ``look`` prints what has come since, also from instances that are new, and never waits; ``finish`` prints
-    what has come of lines without an end.
+    It reads files only: it needs no master and cannot slow one. ``begin`` prints what the logs hold, the last
+    ``lines`` of each stream or, where that is ``None``, all that ``query`` asks for; then each ``look`` waits
+    and prints what has come, also from instances that are new; ``finish`` prints what has come of lines
+    without an end. ``runs`` are the runs to show, by instance id; ``None``: whatever runs.
     """
 
     def __init__(
@@ -36,81 +47,166 @@ class LogView:
         targets: Sequence[str],
         printer: Printer,
         *,
+        query: Query = Query(),  # noqa: B008 - a value
         streams: Collection[str] = STREAMS,
-        lines: int = 15,
+        lines: int | None = 15,
+        runs: dict[int, str] | None = None,
     ) -> None:
         self._home = home
         self._targets = list(targets)
         self._printer = printer
+        self._query = query
         self._streams = streams
         self._lines = lines
-        self._follower: Follower[Source] = Follower()
-        self._shown: set[str] = set()
+        self._runs = runs
+        self._follower: Follower[str] = Follower()
+        self._watch: LogWatch | None = None
+        self._shown: dict[str, tuple[Source, CatalogEntry]] = {}
+        """What is shown, by the path of its file."""
+        self._pickers: dict[str, Picker] = {}
+        self._names: dict[str, str] = {}
+        """Instances by the ids of their runs."""
         self._ends: dict[str, Position] = {}
-        self._catalog_mark: tuple[int, int] | None = None
+        self._busy: set[str] = set()
+        """Paths of which more may be there to be read."""
         self._catalog_at = 0.0
+        self._catalog_changed = False
 
     def begin(self, *, follow: bool) -> int:
-        """Print the last lines of each stream; gives how many instances there are.
+        """Print what the logs hold; gives how many instances there are.
 
         With ``follow``, a line without an end is left to be printed when it ends.
 
         Raises ``NotFoundError`` for a target that names nothing, ``ConfigError`` for a broken state file and
         ``OSError`` for a log that may not be read.
         """
-        self._ends = ends(os.path.join(self._home, "logs"))
+        if follow:
+            self._watch = LogWatch()
+            self._watch.add(catalog_file(self._home))
+            self._ends = ends(os.path.join(self._home, "logs"))
         self._catalog_at = time.monotonic() + CATALOG_EVERY
-        self._catalog_mark = self._mark()
         entries = read_catalog(self._home)
         if self._targets:
             entries = match(self._targets, entries)
-        for source in self._new_sources(entries):
-            self._show_end(source, follow=follow)
+        self._show_history(self._new_paths(entries), follow=follow)
         return len(entries)
 
-    def look(self) -> bool:
-        """Print what has come; ``False``: nothing has, so wait a little. Raises as ``begin``."""
-        self._look_for_instances()
-        return self._show(self._follower.poll())
+    @property
+    def no_notices(self) -> str | None:
+        """Why changes of files are looked for again and again, as the kernel does not tell them."""
+        return self._watch.reason if self._watch is not None else None
+
+    def look(self, ending: int, seconds: float | None = None) -> None:
+        """Wait until something comes (at most ``seconds``, or a few) and print it.
+
+        ``ending`` is a descriptor; the wait ends when its reader has gone. Raises as ``begin``.
+        """
+        assert self._watch is not None
+        changed = self._watch.wait(self._longest(seconds), ending)
+        if changed is None or catalog_file(self._home) in changed:
+            self._catalog_changed = True
+        if self._catalog_changed and time.monotonic() >= self._catalog_at:
+            self._look_for_instances()
+        came = self._follower.poll(None if changed is None else self._busy.union(changed))
+        self._busy = {path for path, _ in came}
+        for path, chunk in came:
+            self._show_chunk(path, chunk)
+        if not came:
+            self._show_pending()
+        flush()
 
     def finish(self) -> None:
         """Print what has come of lines that have not ended, and close the files."""
-        self._show(self._follower.flush())
+        for path, chunk in self._follower.flush():
+            self._show_chunk(path, chunk)
+        self._show_pending()
         self._follower.close()
+        if self._watch is not None:
+            self._watch.close()
+        flush()
 
-    def _show(self, came: list[tuple[Source, list[bytes]]]) -> bool:
-        for source, lines in came:
-            self._printer.show(source, lines)
-        return bool(came)
+    def _longest(self, seconds: float | None) -> float | None:
+        """How long to wait for a change."""
+        limits = [] if seconds is None else [seconds]
+        if self._busy:
+            limits.append(0.0)
+        if self._catalog_changed:
+            limits.append(self._catalog_at - time.monotonic())
+        if any(picker.pending for picker in self._pickers.values()):
+            limits.append(SILENCE)
+        return max(min(limits), 0.0) if limits else None
 
-    def _show_end(self, source: Source, *, follow: bool) -> None:
-        end = read_tail(source.file, self._lines)
-        lines, partial = end.lines, b""
-        if follow and lines and not lines[-1].endswith(b"\n"):
-            lines, partial = lines[:-1], lines[-1]
-        self._follower.add(source, source.file, end.position, partial)
-        if lines:
-            self._printer.show(source, lines)
+    def _show_history(self, paths: Sequence[str], *, follow: bool) -> None:
+        block = max(min(BYTES_AT_ONCE // max(len(paths), 1), BLOCK), 4096)
+        timed = self._printer.timed or len(paths) > 1
+        histories: list[tuple[str, Iterator[Batch]]] = []
+        for path in paths:
+            files = files_of(path)
+            spans = whole(files)
+            lines = self._lines
+            if follow:
+                position = follow_from(files)
+                spans = ends_of(files, position)
+                if lines and position and position.offset < files[-1].size and not self._query.picks:
+                    lines -= 1  # the line that has not ended is one of them, and comes when it ends
+                self._follow(path, position)
+            source, entry = self._shown[path]
+            query, form = self._query_of(entry), source.date_format
+            found = history(spans, query, lines, date_format=form, timed=timed, block=block)
+            histories.append((path, found))
+        for path, batch in merged(histories):
+            self._show(path, batch)
+        flush()
+
+    def _query_of(self, entry: CatalogEntry) -> Query:
+        run = None if self._runs is None else self._runs.get(entry.id, "")
+        return msgspec.structs.replace(self._query, run=run, recorded=entry.form != "raw")
+
+    def _follow(self, path: str, position: Position | None) -> None:
+        assert self._watch is not None
+        source, entry = self._shown[path]
+        self._pickers[path] = Picker(self._query_of(entry), source.date_format)
+        self._watch.add(path)
+        self._follower.add(path, path, position)
+        self._busy.add(path)
+
+    def _show_chunk(self, path: str, chunk: Chunk) -> None:
+        """Print of lines that have come what is asked for."""
+        picker = self._pickers[path]
+        timed = self._printer.timed or self._runs is not None
+        # An index that grows is opened anew.
+        stamped = Stamps().of(chunk) if timed else [Stamped(0, "", chunk.lines)]
+        for each in stamped:
+            for batch in picker.pick(each):
+                self._show(path, batch)
+
+    def _show_pending(self) -> None:
+        for path, picker in self._pickers.items():
+            for batch in picker.flush():
+                self._show(path, batch)
+
+    def _show(self, path: str, batch: Batch) -> None:
+        """Print a batch, as of the instance and the stream that its record tells."""
+        source, entry = self._shown[path]
+        if batch.stream and source.stream == "combined":
+            source = source._replace(stream=batch.stream)
+        if entry.merged and (name := batch.name or self._names.get(batch.run)):
+            source = source._replace(name=name)
+        self._printer.show(source, batch)
 
     def _look_for_instances(self) -> None:
-        """Add what is new in the catalog, at most once a second and only if it has changed."""
-        if time.monotonic() < self._catalog_at:
-            return
+        """Add what is new in the catalog."""
+        self._catalog_changed = False
         self._catalog_at = time.monotonic() + CATALOG_EVERY
-        mark = self._mark()
-        if mark == self._catalog_mark:
-            return
-        self._catalog_mark = mark
-        for source in self._new_sources(self._chosen(read_catalog(self._home))):
-            self._add_late(source)
+        for path in self._new_paths(self._chosen(read_catalog(self._home))):
+            self._add_late(path)
 
-    def _add_late(self, source: Source) -> None:
+    def _add_late(self, path: str) -> None:
         """Follow an instance that came while we looked: all that it wrote since we began, and no more."""
-        in_logs_folder = os.path.dirname(source.file) == os.path.join(self._home, "logs")
-        if in_logs_folder or source.file in self._ends:
-            self._follower.add(source, source.file, self._ends.get(source.file))
+        if os.path.dirname(path) == os.path.join(self._home, "logs") or path in self._ends:
+            self._follow(path, self._ends.get(path))
         else:
-            self._show_end(source, follow=True)
+            self._show_history([path], follow=True)
 
     def _chosen(self, entries: list[CatalogEntry]) -> list[CatalogEntry]:
         """What the targets name by now; a target may cease to name anything."""
@@ -122,22 +218,19 @@ class LogView:
                 chosen.update((entry.id, entry) for entry in match([target], entries))
         return list(chosen.values())
 
-    def _new_sources(self, entries: list[CatalogEntry]) -> list[Source]:
-        """The streams that are not shown yet, each file once, however many write into it."""
-        found: list[Source] = []
-        for source in (source for entry in entries for source in sources(entry, self._streams)):
-            if source.file not in self._shown:
-                self._shown.add(source.file)
-                found.append(source)
-        self._printer.prepare(source.name for source in found)
+    def _new_paths(self, entries: list[CatalogEntry]) -> list[str]:
+        """The files that are not shown yet, each once, however many write into it."""
+        found: list[str] = []
+        for entry in entries:
+            self._names.update(dict.fromkeys(entry.runs, entry.name))
+            if self._runs is not None and entry.id not in self._runs:
+                continue
+            for source in sources(entry, self._streams):
+                if source.file not in self._shown:
+                    self._shown[source.file] = (source, entry)
+                    found.append(source.file)
+        self._printer.prepare(self._shown[path][0].name for path in found)
         return found
-
-    def _mark(self) -> tuple[int, int] | None:
-        try:
-            status = os.stat(catalog_file(self._home))
-        except OSError:
-            return None
-        return status.st_ino, status.st_mtime_ns
 
 
 def sources(entry: CatalogEntry, streams: Collection[str]) -> Iterator[Source]:
@@ -149,7 +242,8 @@ def sources(entry: CatalogEntry, streams: Collection[str]) -> Iterator[Source]:
         streams = files
     for stream, file in files.items():
         if file is not None and stream in streams:
-            yield Source(name, stream, file, entry.id)
+            form = entry.date_format if entry.form == "text" else None
+            yield Source(name, stream, file, entry.id, entry.app, form)
 
 
 def ends(folder: str) -> dict[str, Position]:

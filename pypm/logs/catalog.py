@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 import msgspec
 
@@ -24,6 +25,12 @@ class CatalogEntry(msgspec.Struct, frozen=True):
     merged: bool
     """Several instances write into the same files."""
     files: LogFiles
+    form: Literal["raw", "text", "json"] = "raw"
+    date_format: str | None = None
+    runs: tuple[str, ...] = ()
+    """The ids of its runs that are known, the present or latest one first."""
+    running: bool = False
+    """The first of them has not ended."""
 
 
 class StoredApp(msgspec.Struct):
@@ -32,12 +39,21 @@ class StoredApp(msgspec.Struct):
     spec: AppSpec
 
 
+class StoredRun(msgspec.Struct):
+    """What is read of a run in the state file, present or ended."""
+
+    run_id: str = ""
+    """Empty: it never began."""
+
+
 class StoredInstance(msgspec.Struct):
     """What is read of an instance in the state file."""
 
     id: int
     app: str
     index: int
+    run: StoredRun | None = None
+    runs: list[StoredRun] = []
 
 
 class StoredState(msgspec.Struct):
@@ -96,6 +112,10 @@ def entries(home: str, state: StoredState) -> list[CatalogEntry]:
             index=instance.index,
             merged=spec.instances > 1 and spec.logs.merge,
             files=log_files(logs_folder, spec, instance.index),
+            form=spec.logs.form,
+            date_format=spec.logs.date_format,
+            runs=tuple(run.run_id for run in [instance.run, *instance.runs] if run and run.run_id),
+            running=instance.run is not None,
         )
         for instance in sorted(state.instances, key=lambda instance: instance.id)
         if (spec := specs.get(instance.app)) is not None

@@ -1,13 +1,15 @@
-"""Following logs across rotation, truncation, deletion and files that are not there yet."""
+"""Following logs across rotation, compression, truncation, deletion and files that are not there yet."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Hashable
-from typing import Generic, TypeVar
+from collections.abc import Collection, Hashable, Iterator
+from typing import BinaryIO, Generic, TypeVar
 
-from pypm.logs.reader import open_generation, split_lines
-from pypm.logs.rotation import Generation, Identity, Position, generations
+from pypm.logs.compressed import open_generation, open_plain
+from pypm.logs.lines import Chunk, Joiner
+from pypm.logs.rotation import Generation, Position, generations
 
 __all__ = ["Follower"]
 
@@ -15,8 +17,6 @@ SHARE = 1024 * 1024
 """Bytes read of one log in one poll."""
 MARK = 64
 """Bytes before the place of reading that are compared with what was read."""
-LONGEST_PARTIAL = 8 * 1024 * 1024
-"""Bytes after which a line without an end is given in pieces."""
 
 Source = TypeVar("Source", bound=Hashable)
 
@@ -26,35 +26,34 @@ class Follower(Generic[Source]):
 
     It never waits: the caller looks again after a while, or at once as long as something comes. Each log is
     read to its end before the next file of that name, also when it was rotated several times between two
-    looks. A file that was truncated is read from its beginning; that it was is seen by its size or by other
-    bytes at the place of reading.
+    looks, and compressed. A file that was truncated is read from its beginning; that it was is seen by its
+    size or by other bytes at the place of reading.
     """
 
     def __init__(self) -> None:
         self._logs: dict[Source, FollowedLog] = {}
 
-    def add(self, source: Source, path: str, position: Position | None = None, partial: bytes = b"") -> None:
+    def add(self, source: Source, path: str, position: Position | None = None) -> None:
         """Follow a log from ``position`` (where ``read_tail`` ended); ``None``: all there is and will be.
-
-        ``partial`` is the beginning of a line that the caller has read and not shown.
-        """
-        self._logs[source] = FollowedLog(path, position, partial)
-
-    def poll(self) -> list[tuple[Source, list[bytes]]]:
-        """Whole lines that have come since the last look, with their newlines, by source.
-
-        About 1 MiB of each log is read; empty only if no line has ended. A line that has grown beyond
-        8 MiB is given in pieces.
 
         Raises ``OSError`` when a file may not be read.
         """
-        polled = ((source, log.poll()) for source, log in self._logs.items())
-        return [(source, lines) for source, lines in polled if lines]
+        self._logs[source] = FollowedLog(path, position)
 
-    def flush(self) -> list[tuple[Source, list[bytes]]]:
+    def poll(self, sources: Collection[Source] | None = None) -> list[tuple[Source, Chunk]]:
+        """Whole lines that have come since the last look, of some sources or of all; one may come twice.
+
+        About 1 MiB of each log is read; empty only if no line has ended. A line that has grown beyond
+        1 MiB is given in pieces.
+
+        Raises ``OSError`` when a file may not be read.
+        """
+        chosen = self._logs if sources is None else [each for each in sources if each in self._logs]
+        return [(source, chunk) for source in chosen for chunk in self._logs[source].poll()]
+
+    def flush(self) -> list[tuple[Source, Chunk]]:
         """What has been read of lines that have not ended."""
-        flushed = ((source, log.flush()) for source, log in self._logs.items())
-        return [(source, [line]) for source, line in flushed if line]
+        return [(source, chunk) for source, log in self._logs.items() for chunk in log.flush()]
 
     def close(self) -> None:
         """Close all files; the follower cannot be used again."""
@@ -66,39 +65,51 @@ class Follower(Generic[Source]):
 class FollowedLog:
     """One log: the file that is being read, how far, and the line that has not ended."""
 
-    def __init__(self, path: str, position: Position | None, partial: bytes) -> None:
+    def __init__(self, path: str, position: Position | None) -> None:
         self._path = path
         self._position = position
-        self._partial = bytearray(partial)
+        self._joiner = Joiner()
+        self._file: Generation | None = None
         self._fd: int | None = None
-        self._identity: Identity = (0, 0)
+        """Of the file, if it is not compressed; then it is read through the stream."""
+        self._stream: BinaryIO | None = None
         self._offset = 0
         self._mark = b""
         """The last bytes before the offset: if others are there, the file was truncated and written anew."""
+        if position is not None:
+            # At once: a file that is open is read to its end whatever becomes of its name.
+            for file in generations(path) or ():
+                if file.identity == position.identity:
+                    self._switch(file)
 
-    def poll(self) -> list[bytes]:
+    def poll(self) -> Iterator[Chunk]:
         """Whole lines that have come, from at most ``SHARE`` bytes or as many as the first line has."""
-        lines: list[bytes] = []
-        rest = SHARE
-        while (rest > 0 or not lines) and not self._is_idle():
+        rest, found = SHARE, False
+        while (rest > 0 or not found) and not self._is_idle():
+            offset = self._offset
             if data := self._read(SHARE):
-                lines += self._lines(data)
+                assert self._file is not None
                 rest -= len(data)
+                # After a truncation the offset begins anew.
+                begin = offset if self._offset == offset + len(data) else 0
+                for chunk in self._joiner.add(self._file, begin, data):
+                    found = True
+                    yield chunk
             elif not self._go_on():
                 break
-        return lines
 
-    def flush(self) -> bytes:
+    def flush(self) -> Iterator[Chunk]:
         """The line that has not ended, which is then forgotten."""
-        partial = bytes(self._partial)
-        self._partial.clear()
-        return partial
+        return self._joiner.flush()
 
     def close(self) -> None:
         """Close the file."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
 
     def _is_idle(self) -> bool:
         """Whether nothing can have come, by the one look that most polls need.
@@ -108,11 +119,16 @@ class FollowedLog:
         try:
             status = os.stat(self._path)
         except (FileNotFoundError, NotADirectoryError):
-            return self._fd is None and self._position is None
-        return (status.st_dev, status.st_ino) == self._identity and status.st_size == self._offset
+            return self._file is None and self._position is None
+        identity = (status.st_dev, status.st_ino)
+        return self._file is not None and identity == self._file.identity and status.st_size == self._offset
 
     def _read(self, limit: int) -> bytes:
         """What comes next in the file, from its beginning if it is not the one any more that was read."""
+        if self._stream is not None:
+            data = self._stream.read(limit)
+            self._offset += len(data)
+            return data
         if self._fd is None:
             return b""
         mark = len(self._mark)
@@ -142,14 +158,15 @@ class FollowedLog:
         files = generations(self._path)
         if files is None:
             return None
-        if self._fd is None:
+        if self._file is None:
             return self._first(files)
-        places = [place for place, file in enumerate(files) if file.identity == self._identity]
+        places = [place for place, file in enumerate(files) if file.identity == self._file.identity]
         if places:
             newer = files[places[-1] + 1 :]
         else:
-            # Ours was deleted or moved elsewhere. Rotated files are newer if they were written to later.
-            modified = os.fstat(self._fd).st_mtime_ns
+            # Ours was deleted, compressed or moved elsewhere. Rotated files are newer if they were written to
+            # later; a compressed one has the time of the last change of the file that it was made from.
+            modified = self._file.modified if self._fd is None else os.fstat(self._fd).st_mtime_ns
             newer = [file for file in files if file.number == 0 or file.modified > modified]
         return next((file for file in newer if file.size), None)
 
@@ -157,34 +174,28 @@ class FollowedLog:
         """Where reading begins: at the position, or with the oldest file."""
         if self._position is None:
             return files[0] if files else None
-        marked = [file for file in files if file.identity == self._position.identity]
-        return next(iter(marked or files[-1:]), None)
+        return files[-1] if files else None
 
     def _switch(self, file: Generation) -> bool:
-        try:
-            descriptor = open_generation(file)
-        except FileNotFoundError:
+        position, offset = self._position, 0
+        here = position is not None and position.identity == file.identity
+        if position is not None and here and position.offset <= file.size:
+            offset = position.offset
+        descriptor, stream = None, None
+        with contextlib.suppress(FileNotFoundError):
+            if file.compression == "none":
+                descriptor = open_generation(file)
+            elif not here:
+                stream = open_plain(file)
+            else:
+                # The newest file is a compressed one, and was read: what comes is in the next one.
+                descriptor = None
+        if descriptor is None and stream is None and not here:
             return False  # rotated since it was listed: the next look will find it
         self.close()
-        self._fd = descriptor
-        self._identity = file.identity
-        position, self._position = self._position, None
-        self._offset = 0
-        if position and position.identity == file.identity and position.offset <= file.size:
-            self._offset = position.offset
-        start = max(self._offset - MARK, 0)
-        self._mark = os.pread(descriptor, self._offset - start, start)
+        self._fd, self._stream, self._file, self._position = descriptor, stream, file, None
+        self._offset, self._mark = offset, b""
+        if descriptor is not None:
+            start = max(offset - MARK, 0)
+            self._mark = os.pread(descriptor, offset - start, start)
         return True
-
-    def _lines(self, data: bytes) -> list[bytes]:
-        """The lines that ``data`` completes."""
-        end = data.rfind(b"\n") + 1
-        if end:
-            lines = split_lines(bytes(self._partial) + data[:end])
-            self._partial = bytearray(data[end:])
-        else:
-            lines = []
-            self._partial += data
-        if len(self._partial) > LONGEST_PARTIAL:
-            lines.append(self.flush())
-        return lines

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import os
-from collections import deque
-from collections.abc import Iterator
-
 import msgspec
 
-from pypm.logs.rotation import Generation, Position, generations
+from pypm.logs.lines import read_lines
+from pypm.logs.rotation import Position
+from pypm.logs.spans import files_of, last_lines, whole
 
-__all__ = ["Tail", "open_generation", "read_tail", "split_lines", "tail"]
-
-BLOCK = 65536
-TRIES = 20
-"""How often reading begins anew because a rotation came between listing and opening the files."""
+__all__ = ["Tail", "read_tail", "tail"]
 
 
 class Tail(msgspec.Struct, frozen=True):
@@ -43,67 +35,7 @@ def read_tail(path: str, lines: int) -> Tail:
 
     Raises ``OSError`` when a file may not be read, or when the log is rotated faster than it can be listed.
     """
-    for _ in range(TRIES):
-        with contextlib.suppress(FileNotFoundError):
-            files = generations(path)
-            if files is not None:
-                return read_generations(files, lines)
-    raise OSError(errno.EAGAIN, "rotated faster than it can be read", path)
-
-
-def read_generations(files: list[Generation], lines: int) -> Tail:
-    """The last ``lines`` lines of these files, which are listed oldest first.
-
-    Raises ``FileNotFoundError`` when a file's name is another file's by now.
-    """
-    position: Position | None = None
-    blocks: deque[bytes] = deque()
-    missing = lines
-    for generation in reversed(files):
-        descriptor = open_generation(generation)
-        try:
-            size = os.fstat(descriptor).st_size
-            position = position or Position(generation.identity, size)
-            for block in blocks_from_end(descriptor, size if missing > 0 else 0):
-                if not blocks and block.endswith(b"\n"):
-                    missing += 1  # this newline ends the last line, it does not begin it
-                blocks.appendleft(block)
-                missing -= block.count(b"\n")
-                if missing <= 0:
-                    break
-        finally:
-            os.close(descriptor)
-        if missing <= 0:
-            break
-    return Tail(split_lines(b"".join(blocks))[-lines:] if lines else [], position)
-
-
-def blocks_from_end(descriptor: int, size: int) -> Iterator[bytes]:
-    """The first ``size`` bytes of a file in blocks, the last one first."""
-    end = size
-    while end > 0:
-        start = max(end - BLOCK, 0)
-        yield os.pread(descriptor, end - start, start)
-        end = start
-
-
-def split_lines(data: bytes) -> list[bytes]:
-    """The lines of ``data`` with their newlines; unlike ``splitlines``, a carriage return is no line end."""
-    *whole, rest = data.split(b"\n")
-    lines = [line + b"\n" for line in whole]
-    if rest:
-        lines.append(rest)
-    return lines
-
-
-def open_generation(generation: Generation) -> int:
-    """A descriptor for reading one file of a log.
-
-    Raises ``FileNotFoundError`` when its name is another file's by now, and other ``OSError`` as they come.
-    """
-    descriptor = os.open(generation.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    status = os.fstat(descriptor)
-    if (status.st_dev, status.st_ino) != generation.identity:
-        os.close(descriptor)
-        raise FileNotFoundError(generation.path)
-    return descriptor
+    files = files_of(path)
+    position = Position(files[-1].identity, files[-1].size) if files else None
+    chunks = read_lines(last_lines(whole(files), lines))
+    return Tail([line for chunk in chunks for line in chunk.lines], position)

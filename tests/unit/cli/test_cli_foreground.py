@@ -194,7 +194,7 @@ def test_changes_of_state_are_told_once(home: Path, agent: Agent, capfd: Capture
 
 
 @pytest.mark.parametrize(
-    ("no_color", "line"), [(None, "\x1b[0;36magent\x1b[0m | hello"), ("1", "agent | hello")]
+    ("no_color", "line"), [(None, "\x1b[0;96magent\x1b[0m | hello"), ("1", "agent | hello")]
 )
 def test_on_a_terminal_names_have_colours(
     home: Path, agent: Agent, capfd: Capture, monkeypatch: pytest.MonkeyPatch, no_color: str | None, line: str

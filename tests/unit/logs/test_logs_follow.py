@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import gzip
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +15,9 @@ from hypothesis import strategies as st
 
 from pypm.logs import follow
 from pypm.logs.follow import Follower
+from pypm.logs.history import follow_from
 from pypm.logs.reader import read_tail
+from pypm.logs.spans import files_of
 from pypm.logs.writer import LogFile
 
 
@@ -32,8 +36,8 @@ class Log:
         """All lines that have come."""
         lines: list[bytes] = []
         while polled := self.follower.poll():
-            assert [source for source, _ in polled] == ["x"]
-            lines += polled[0][1]
+            assert {source for source, _ in polled} == {"x"}
+            lines += [line for _, chunk in polled for line in chunk.lines]
         return lines
 
     def close(self) -> None:
@@ -46,6 +50,15 @@ def log(tmp_path: Path) -> Iterator[Log]:
     log = Log(tmp_path / "x.log")
     yield log
     log.close()
+
+
+def compress(path: Path, compressed: Path) -> None:
+    """What the log keeper does to a rotated file."""
+    status = path.stat()
+    with gzip.open(compressed, "wb") as file:
+        file.write(path.read_bytes())
+    os.utime(compressed, ns=(status.st_atime_ns, status.st_mtime_ns))
+    path.unlink()
 
 
 WRITE = st.text("ab\n", min_size=1, max_size=20).map(str.encode)
@@ -72,7 +85,7 @@ def test_every_line_comes_once_and_whole(
                 log.file.write(step)
         came += log.come()
         assert all(line.count(b"\n") == 1 and line.endswith(b"\n") for line in came)
-        came += [line for _, lines in log.follower.flush() for line in lines]
+        came += [line for _, chunk in log.follower.flush() for line in chunk.lines]
         log.close()
         assert b"".join(came) == b"".join(step for step in steps if step is not None)
 
@@ -83,15 +96,49 @@ def test_a_line_comes_when_it_is_complete_or_asked_for(log: Log) -> None:
     assert log.come() == [b"one\n"]
     log.file.write(b"o\nthree")
     assert log.come() == [b"two\n"]
-    assert log.follower.flush() == [("x", [b"three"])]
+    assert [(source, chunk.lines) for source, chunk in log.follower.flush()] == [("x", [b"three"])]
     assert log.follower.flush() == []
 
 
-def test_a_beginning_that_was_read_before_is_completed(log: Log) -> None:
+def test_a_line_that_has_begun_is_followed_from_its_beginning(log: Log) -> None:
     log.file.write(b"one\ntw")
-    log.follower.add("x", str(log.path), read_tail(str(log.path), 1).position, b"tw")
+    log.follower.add("x", str(log.path), follow_from(files_of(str(log.path))))
     log.file.write(b"o\n")
     assert log.come() == [b"two\n"]
+
+
+def test_a_place_in_a_file_that_is_rotated_at_once(log: Log) -> None:
+    log.file.write(b"one\n")
+    log.begin()
+    log.file.write(b"two\n")
+    log.path.rename(log.path.with_name("x.log.1"))
+    log.file.reopen()
+    log.file.write(b"three\n")
+    assert log.come() == [b"two\n", b"three\n"]
+
+
+def test_a_file_that_is_compressed_while_it_is_read(log: Log) -> None:
+    log.file.write(b"one\n")
+    log.begin()
+    log.file.write(b"two\n")
+    compress(log.path, log.path.with_name("x.log.1.gz"))
+    log.file.reopen()
+    log.file.write(b"three\n")
+    assert log.come() == [b"two\n", b"three\n"], "neither missed nor read again from the compressed file"
+
+
+def test_files_that_were_compressed_before_they_were_read(log: Log) -> None:
+    log.file.write(b"one\n")
+    log.begin()
+    compress(log.path, log.path.with_name("x.log.2.gz"))
+    log.file.reopen()
+    log.file.write(b"two\n")
+    os.utime(log.path, (time.time() + 5, time.time() + 5))
+    compress(log.path, log.path.with_name("x.log.1.gz"))
+    log.file.reopen()
+    assert log.come() == [b"two\n"]
+    log.file.write(b"three\n")
+    assert log.come() == [b"three\n"]
 
 
 def test_a_file_that_is_not_there_yet_is_read_from_its_oldest_byte(tmp_path: Path) -> None:
@@ -156,7 +203,7 @@ def test_nothing_is_given_twice_when_the_file_was_rotated_out_of_existence(tmp_p
 
 
 def test_an_endless_line_comes_in_pieces(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follow, "LONGEST_PARTIAL", 10)
+    monkeypatch.setattr("pypm.logs.lines.LONGEST_PIECE", 10)
     log.begin()
     log.file.write(b"x" * 25)
     assert log.come() == [b"x" * 25]
@@ -176,9 +223,9 @@ def test_a_writer_in_another_process_that_rotates_all_the_time(tmp_path: Path) -
     came: list[int] = []
     with subprocess.Popen([sys.executable, "-c", program, path, str(count)]) as process:
         while process.poll() is None:
-            came += [int(line) for _, lines in follower.poll() for line in lines]
+            came += [int(line) for _, chunk in follower.poll() for line in chunk.lines]
     while polled := follower.poll():
-        came += [int(line) for _, lines in polled for line in lines]
+        came += [int(line) for _, chunk in polled for line in chunk.lines]
     follower.close()
     assert came == list(range(count))
 
@@ -189,5 +236,9 @@ def test_several_logs_are_told_apart(tmp_path: Path) -> None:
         follower.add(number, str(tmp_path / f"{number}.log"))
     (tmp_path / "2.log").write_bytes(b"two\n")
     (tmp_path / "0.log").write_bytes(b"zero\n")
-    assert follower.poll() == [(0, [b"zero\n"]), (2, [b"two\n"])]
+    assert [(source, chunk.lines) for source, chunk in follower.poll()] == [(0, [b"zero\n"]), (2, [b"two\n"])]
+    assert follower.poll([0, 1]) == []
+    (tmp_path / "1.log").write_bytes(b"one\n")
+    assert follower.poll([0, 2]) == []
+    assert [chunk.lines for _, chunk in follower.poll([1])] == [[b"one\n"]]
     follower.close()
