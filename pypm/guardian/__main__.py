@@ -1,7 +1,8 @@
 """``python -I -S .../pypm/guardian/__main__.py HOME``: guard a master of this home until it is told to end.
 
 A master whose guardian has died becomes the guardian by executing this program in its own place, with
-``--holding FD``: FD is a file that names the descriptors it already has.
+``--holding FD``: FD is a file that names the descriptors it already has. A guardian whose program has been
+replaced executes the new one in its own place, with ``--renewed FD``, after ``--check FORMAT`` has succeeded.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ if __name__ == "__main__":
 from pypm.core.errors import PypmError
 from pypm.guardian.guardian import REFUSED, Guardian
 from pypm.guardian.holdings import SUCCESSION, Holdings
+from pypm.guardian.renewal import FORMAT, Inheritance
 from pypm.system.home import Home
 from pypm.system.limits import raise_open_files_limit
 from pypm.system.lock import HomeLock
@@ -27,10 +29,15 @@ __all__ = ["main"]
 
 def main(arguments: list[str]) -> int:
     """Run a guardian; gives the exit status."""
+    if arguments[0] == "--check":
+        return 0 if arguments[1] == FORMAT else REFUSED
     home = Home(arguments[0])
     # Each instance has a handful of descriptors, which we hold and the master uses.
     raise_open_files_limit()
     try:
+        if arguments[1:2] == ["--renewed"]:
+            inheritance = Inheritance.read(int(arguments[2]))
+            return Guardian(home, inheritance.holdings, inheritance=inheritance).run()
         if arguments[1:2] == ["--holding"]:
             holdings = Holdings.inherited(int(arguments[2]))
             holdings.keep(SUCCESSION)

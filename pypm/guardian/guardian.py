@@ -11,6 +11,8 @@ import time
 from pypm.guardian.child import DUMP_SIGNAL, Child, start_child
 from pypm.guardian.holdings import Holdings
 from pypm.guardian.journal import Journal
+from pypm.guardian.pace import Pace
+from pypm.guardian.renewal import SIGNALS, Inheritance, Renewal, execute
 from pypm.system.home import Home
 from pypm.system.sockets import receive_message, send_message
 from pypm.system.subreaper import become_subreaper
@@ -30,16 +32,6 @@ until a master can begin."""
 
 DUMP_TIME = 0.5
 """Seconds that a hanging master gets to write its stacks."""
-HEALTHY = 10.0
-"""Seconds after which a master counts as one that works: the delays begin anew."""
-FIRST_DELAY = 0.1
-"""Seconds before the third start in a row of masters that ended by themselves."""
-LONGEST_DELAY = 30.0
-YOUNG = 1.0
-"""Seconds within which a master that served and was killed from outside had no time to do much."""
-PATIENT_KILLS = 5
-"""How many young ones may be killed in a row before the delay grows: by a person, a test, a short squeeze."""
-LONGEST_KILL_DELAY = 1.0
 HANDING_TIME = 10.0
 """Seconds that a master may take to receive what is held."""
 UPDATE_TIME = 60.0
@@ -54,8 +46,18 @@ KEPT_EXITS = 100_000
 class Guardian:
     """Guards one master of one home."""
 
-    def __init__(self, home: Home, holdings: Holdings, *, served: bool = False) -> None:
-        """``served``: a master has been in charge of this home before, whose agents may live."""
+    def __init__(
+        self,
+        home: Home,
+        holdings: Holdings,
+        *,
+        served: bool = False,
+        inheritance: Inheritance | None = None,
+    ) -> None:
+        """``served``: a master has been in charge of this home before, whose agents may live.
+
+        ``inheritance`` is of the guardian's program that was executed before in this process.
+        """
         self._home = home
         self._holdings = holdings
         self._journal = Journal(home.master_log)
@@ -75,13 +77,15 @@ class Guardian:
         """With what somebody has told us to end."""
         self._told_to_end: Child | None = None
         """The master to which that was passed on."""
-        self._failures = 0
-        self._young_kills = 0
+        self._pace = Pace()
         self._start_at: float | None = 0.0
         self._result: int | None = None
         self._sign_interval = watchdog_interval()
         """Seconds between two signs of life for the service manager; None: it asks for none."""
         self._sign_at = float("inf") if self._sign_interval is None else 0.0
+        self._renewal = Renewal(self._journal)
+        if inheritance is not None:
+            self._inherit(inheritance)
 
     def run(self) -> int:
         """Guard until the master has been told to end and has ended; gives the exit status."""
@@ -161,6 +165,8 @@ class Guardian:
             candidate.killed = True
             candidate.send_signal(signal.SIGKILL)
         self._end_hanging(now)
+        if self._renewal.is_due and self._is_quiet():
+            self._renew()
 
     def _end_hanging(self, now: float) -> None:
         """A master that does not answer writes its stacks, and is killed."""
@@ -203,17 +209,9 @@ class Guardian:
         if self._candidate is not None:
             self._hand_over()
         elif child.serving and code == -signal.SIGKILL:
-            self._start_at = time.monotonic() + self._delay_after_kill(time.monotonic() - child.began)
+            self._start_at = time.monotonic() + self._pace.after_kill(time.monotonic() - child.began)
         else:
             self._plan_next(time.monotonic() - child.began, serving=child.serving)
-
-    def _delay_after_kill(self, lived: float) -> float:
-        """It is not its own fault, and it worked: the next one will too, unless the killer goes on."""
-        if lived >= YOUNG:
-            self._young_kills = 0
-            return 0.0
-        self._young_kills += 1
-        return min(FIRST_DELAY * 2 ** max(0, min(self._young_kills, 20) - PATIENT_KILLS), LONGEST_KILL_DELAY)
 
     def _plan_next(self, lived: float, *, serving: bool) -> None:
         """At once after a master that worked; later and later after those that did not."""
@@ -221,11 +219,11 @@ class Guardian:
             self._journal.write("told to end, and no master can begin: agents are left as they are")
             self._end(1)
             return
-        self._failures = 0 if lived >= HEALTHY else self._failures + 1
-        delay = 0.0
-        if self._failures > 1:
-            delay = min(FIRST_DELAY * 2 ** min(self._failures - 2, 20), LONGEST_DELAY)
-            self._journal.write(f"{self._failures} masters ended soon; the next one starts in {delay:g} s")
+        delay = self._pace.after_end(lived)
+        if delay:
+            self._journal.write(
+                f"{self._pace.failures} masters ended soon; the next one starts in {delay:g} s"
+            )
         self._start_at = time.monotonic() + delay
 
     def _end(self, result: int) -> None:
@@ -274,12 +272,13 @@ class Guardian:
         """The candidate serves: it is the master now."""
         old, self._master, self._candidate = self._master, candidate, None
         self._update_trouble = ""
-        self._failures = 0
+        self._pace.begin_anew()
         self._journal.write(f"the master {candidate.pid} has taken over")
         if old is not None:
             self._retired.add(old.pid)
             self._tell(old, "leave")
             old.disconnect()
+        self._renewal.look()
 
     def _give_up_update(self, reason: str) -> None:
         """The candidate is dead and changes nothing any more: the old master goes on."""
@@ -296,6 +295,41 @@ class Guardian:
         self._tell(self._master, "resume", reason)
         # It was told of none while it stood by, and may have passed over the last ones before that.
         self._untold = dict.fromkeys(self._exits)
+
+    # --- the guardian's own program ---
+
+    def _is_quiet(self) -> bool:
+        """Nothing is under way that only this program knows of."""
+        master = self._master
+        if master is None or master.connection is None or self._candidate is not None:
+            return False
+        is_well = master.serving and not master.standing_by and master.dumping_since is None
+        return is_well and not master.killed and self._end_signal is None and self._result is None
+
+    def _renew(self) -> None:
+        """Execute the guardian's new program in place of this one, with all that is held and known."""
+        assert self._master is not None
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        if self._end_signal is not None:  # it has just come
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            return
+        left = Inheritance(self._holdings, self._master)
+        left.exits, left.untold, left.retired = self._exits, self._untold, self._retired
+        file = left.leave()
+        left.make_inheritable(True)
+        try:
+            execute(self._home.path, file)
+        except OSError as error:
+            left.make_inheritable(False)
+            os.close(file)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            self._renewal.failed(error)
+
+    def _inherit(self, left: Inheritance) -> None:
+        """Go on where the program before has stopped."""
+        self._master, self._served, self._start_at = left.master, True, None
+        self._exits, self._untold, self._retired = left.exits, left.untold, left.retired
+        self._journal.write("the guardian goes on with its new program")
 
     # --- messages ---
 
@@ -395,6 +429,8 @@ class Guardian:
                 ended.append((children[pid], status))
             elif pid in self._retired:
                 self._retired.discard(pid)
+            elif self._renewal.takes(pid, status):
+                continue
             else:
                 news[pid] = (status, time.clock_gettime(time.CLOCK_BOOTTIME))
         if news:

@@ -19,6 +19,8 @@ class Holdings:
 
     def __init__(self) -> None:
         self._descriptors: dict[str, int] = {}
+        self.kept: dict[str, int] = {}
+        """Those that stay open for as long as this process lives, and that no master is given."""
 
     def add(self, name: str, descriptor: int) -> None:
         """Hold a descriptor, which is ours from now on."""
@@ -34,7 +36,14 @@ class Holdings:
 
     def keep(self, name: str) -> None:
         """Leave this one open for as long as this process lives, and hold it no more."""
-        self._descriptors.pop(name, None)
+        descriptor = self._descriptors.pop(name, None)
+        if descriptor is not None:
+            self.kept[name] = descriptor
+
+    @property
+    def named(self) -> dict[str, int]:
+        """All that are held."""
+        return dict(self._descriptors)
 
     def send_to(self, connection: socket.socket) -> None:
         """Send all of them, in messages of type ``held``."""

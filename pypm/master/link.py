@@ -17,6 +17,7 @@ from typing import NamedTuple, NoReturn, Protocol
 from pypm.guardian import __main__ as guardian_program
 from pypm.guardian.child import GUARDIAN_VARIABLE
 from pypm.guardian.holdings import SUCCESSION, Holdings
+from pypm.guardian.renewal import SIGNALS
 from pypm.system.lock import HomeLock
 from pypm.system.sockets import receive_message, send_message
 
@@ -30,8 +31,6 @@ MOMENT = 0.5
 """Seconds that the guardian has to tell an end that it must have seen."""
 GREETING = 30.0
 """Seconds that the guardian may take to hand over what it holds."""
-_OF_A_GUARDIAN = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-"""The signals that a guardian has handlers for."""
 
 
 def execute_guardian(home: str, *arguments: str) -> NoReturn:
@@ -237,7 +236,7 @@ class GuardianLink:
         """
         file = Holdings.leave(self._taken)
         # Until the guardian has its handlers: a signal that came meanwhile would end it, or be lost.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_A_GUARDIAN)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             execute_guardian(home, "--holding", str(file))
         except OSError:

@@ -288,8 +288,8 @@ def test_a_guardians_program_that_is_no_good_is_not_used(pypm: RealPypm, install
     pypm.start(shell("a", COUNTER))
     guardian, agent = pypm.guardian_pid(), pypm.pid("a")
     good = (installed / "guardian" / "__main__.py").read_text()
-    change_guardian(installed, "    home = Home(arguments[0])\n", "    raise ImportError('half')\n", "__main__.py")
-    change_guardian(installed, '    if arguments[0] == "--check":\n', "    if False:\n", "__main__.py")
+    bad = "    raise ImportError('half')\n"
+    change_guardian(installed, '    if arguments[0] == "--check":\n', bad + "    if True:\n", "__main__.py")
     pypm.ok("update")
     wait_until(lambda: "the guardian's new program is not used" in pypm.master_log())
     assert "ImportError: half" in pypm.master_log()
@@ -306,7 +306,8 @@ def test_a_guardians_program_that_is_no_good_is_not_used(pypm: RealPypm, install
 def test_an_update_without_a_change_of_the_guardian_leaves_it(pypm: RealPypm, installed: Path) -> None:
     pypm.start(sleeper("a"))
     started = Path(f"/proc/{pypm.guardian_pid()}/cmdline").read_bytes()
-    (installed / "master" / "log.py").open("a").write("# newer\n")
+    log = installed / "master" / "log.py"
+    log.write_text(log.read_text() + "# newer\n")
     pypm.ok("update")
     pypm.ok("update")
     assert Path(f"/proc/{pypm.guardian_pid()}/cmdline").read_bytes() == started
@@ -320,10 +321,11 @@ def test_a_master_that_became_the_guardian_keeps_its_lock_with_its_new_program(
     agent, master = pypm.pid("a"), pypm.master_pid()
     os.kill(pypm.guardian_pid(), signal.SIGKILL)
     wait_until(lambda: pypm.guardian_pid() == master, 20.0, "another guardian")
-    for number in range(2):
-        change_guardian(installed, "WARNING " + "newer " * number, "WARNING " + "newer " * (number + 1))
+    for once, twice in (("guardian", "newer guardian"), ("newer guardian", "newest guardian")):
+        change_guardian(installed, f"WARNING {once}", f"WARNING {twice}")
         pypm.ok("update")
-        wait_until(lambda: pypm.master_log().count("the guardian goes on with its new program") == number + 1)
+        said = f"{twice} {master}: the guardian goes on with its new program"
+        wait_until(lambda said=said: said in pypm.master_log())
     assert HomeLock(Home(str(pypm.home)).succession_file).acquire() is None
     assert (pypm.guardian_pid(), pypm.pid("a")) == (master, agent)
     os.kill(master, signal.SIGKILL)
