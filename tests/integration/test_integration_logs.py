@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -111,7 +112,10 @@ def test_logs_of_one_stream_raw_and_json(two: RealPypm) -> None:
         json.loads(line) for line in two.ok("logs", "a", "--no-follow", "--json", "--err").splitlines()
     ]
     file = str(two.home / "logs" / "a-error.log")
-    assert entries == [{"name": "a", "stream": "error", "line": "oops", "file": file}]
+    (entry,) = entries
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", entry.pop("time"))
+    run = two.state()["instances"][0]["run"]["run_id"]
+    assert entry == {"name": "a", "stream": "error", "line": "oops", "file": file, "run": run}
 
 
 def test_logs_works_without_a_master(two: RealPypm) -> None:
