@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.commands import Order
@@ -103,16 +103,16 @@ class Bench:
         """Progress, on stderr."""
         print(f"  {text}", file=sys.stderr, flush=True)
 
-    def workload(self, count: int, *mode: str, at_once: bool = False) -> Workload:
+    def workload(self, count: int, *mode: str, at_once: bool = False, log_options: str = "") -> Workload:
         """``count`` agents in ``mode`` (default: idle). Where the stamps go is up to the session."""
-        return Workload(self.programs.agent, Path(), count, mode or ("idle",), at_once)
+        return Workload(self.programs.agent, Path(), count, mode or ("idle",), at_once, log_options)
 
     @contextmanager
     def session(self, column: str, workload: Workload) -> Iterator[Session]:
         """A manager that is up with nothing running; it and all its agents are gone afterwards."""
         home = Path(tempfile.mkdtemp(prefix=f"{column[:3]}-", dir=self.scratch))
         stamps = StampFile(home / "stamps")
-        placed = Workload(workload.agent, stamps.path, workload.count, workload.mode, workload.at_once)
+        placed = replace(workload, stamps=stamps.path)
         peer = ALL_PEERS[column](self.installations[column], home, placed)
         try:
             peer.boot()

@@ -16,10 +16,14 @@ PYPM = "pypm"
 
 @dataclass(frozen=True)
 class Target:
-    """What pypm is to reach: at most ``limit``, in the row's unit or as a ratio to the column ``of``."""
+    """What pypm is to reach: at most ``limit``, in the row's unit or as a ratio to the column ``of``.
+
+    With ``at_least`` it is at least ``limit``.
+    """
 
     limit: float
     of: str | None = None
+    at_least: bool = False
 
 
 @dataclass
@@ -51,14 +55,16 @@ class Row:
         return "; ".join(map(self._judge, self.targets))
 
     def _judge(self, target: Target) -> str:
+        sign = "≥" if target.at_least else "≤"
         if target.of is None:
-            words, reached = f"≤ {format_number(target.limit)} {self.unit}".rstrip(), self.value(PYPM)
+            words, reached = f"{sign} {format_number(target.limit)} {self.unit}".rstrip(), self.value(PYPM)
         else:
-            words = f"≤ {format_number(target.limit)} × {target.of}"
+            words = f"{sign} {format_number(target.limit)} × {target.of}"
             reached = self.ratio_to(PYPM, target.of)
         if reached is None:
             return words
-        return f"{words}: {'met' if reached <= target.limit else 'missed'}"
+        met = reached >= target.limit if target.at_least else reached <= target.limit
+        return f"{words}: {'met' if met else 'missed'}"
 
     def cell(self, column: str) -> str:
         """One cell: ``~`` if the samples spread wide, the figure, and the ratio to bare."""

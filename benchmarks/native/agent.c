@@ -60,6 +60,26 @@ static void write_lines(long long bytes) {
     write_all(buffer, filled);
 }
 
+/* One agent floods as soon as there is a file STAMPS.go; the others say when they speak, each 10 ms. */
+static void write_flood(const char *stamps, int key, long long bytes) {
+    char path[4096], line[64];
+    struct timespec pause_time = {0, 10 * 1000 * 1000}, now;
+    snprintf(path, sizeof path, "%s.go", stamps);
+    if (key == 0) {
+        while (access(path, F_OK) != 0)
+            nanosleep(&pause_time, NULL);
+        write_lines(bytes);
+        return;
+    }
+    for (long long number = 0;; number++) {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        long long nanoseconds = now.tv_sec * 1000000000LL + now.tv_nsec;
+        int size = snprintf(line, sizeof line, "at %020lld %012lld\n", nanoseconds, number);
+        write_all(line, (size_t)size);
+        nanosleep(&pause_time, NULL);
+    }
+}
+
 static volatile sig_atomic_t is_quiet;
 
 static void become_quiet(int number) {
@@ -99,6 +119,8 @@ int main(int argc, char **argv) {
         return 1;
     if (strcmp(argv[3], "lines") == 0 && argc > 4)
         write_lines(atoll(argv[4]));
+    if (strcmp(argv[3], "flood") == 0 && argc > 4)
+        write_flood(argv[1], stamp.key, atoll(argv[4]));
     if (strcmp(argv[3], "ticks") == 0)
         write_ticks(argv[1], stamp.key);
     for (;;)

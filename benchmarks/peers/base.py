@@ -48,6 +48,8 @@ class Workload:
     mode: tuple[str, ...] = ("idle",)
     at_once: bool = False
     """Restart at once, always: no delay, or the smallest one permitted, and no limit."""
+    log_options: str = ""
+    """Further lines for the table ``logs`` of pypm's apps."""
 
     def name(self, key: int) -> str:
         return f"w{key:03d}"
@@ -117,6 +119,10 @@ class Peer(ABC):
 
     def table_command(self) -> list[str] | None:
         """The status command for people, where it is another one."""
+        return None
+
+    def logs_command(self) -> list[str] | None:
+        """The command that follows the logs of all apps, where there is one."""
         return None
 
     def missing_from(self, output: str) -> list[str]:

@@ -81,5 +81,8 @@ class Pm2(Peer):
     def table_command(self) -> list[str]:
         return [self._pm2, "list"]
 
+    def logs_command(self) -> list[str]:
+        return [self._pm2, "logs", "--raw"]
+
     def root_pids(self) -> list[int]:
         return self.pids_in(self.home / "pm2/pm2.pid")

@@ -28,6 +28,7 @@ cwd = "{home}"
 [apps.logs]
 max_size = {log_bytes}
 retain = {log_files}
+{log_options}
 """
 AT_ONCE = 'restart_delay = 0\nmax_restarts = "unlimited"'
 KILL_SECONDS = 20.0
@@ -104,6 +105,7 @@ class Pypm(Peer):
             restart=AT_ONCE if self.workload.at_once else "",
             log_bytes=LOG_BYTES,
             log_files=LOG_FILES,
+            log_options=self.workload.log_options,
         )
 
     def _ask_for_pids(self) -> list[int]:
@@ -131,6 +133,12 @@ class Pypm(Peer):
 
     def table_command(self) -> list[str]:
         return [*self._pypm, "list"]
+
+    def logs_command(self) -> list[str]:
+        return [*self._pypm, "logs"]
+
+    def log_files(self) -> list[Path]:
+        return [path for path in super().log_files() if path.suffix != ".index"]
 
     def root_pids(self) -> list[int]:
         return getattr(self, "_roots", [])
