@@ -294,3 +294,35 @@ def make_folder(folder: str) -> None:
         make_folder(parent)
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder, 0o700)
+
+
+def put_compressed(plain: Generation, partial: str, inode: int) -> Generation | None:
+    """Give the file ``partial``, in which ``plain`` was compressed, its name, and delete the plain one.
+
+    Only now, whatever its number has become meanwhile. ``None``, and nothing but ``partial`` is changed, if
+    either is not the file any more that it was. Called in the master's loop, as every change of names.
+
+    Raises ``OSError``.
+    """
+    found = find(plain)
+    made = look(partial, plain.number)
+    whole = found is not None and (found.size, found.modified) == (plain.size, plain.modified)
+    if found is None or not whole or made is None or made.identity[1] != inode:
+        remove(partial)
+        return None
+    kind: Compression = "zstd" if partial.removesuffix(".partial").endswith(".zst") else "gzip"
+    target = found.path + SUFFIXES[kind]
+    with contextlib.suppress(OSError):
+        os.rename(index_path(partial), index_path(target))
+    os.rename(partial, target)
+    remove(found.path)
+    return look(target, found.number, kind)
+
+
+def find(file: Generation) -> Generation | None:
+    """A rotated file as it is now, under the name that it has by now; ``None`` if it is gone."""
+    now = look(file.path, file.number, file.compression)
+    if now is not None and now.identity == file.identity:
+        return now
+    listed = list_generations(file.base)
+    return next((each for each in listed if each.number and each.identity == file.identity), None)
