@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from typing import Any
 
 import click
@@ -37,7 +39,8 @@ def command(targets: tuple[str, ...], show_secrets: bool, as_json: bool) -> int:
         return 0
     from pypm.cli.description import sections
 
-    say("\n\n".join(sections(detail) for detail in details))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    say("\n\n".join(sections(detail, width) for detail in details))
     return 0
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import time
+import textwrap
 from typing import Any
 
 import msgspec
 
+from pypm.cli.history import history_lines, moment
 from pypm.cli.output import plain
 from pypm.cli.process_tree import tree_lines
 from pypm.config.units import format_duration, format_size
@@ -23,8 +24,11 @@ _STREAMS = (("stdout", "out"), ("stderr", "error"))
 Lines = list[str]
 
 
-def sections(detail: dict[str, Any]) -> str:
-    """Give the text for one *detail* of the protocol: sections with a title, aligned fields within."""
+def sections(detail: dict[str, Any], width: int | None = None) -> str:
+    """Give the text for one *detail* of the protocol: sections with a title, aligned fields within.
+
+    Lines that are longer than ``width`` signs go on in the next one, between words.
+    """
     spec = msgspec.convert(detail["spec"], AppSpec)
     parts = [
         (f"{plain(detail['name'])} (id {detail['id']})", _fields(_state(detail))),
@@ -33,10 +37,10 @@ def sections(detail: dict[str, Any]) -> str:
         ("logs", _fields([(name, detail[f"{key}_file"] or "not kept") for name, key in _STREAMS])),
         ("environment it declares", _fields(sorted(spec.env.items()))),
         ("last runs, newest first", [_run(run) for run in detail.get("runs", [])]),
-        ("history, oldest first", [_transition(entry) for entry in detail.get("history", [])[-_HISTORY:]]),
+        ("history, oldest first", history_lines(detail.get("history", [])[-_HISTORY:])),
         ("processes", tree_lines(detail["pid"])),
     ]
-    return "\n\n".join(_section(title, lines) for title, lines in parts if lines)
+    return "\n\n".join(_section(title, lines, width) for title, lines in parts if lines)
 
 
 def policy_in_words(policy: RestartPolicy) -> str:
@@ -79,7 +83,7 @@ def _state(detail: dict[str, Any]) -> list[tuple[str, str]]:
         ("ready", ("yes" if detail["ready"] else "no") if detail["pid"] is not None else ""),
         ("health", "" if detail["health"] == "unknown" else detail["health"]),
         ("says", plain(detail["status_text"])),
-        ("created", _moment(detail["created_at"])),
+        ("created", moment(detail["created_at"])),
     ]
     return [(name, text) for name, text in fields if text]
 
@@ -109,21 +113,12 @@ def _policy(spec: AppSpec) -> list[tuple[str, str]]:
 
 def _run(run: dict[str, Any]) -> str:
     return (
-        f"{_moment(run['at'])}  ended after {format_duration(run['uptime_seconds'])}: {plain(run['reason'])}"
+        f"{moment(run['at'])}  ended after {format_duration(run['uptime_seconds'])}: {plain(run['reason'])}"
     )
-
-
-def _transition(entry: dict[str, Any]) -> str:
-    text = f"{_moment(entry['at'])}  {entry['from']} → {entry['to']}  ({entry['event']})"
-    return f"{text}  {plain(entry['reason'])}" if entry.get("reason") else text
 
 
 def _duration(seconds: float | None) -> str:
     return "" if seconds is None else format_duration(seconds)
-
-
-def _moment(at: float | None) -> str:
-    return "" if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 def _fields(pairs: list[tuple[str, str]]) -> Lines:
@@ -131,5 +126,18 @@ def _fields(pairs: list[tuple[str, str]]) -> Lines:
     return [f"{name:<{width}}  {plain(text)}" for name, text in pairs]
 
 
-def _section(title: str, lines: Lines) -> str:
-    return "\n".join([title, *("  " + line for line in lines)])
+def _section(title: str, lines: Lines, width: int | None) -> str:
+    return "\n".join([title, *(_wrapped("  " + line, width) for line in lines)])
+
+
+def _wrapped(line: str, width: int | None) -> str:
+    """The line, and what it has no room for below its second column, which two blanks set off."""
+    if width is None or len(line) <= width:
+        return line
+    first = len(line) - len(line.lstrip())
+    gap = line.find("  ", first)
+    column = first + 2 if gap < 0 else gap + len(line[gap:]) - len(line[gap:].lstrip())
+    indent = " " * (column if column < width // 2 else first + 2)
+    return textwrap.fill(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )

@@ -13,10 +13,13 @@ import pytest
 from scripted_master import ScriptedMaster, make_exit, make_row
 
 from pypm.cli.description import policy_in_words, sections
+from pypm.cli.history import EVENTS, history_lines
 from pypm.cli.main import run
 from pypm.cli.output import guarded
 from pypm.cli.process_tree import tree_lines
 from pypm.cli.secrets import MASK, masked
+from pypm.core import events
+from pypm.core.events import Event
 from pypm.core.spec import RestartPolicy
 
 Capture = pytest.CaptureFixture[str]
@@ -71,7 +74,7 @@ def test_a_person_is_told_all() -> None:
         "it says so within 30s",
         "/nowhere/worker-error.log",
         "ended after 500ms: signal SIGKILL",
-        "online → backoff  (Exited)  exit code 1",
+        "online → backoff: its process ended (exit code 1)",
     ):
         assert words in text
 
@@ -80,6 +83,51 @@ def test_what_there_is_not_is_left_out() -> None:
     text = sections(make_detail(runs=[], history=[], spec={"name": "w", "command": ["/bin/w"], "cwd": "/"}))
     for title in ("last runs", "history", "processes", "environment"):
         assert title not in text
+
+
+def transition(event: str, before: str, after: str, reason: str = "") -> dict[str, object]:
+    return {"at": 1_700_000_000.0, "event": event, "from": before, "to": after, "reason": reason}
+
+
+def test_the_history_is_told_in_words() -> None:
+    lines = history_lines(
+        [
+            transition("Exited", "online", "backoff", "exit code 3"),
+            transition("DeadlinePassed", "backoff", "starting", "restarted: exit code 3"),
+            transition("Spawned", "starting", "online", "restarted: exit code 3"),
+            transition("ResetRequested", "online", "online", "restarted: exit code 3"),
+            transition("DeadlinePassed", "stopping", "stopping"),
+            transition("SomethingNewer", "online", "held"),
+        ]
+    )
+    assert [line.split("  ", 1)[1] for line in lines] == [
+        "online → backoff: its process ended (exit code 3)",
+        "backoff → starting: it has waited long enough (restarted: exit code 3)",
+        "starting → online: its process was started",
+        "online: its counters were reset",
+        "stopping: it did not end in time",
+        "online → held: SomethingNewer",
+    ]
+
+
+def test_there_are_words_for_every_event() -> None:
+    names = {each.__name__ for each in vars(events).values() if isinstance(each, type) and each is not Event}
+    assert {name for name in names if issubclass(getattr(events, name), Event)} == set(EVENTS)
+
+
+def test_long_lines_go_on_between_words_below_their_text() -> None:
+    lines = sections(make_detail(reason="word " * 40), 60).splitlines()
+    assert max(map(len, lines)) <= 60
+    start = next(number for number, line in enumerate(lines) if line.startswith("  status"))
+    column = lines[start].index("backoff")
+    assert lines[start + 1] == " " * column + "word " * ((60 - column) // 5 - 1) + "word"
+    assert " ".join(" ".join(lines).split()).count("word") == 40
+    assert sections(make_detail(reason="word " * 40)).count("\n") < len(lines), "a pipe has no width"
+
+
+def test_what_has_no_blanks_is_not_broken() -> None:
+    path = "/" + "x" * 200
+    assert path in sections(make_detail(out_file=path), 60)
 
 
 def test_words_of_agents_stay_on_their_line() -> None:

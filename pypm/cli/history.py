@@ -1,0 +1,69 @@
+"""The history of an instance in the words of a person: what happened, and where that has led."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from pypm.cli.output import plain
+
+__all__ = ["EVENTS", "history_lines", "moment"]
+
+EVENTS = {
+    "StartRequested": "told to start",
+    "StopRequested": "told to stop",
+    "RestartRequested": "told to restart",
+    "DeleteRequested": "told to go for good",
+    "ResetRequested": "its counters were reset",
+    "SpecChanged": "declared anew",
+    "Recovered": "taken over by a new master",
+    "Spawned": "its process was started",
+    "SpawnFailed": "its process could not be started",
+    "Ready": "it says that it is ready",
+    "Beat": "it says that it lives",
+    "StatusReported": "it says what it does",
+    "StoppingReported": "it says that it ends",
+    "MemoryOver": "it used too much memory",
+    "Exited": "its process ended",
+    "TreeGone": "nothing of its run is left",
+    "DeadlinePassed": "its time was over",
+}
+"""What each event of the protocol's ``history`` means."""
+
+_OVER = {
+    "backoff": "it has waited long enough",
+    "held": "it has waited long enough",
+    "starting": "it was not ready in time",
+    "stopping": "it did not end in time",
+}
+"""What the end of its time means, by the status that it had."""
+
+
+def history_lines(history: list[dict[str, Any]]) -> list[str]:
+    """Give a line for each transition of a *detail* of the protocol; a reason is told when it is new."""
+    lines, before = [], ""
+    for entry in history:
+        reason = plain(entry.get("reason") or "")
+        words = _words(entry)
+        if reason and reason != before and reason not in words:
+            words += f" ({reason})"
+        before = reason
+        lines.append(f"{moment(entry['at'])}  {_way(entry)}: {words}")
+    return lines
+
+
+def moment(at: float | None) -> str:
+    """Give the local date and time of a Unix time; empty for ``None``."""
+    return "" if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def _way(entry: dict[str, Any]) -> str:
+    return entry["to"] if entry["from"] == entry["to"] else f"{entry['from']} → {entry['to']}"
+
+
+def _words(entry: dict[str, Any]) -> str:
+    event: str = entry["event"]
+    if event == "DeadlinePassed" and entry["from"] in _OVER:
+        return _OVER[entry["from"]]
+    # A newer master may know of more: its name for that is better than nothing.
+    return EVENTS.get(event, event)
