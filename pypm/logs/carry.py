@@ -92,6 +92,9 @@ class MemoryCarry:
         """Remember what the records depend on, while nothing is intended. Raises OSError if too long."""
         self.settings = settings
 
+    def refresh(self) -> None:
+        """Learn what others have done with it."""
+
     def close(self) -> None:
         """Forget everything."""
         self._data.clear()
@@ -112,8 +115,7 @@ class Carry(MemoryCarry):
             self._write_header()
         else:
             self.descriptor = descriptor
-            self._read_header()
-            self.settings = self._read_settings()
+            self.refresh()
         self._spliceable = True
 
     @property
@@ -144,6 +146,11 @@ class Carry(MemoryCarry):
         os.pwrite(self.descriptor, bytes(8) + settings, SETTINGS)
         os.pwrite(self.descriptor, struct.pack("<II", len(settings), zlib.crc32(settings)), SETTINGS)
         self.settings = settings
+
+    def refresh(self) -> None:
+        """Raises CarryError where it is not in order."""
+        self._read_header()
+        self.settings = self._read_settings()
 
     def close(self) -> None:
         os.close(self.descriptor)

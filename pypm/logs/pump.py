@@ -92,6 +92,9 @@ class Pump:
         self._let_go()
         return moved
 
+    settle = drain
+    """For the next pump on the pipe: it does not learn what is held back here."""
+
     def replace_files(self, files: Sequence[LogFile]) -> None:
         """Go on into other files; what is held back still goes into the old ones."""
         self._let_go()

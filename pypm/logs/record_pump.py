@@ -128,6 +128,9 @@ class RecordPump:
             self._batch.intent = msgspec.structs.replace(self._batch.intent, state=LineState.NEW)
         elif self._carry.state != LineState.NEW:
             self._carry.consume(0, LineState.NEW)
+        for file in self._files:
+            if not file.is_at_line_end():  # the end of a run whose output was not in lines
+                file.write(b"\n")
         self.reframe(settings)
 
     def reframe(self, settings: Settings) -> None:
@@ -135,6 +138,11 @@ class RecordPump:
         self._coming = settings
         self._change()
         self._write()
+
+    def go_on_verbatim(self) -> None:
+        """The line that is in the files without a frame goes on; for a pump that has written nothing yet."""
+        if not all(file.is_at_line_end() for file in self._files):
+            self._carry.consume(0, LineState.VERBATIM)
 
     def replace_files(self, files: Sequence[LogFile]) -> None:
         """Go on into other files."""
@@ -147,6 +155,12 @@ class RecordPump:
         self._let_go()
         self._write(flush=True)
         self._let_go()
+
+    def resume(self) -> None:
+        """Go on where another process has left off, which had the carry meanwhile and is gone."""
+        self._carry.refresh()
+        self._batch, self._looked = None, 0
+        self.recover()
 
     def recover(self) -> None:
         """Finish what another process was writing when it was killed; before anybody writes to the files."""

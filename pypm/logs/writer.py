@@ -256,6 +256,16 @@ class LogFile:
         """Let go of the file, because somebody has moved it; the next byte opens the one of that name."""
         self.close()
 
+    def is_at_line_end(self) -> bool:
+        """Whether the next byte begins a line; nothing is opened for writing to learn that."""
+        if self._fd is not None:
+            return self._ends_line()
+        try:
+            size = os.stat(self.path).st_size
+        except OSError:
+            return True
+        return size == 0 or ends_line(self.path, size)
+
     def end(self) -> None:
         """Close the file for good: what is held is tried once more, and dropped if it cannot be written."""
         if self._blocked:

@@ -52,7 +52,9 @@ class Adoption:
         if same_boot:
             self._link.learn_ends(gone)
         for instance in list(self._engine.instances.values()):
+            # First all of them: what was being written is finished before others write to the same file.
             self._outputs.recover(instance)
+        for instance in list(self._engine.instances.values()):
             self._engine.handle(instance.id, ev.Recovered())
             if end := self._end_of(instance, gone, same_boot=same_boot):
                 self._engine.handle(instance.id, end)

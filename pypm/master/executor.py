@@ -107,6 +107,7 @@ class SystemExecutor:
         match action:
             case Persist():
                 self._store.put_instance(instance)
+                self._outputs.rearrange(instance)
             case Spawn():
                 if not self._to_spawn:
                     self._loop.call_soon(self._spawn_some)
@@ -195,7 +196,7 @@ class SystemExecutor:
         own = self.own_variables(instance) | {"PYPM_RUN_ID": run_id, "PYPM_AGENT_TOKEN": token}
         env = build_environment(spec, instance.index, origin.env, own)
         output = self._outputs.of(instance)
-        output.begin_run(run_id)
+        output.begin_run(run_id, env)
         out, error = output.open_writers()
         try:
             return spawn(

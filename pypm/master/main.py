@@ -169,7 +169,7 @@ class Master:
         self._standing_by = self.loop.create_task(self._stand_by())
 
     async def _stand_by(self) -> None:
-        self.outputs.drain_all()
+        self.outputs.settle_all()
         await self.store.committed()
         if self.ending:  # the end is not to be undone by a newer master: that one is not waited for
             return
@@ -187,6 +187,7 @@ class Master:
             if gone:
                 self.link.become_guardian(self.home.path)
             os._exit(1)
+        self.outputs.resume_all()
         self.update_failed(reason)
 
     def update_failed(self, reason: str) -> None:

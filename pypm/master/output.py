@@ -13,19 +13,35 @@ import logging
 import os
 import sys
 import termios
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Protocol
 
+import msgspec
+
 from pypm.core.instance import Instance, Run
+from pypm.core.redaction import variables_of
 from pypm.core.spec import AppSpec
+from pypm.logs.carry import MemoryCarry
 from pypm.logs.index import run_number
 from pypm.logs.paths import log_files
 from pypm.logs.pump import Pump
+from pypm.logs.record_pump import RecordPump, Settings
 from pypm.logs.registry import LogRegistry
 from pypm.logs.room import make_room
 from pypm.logs.writer import LogFile
+from pypm.master.forms import (
+    NO_RUN,
+    carry_name,
+    make_settings,
+    new_carry,
+    read_settings,
+    taken_carry,
+    warn_of_unmasked,
+    with_known,
+)
 from pypm.master.pipe_sizes import PipeSizes
+from pypm.system.environment_of import environment_of
 
 __all__ = ["InstanceOutput", "Outputs"]
 
@@ -92,7 +108,8 @@ class Stream:
             self._read = read
             self._write = os.open(f"/proc/self/fd/{read}", os.O_WRONLY | os.O_CLOEXEC)
         self.inode = os.fstat(self._read).st_ino
-        self.pump = Pump(self._read, [])
+        self.pump: Pump | RecordPump = Pump(self._read, [])
+        self._carry: MemoryCarry | None = None
         sizes.adopt(self.pump)
         self._retry_delay = 0.0
         self._retrying: asyncio.TimerHandle | None = None
@@ -106,11 +123,79 @@ class Stream:
         """
         return os.open(f"/proc/self/fd/{self._write}", os.O_WRONLY | os.O_CLOEXEC)
 
+    def recover(self, open_files: Callable[[Sequence[str]], list[LogFile]]) -> list[LogFile]:
+        """Finish what the last master was writing as records; gives the files, which were opened for that."""
+        carry = taken_carry(self._keeper, self._name)
+        if carry is None:
+            return []
+        settings = read_settings(carry)
+        files = open_files(settings.paths)
+        pump = RecordPump(self._read, files, settings, carry)
+        self._use(pump, carry)
+        pump.recover()
+        return files
+
+    def arrange(self, files: Sequence[LogFile], settings: Settings | None) -> None:
+        """Go on into these files; ``settings`` is None where the bytes go into them as they are."""
+        if isinstance(self.pump, RecordPump):
+            before = self.pump.settings
+            self.pump.replace_files(files)
+            if settings is None:
+                raw = msgspec.structs.replace(before.framing, form="raw", patterns=(), secrets=())
+                self.pump.reframe(Settings(raw))
+                self._leave_form()
+            else:
+                self.pump.reframe(with_known(settings, before))
+        elif settings is None:
+            # A stream that lost its files keeps its pipe: the present run writes there.
+            self.pump.replace_files(files)
+        else:
+            self.pump.close()
+            carry = new_carry(self._keeper, self._name)
+            pump = RecordPump(self._read, files, settings, carry)
+            self._use(pump, carry)
+            pump.go_on_verbatim()
+
+    def begin_run(self, settings: Settings | None) -> None:
+        """What comes from now on is another run's output."""
+        if isinstance(self.pump, RecordPump) and settings is not None:
+            self.pump.begin_run(settings)
+
     def drain(self) -> None:
         """Move what is in the pipe now."""
         self.pump.drain()
+        self._moved()
+
+    def settle(self) -> None:
+        """Move what is in the pipe now; a line that was begun may wait where that outlives this master."""
+        self.pump.settle()
+        self._moved()
+
+    def resume(self) -> None:
+        """Go on after another master has had the pipe, and is gone."""
+        if isinstance(self.pump, RecordPump):
+            self.pump.resume()
+
+    def _moved(self) -> None:
         if self.pump.blocked and self._retrying is None:
             self._wait()
+
+    def _use(self, pump: Pump | RecordPump, carry: MemoryCarry | None) -> None:
+        self._sizes.forget(self.pump)
+        self.pump, self._carry = pump, carry
+        self._sizes.adopt(pump)
+
+    def _leave_form(self) -> None:
+        """Let the kernel move the bytes, once the last line that was begun as a record has ended."""
+        if isinstance(self.pump, RecordPump) and self.pump.is_done:
+            files = self.pump.files
+            self._drop_carry()
+            self._use(Pump(self._read, files), None)
+
+    def _drop_carry(self) -> None:
+        if self._carry is not None:
+            self._keeper.drop([carry_name(self._name)])
+            self._carry.close()
 
     def _readable(self) -> None:
         self.pump.turn()
@@ -118,6 +203,7 @@ class Stream:
             self._wait()
         else:
             self._sizes.look(self.pump)
+        self._leave_form()
 
     def _wait(self) -> None:
         """Read nothing until a file takes something again; the writer waits when the pipe is full."""
@@ -144,6 +230,7 @@ class Stream:
             log.error("%s: %s bytes that no disk has taken are given up", self._name, lost)
         self._sizes.forget(self.pump)
         self._keeper.drop([self._name])
+        self._drop_carry()
         os.close(self._read)
         os.close(self._write)
 
@@ -190,6 +277,12 @@ class InstanceOutput:
         self._sizes = sizes
         self._events = events
         self._declared: object = None
+        self._instance: Instance
+        self._run_id = NO_RUN
+        self._variables: dict[str, str] = {}
+        """Those of the run's environment that are to be masked."""
+        self._known: frozenset[str] = frozenset()
+        """The names for which that is known."""
         self._streams: dict[str, Stream] = {}
         self._files: dict[str, list[LogFile]] = {}
 
@@ -199,13 +292,15 @@ class InstanceOutput:
         declared = (spec.logs, spec.instances)
         if declared == self._declared:
             return
+        self._know(instance)
         paths = log_files(self._folder, spec, instance.index)
         for name, path in (("out", paths.out), ("error", paths.error)):
             wanted = [each for each in (path, paths.combined) if each is not None]
             key = f"{name}:{instance.id}"
             if name not in self._streams and (wanted or self._keeper.holds(key)):
                 lost = None if self._keeper.holds(key) else find_pipe(instance.run, name)
-                self._streams[name] = Stream(self._loop, self._keeper, self._sizes, key, lost)
+                stream = self._streams[name] = Stream(self._loop, self._keeper, self._sizes, key, lost)
+                self._files[name] = stream.recover(self._open_files)
             logs = spec.logs
             files = [self._registry.open(each, logs.max_size, logs.retain, logs.on_full) for each in wanted]
             for file in files:
@@ -213,20 +308,45 @@ class InstanceOutput:
             old = self._files.get(name, [])
             self._files[name] = files
             if name in self._streams:
-                # A stream that lost its files keeps its pipe: the present run writes there.
-                self._streams[name].pump.replace_files(files)
+                self._streams[name].arrange(files, self._settings(name))
             for file in old:
                 self._registry.release(file)
         if instance.run is not None:
-            self.begin_run(instance.run.run_id)
+            self._mark(instance.run.run_id)
         # Only now: where there was no descriptor for a pipe, the next start tries again.
         self._declared = declared
 
-    def begin_run(self, run_id: str) -> None:
-        """What comes from now on is the output of this run, and the files' indexes say so.
+    def _know(self, instance: Instance) -> None:
+        """Learn of the run that is there what is not known yet: another master may have begun it."""
+        self._instance = instance
+        run = instance.run
+        names = variables_of(instance.spec.logs.redact)
+        if run is not None and (run.run_id != self._run_id or not self._known.issuperset(names)):
+            self._run_id = run.run_id
+            self._keep_variables(environment_of(run.pid) if names else {})
 
-        A file that other instances write to as well belongs to no run.
-        """
+    def _keep_variables(self, variables: Mapping[str, str]) -> None:
+        self._known = frozenset(variables_of(self._instance.spec.logs.redact))
+        self._variables = {name: variables[name] for name in self._known if name in variables}
+
+    def _settings(self, name: str) -> Settings | None:
+        return make_settings(self._instance, name, self._run_id, self._variables)
+
+    def _open_files(self, paths: Iterable[str]) -> list[LogFile]:
+        logs = self._instance.spec.logs
+        return [self._registry.open(path, logs.max_size, logs.retain, logs.on_full) for path in paths]
+
+    def begin_run(self, run_id: str, variables: Mapping[str, str]) -> None:
+        """What comes from now on is the output of this run, whose environment ``variables`` is."""
+        self._run_id = run_id
+        self._keep_variables(variables)
+        self._mark(run_id)
+        warn_of_unmasked(self._instance, variables)
+        for name, stream in self._streams.items():
+            stream.begin_run(self._settings(name))
+
+    def _mark(self, run_id: str) -> None:
+        """The files' indexes say whose output follows. A file of several instances belongs to no run."""
         used = [file for files in self._files.values() for file in files]
         for file in used:
             file.run = run_number(run_id) if used.count(file) == file.users else 0
@@ -268,9 +388,19 @@ class InstanceOutput:
         for stream in self._streams.values():
             stream.drain()
 
+    def settle(self) -> None:
+        """Move what is in the pipes."""
+        for stream in self._streams.values():
+            stream.settle()
+
+    def resume(self) -> None:
+        """Go on after another master has had the pipes, and is gone."""
+        for stream in self._streams.values():
+            stream.resume()
+
     def flush(self) -> list[str]:
         """Truncate the files; returns their paths."""
-        self.drain()
+        self.settle()
         files = {file.path: file for files in self._files.values() for file in files}
         for file in files.values():
             file.truncate()
@@ -334,10 +464,25 @@ class Outputs:
         if output is not None:
             output.drain()
 
-    def drain_all(self) -> None:
-        """Move what is in all pipes."""
+    def settle_all(self) -> None:
+        """Move what is in all pipes, for the next master to go on."""
         for output in self._outputs.values():
-            output.drain()
+            output.settle()
+
+    def resume_all(self) -> None:
+        """Go on after a next master that has failed."""
+        for output in self._outputs.values():
+            output.resume()
+
+    def rearrange(self, instance: Instance) -> None:
+        """Let the output of an instance be as its spec says by now, if there is any."""
+        output = self._outputs.get(instance.id)
+        if output is None:
+            return
+        try:
+            output.arrange(instance)
+        except OSError as error:  # no descriptor left: the next start tries again
+            log.error("%s: its logs cannot be changed now: %s", instance.name, error)
 
     def forget(self, instance_id: int) -> None:
         """Close the output of an instance that is gone."""

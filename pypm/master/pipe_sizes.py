@@ -10,8 +10,11 @@ import asyncio
 import fcntl
 
 from pypm.logs.pump import Pump
+from pypm.logs.record_pump import RecordPump
 
 __all__ = ["PipeSizes"]
+
+AnyPump = Pump | RecordPump
 
 LARGE = 1024 * 1024
 SMALL = 65536
@@ -31,27 +34,27 @@ class PipeSizes:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._large: dict[Pump, int] = {}
-        self._refused: set[Pump] = set()
+        self._large: dict[AnyPump, int] = {}
+        self._refused: set[AnyPump] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def adopt(self, pump: Pump) -> None:
+    def adopt(self, pump: AnyPump) -> None:
         """Take in a pipe as the last master has left it."""
         pump.capacity = fcntl.fcntl(pump.fd, fcntl.F_GETPIPE_SZ)
         if pump.capacity > SMALL:
             self._count(pump)
 
-    def look(self, pump: Pump) -> None:
+    def look(self, pump: AnyPump) -> None:
         """To be called after each turn: grow the pipe if it has been full again and again."""
         if pump.full_turns >= BUSY_TURNS and pump.capacity < LARGE and len(self._large) < MOST_LARGE:
             self._grow(pump)
 
-    def forget(self, pump: Pump) -> None:
+    def forget(self, pump: AnyPump) -> None:
         """The pipe is about to be closed."""
         self._large.pop(pump, None)
         self._refused.discard(pump)
 
-    def _grow(self, pump: Pump) -> None:
+    def _grow(self, pump: AnyPump) -> None:
         if pump in self._refused:
             return
         try:
@@ -61,7 +64,7 @@ class PipeSizes:
         else:
             self._count(pump)
 
-    def _count(self, pump: Pump) -> None:
+    def _count(self, pump: AnyPump) -> None:
         self._large[pump] = pump.moved
         if self._timer is None:
             self._timer = self._loop.call_later(LOOK_EVERY, self._shrink_quiet)
@@ -74,7 +77,7 @@ class PipeSizes:
             if pump.moved - moved >= QUIET_BYTES or not self._is_shrunk(pump):
                 self._count(pump)
 
-    def _is_shrunk(self, pump: Pump) -> bool:
+    def _is_shrunk(self, pump: AnyPump) -> bool:
         try:
             pump.capacity = fcntl.fcntl(pump.fd, fcntl.F_SETPIPE_SZ, SMALL)
         except OSError:  # it holds more than that, because its disk takes nothing
