@@ -43,6 +43,8 @@ class Child:
         self.greeted = False
         self.serving = False
         """It has said that it is in charge."""
+        self.ending = False
+        """It has been told to end, and all agents are gone: whatever ends it now, no other one follows."""
         self.standing_by = False
         """It has stopped acting, until it is told to leave or to resume."""
         self.dumping_since: float | None = None

@@ -202,8 +202,8 @@ class Guardian:
             self._give_up_update(self._update_trouble or f"the new master {words}")
             return
         self._master = None
-        if code == 0 or (code == REFUSED and not self._served):
-            self._end(code)
+        if child.ending or code == 0 or (code == REFUSED and not self._served):
+            self._end(0 if child.ending else code)
             return
         self._journal.write(f"the master {child.pid} {words}")
         if self._candidate is not None:
@@ -377,6 +377,8 @@ class Guardian:
             case "standing_by":
                 child.standing_by = True
                 self._hand_over()
+            case "ending":
+                child.ending = True
             case "serving":
                 child.serving = self._served = True
                 if child is self._candidate:

@@ -188,6 +188,10 @@ class GuardianLink:
         """Ask for a master of the code that is installed now."""
         self._send(["update"])
 
+    def ending(self) -> None:
+        """Tell that all agents are gone and this is the end: no other master is to follow."""
+        self._send(["ending"])
+
     def serving(self) -> None:
         """Tell that we are in charge: the state is made so and the socket answers."""
         self._send(["serving"])

@@ -258,6 +258,7 @@ class Master:
 
     def end(self) -> None:
         """Let ``run`` return, after the answers under way have been sent."""
+        self.link.ending()
         self.loop.call_soon(self._ended.set)
 
     # --- inner workings ---

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,12 +59,17 @@ class Walk:
         prepare: Callable[[], object],
         is_done: Callable[[Rows], bool],
         *,
+        act: Callable[[], object] = lambda: None,
         step: int = STEP,
     ) -> None:
-        """Walk through the points of one command, which succeeds whichever master is lost."""
+        """Walk through the points of one command, which succeeds whichever master is lost.
+
+        ``prepare`` is called before masters may die, ``act`` when they may, before the command.
+        """
         for number in itertools.count(1, step):
             prepare()
             self.arm(number)
+            act()
             done = self.pypm.run(*words)
             try:
                 assert "Traceback" not in done.stderr, done.stderr
@@ -175,6 +181,97 @@ def test_scale(walk: Walk) -> None:
         are(("w:0", "online"), ("w:1", "online")),
     )
     walk.take(["scale", "w", "1"], lambda: walk.pypm.ok("scale", "w", "2"), are(("w", "online")))
+
+
+def test_reset(walk: Walk) -> None:
+    walk.pypm.start(app("w", 2))
+    walk.take(
+        ["reset", "all"],
+        lambda: walk.pypm.ok("restart", "w", "--no-wait"),
+        are(("w:0", "online"), ("w:1", "online")),
+        step=1,
+    )
+
+
+def test_an_app_that_is_declared_anew(walk: Walk) -> None:
+    """A change of its environment is a new run of each instance; the number of instances changes too."""
+    files = [
+        walk.pypm.ecosystem(app("w", count) | {"env": {"GENERATION": str(count)}}, name=f"{count}.toml")
+        for count in (1, 2)
+    ]
+    walk.pypm.ok("start", files[1])
+
+    def generation(row: dict[str, Any]) -> str:
+        variables = Path(f"/proc/{row['pid']}/environ").read_bytes().split(b"\0")
+        return next(each.decode() for each in variables if each.startswith(b"GENERATION="))
+
+    def holds(count: int) -> Callable[[Rows], bool]:
+        def is_done(rows: Rows) -> bool:
+            is_up = len(rows) == count and {row["status"] for row in rows} == {"online"}
+            return is_up and {generation(row) for row in rows} == {f"GENERATION={count}"}
+
+        return is_done
+
+    walk.take(["start", files[0]], lambda: walk.pypm.ok("start", files[1]), holds(1))
+    walk.take(["start", files[1]], lambda: walk.pypm.ok("start", files[0]), holds(2))
+
+
+def test_a_snapshot_that_is_brought_back(walk: Walk) -> None:
+    file = walk.pypm.ecosystem(app("w", 2))
+    walk.pypm.ok("start", file)
+    walk.pypm.ok("save")
+    walk.take(["resurrect"], lambda: walk.pypm.ok("delete", "all"), are(("w:0", "online"), ("w:1", "online")))
+
+
+def test_a_crash(walk: Walk) -> None:
+    """Not what a person does but what an agent suffers: it is noticed once, and counted once."""
+    walk.pypm.start(app("w", 1) | {"restart_delay": 10, "max_restarts": "unlimited"})
+
+    def crash() -> None:
+        os.kill(walk.pypm.pid("w"), signal.SIGSEGV)
+
+    def is_done(rows: Rows) -> bool:
+        is_back = are(("w", "online"), restarts=1)(rows)
+        return is_back and rows[0]["last_exit"]["signal"] == "SIGSEGV"
+
+    walk.take(["list"], lambda: walk.pypm.ok("reset", "w"), is_done, act=crash, step=1)
+
+
+def test_update(walk: Walk) -> None:
+    """Masters of both versions die at each point of it: the update is done or not, and no agent notices."""
+    walk.pypm.start(app("w", 2))
+    old = {row["pid"] for row in walk.pypm.rows()}
+    for number in itertools.count(1, STEP):
+        walk.arm(number)
+        done = walk.pypm.run("update")
+        assert "Traceback" not in done.stderr
+        assert done.returncode in (0, 1), done
+        rows = walk.pypm.rows()
+        point = walk.disarm()
+        assert are(("w:0", "online"), ("w:1", "online"))(rows), point
+        assert {row["pid"] for row in rows} == old, point
+        walk.check_processes()
+        if point is None:
+            assert done.returncode == 0, done.stderr
+            assert number > STEP
+            return
+
+
+def test_kill(walk: Walk) -> None:
+    """The end of all is an end, whichever master is lost on the way to it."""
+    walk.pypm.start(app("w", 2))
+    for number in itertools.count(1, STEP):
+        walk.pypm.ok("start", "all")
+        walk.arm(number)
+        walk.pypm.ok("kill")
+        point = walk.disarm()
+        wait_until(lambda: walk.pypm.lock_holder() is None, 20.0, f"the end, after {point}")
+        assert with_command("sleep", SECONDS) == []
+        walk.pypm.ok("list")
+        assert are(("w:0", "stopped"), ("w:1", "stopped"))(walk.pypm.rows()), point
+        if point is None:
+            assert number > 5 * STEP
+            return
 
 
 def test_signal(walk: Walk) -> None:

@@ -25,6 +25,8 @@ class Failpoints:
     def __init__(self, path: str) -> None:
         self._path = path
         self._numbers = itertools.count(1)
+        self._armed: tuple[int, int] | None = None
+        """Which file it is: counting begins anew with a new one."""
 
     def around(self, name: Callable[..., str], function: Callable[..., Any]) -> Callable[..., Any]:
         """The function with a point before and after it; ``name`` makes the points' name of its arguments."""
@@ -42,10 +44,11 @@ class Failpoints:
     def _pass(self, point: str) -> None:
         try:
             with open(self._path) as file:
-                chosen = int(file.read())
+                chosen, status = int(file.read()), os.stat(file.fileno())
         except FileNotFoundError:
-            self._numbers = itertools.count(1)
             return
+        if self._armed != (status.st_ino, status.st_mtime_ns):
+            self._armed, self._numbers = (status.st_ino, status.st_mtime_ns), itertools.count(1)
         if next(self._numbers) == chosen:
             with open(self._path, "w") as file:
                 file.write(point)

@@ -81,3 +81,13 @@ def test_a_master_that_cannot_be_forked_is_tried_again_later(
         delays.append(round(scene.guardian._start_at - scene.clock(), 3))
     assert delays == [0.0, 0.1, 0.2, 0.4]
     assert "cannot start a master: [Errno 11]" in scene.journal.read_text()
+
+
+def test_after_a_master_that_was_about_to_end_none_follows(scene: Scene) -> None:
+    child = scene.guardian._master = Child(os.getpid(), socket.socket())
+    child.greeted = child.serving = True
+    scene.guardian._take(child, ["ending"], [])
+    scene.guardian._start_at = None
+    scene.guardian._ended(child, signal.SIGKILL)
+    assert scene.guardian._start_at is None
+    assert scene.guardian._result == 0
