@@ -10,6 +10,7 @@ import msgspec
 from pypm.cli.targets import is_file
 from pypm.client.connection import Connection
 from pypm.config import find_default, from_command, is_config_file, load
+from pypm.config.search import in_path
 from pypm.core.errors import NotFoundError, RequestError, UsageError
 from pypm.core.spec import AppSpec
 from pypm.core.targets import match, nearest
@@ -181,9 +182,7 @@ def _matches(word: str, names: list[Row]) -> bool:
 
 
 def _is_program(word: str) -> bool:
-    from shutil import which  # 8 ms, which a known app and a file need not wait for
-
-    return which(word) is not None
+    return in_path(word, os.environ.get("PATH", os.defpath), os.getcwd()) is not None
 
 
 def _nearest_file(path: str) -> str | None:

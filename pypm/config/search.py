@@ -10,7 +10,7 @@ from pypm.config.faults import nearest
 from pypm.config.units import shown
 from pypm.core.errors import ConfigError
 
-__all__ = ["Search"]
+__all__ = ["Search", "in_path"]
 
 
 class Search:
@@ -53,7 +53,7 @@ class Search:
         if file and ("/" in word or (role == "script" and os.access(file, os.X_OK))):
             found: str | None = file
         else:
-            found = self._in_path(word) or file
+            found = in_path(word, self.path, self.cwd) or file
         if found is None:
             raise ConfigError(self._missing(word, role))
         self._check_executable(found)
@@ -61,7 +61,7 @@ class Search:
 
     def one_of(self, names: Sequence[str]) -> str:
         """The first of these programs that is in PATH."""
-        found = next((path for name in names if (path := self._in_path(name))), None)
+        found = next((path for name in names if (path := in_path(name, self.path, self.cwd))), None)
         if found is None:
             raise ConfigError(f"the interpreter {names[0]} is not found in PATH")
         return found
@@ -100,15 +100,6 @@ class Search:
         self.venv = venv
         self.path = os.pathsep.join(part for part in (os.path.join(venv, "bin"), self.path) if part)
 
-    def _in_path(self, name: str) -> str | None:
-        if "/" in name:
-            return None
-        for folder in self.path.split(os.pathsep):
-            path = os.path.join(self.cwd, folder, name)
-            if folder and os.path.isfile(path) and os.access(path, os.X_OK):
-                return os.path.normpath(path)
-        return None
-
     def _check_executable(self, path: str) -> None:
         if not os.access(path, os.X_OK):
             raise ConfigError(f"{path} is not executable: chmod +x it, or name its interpreter")
@@ -132,6 +123,17 @@ class Search:
         names = [name for folder in places for name in _names(folder)]
         where = " and ".join(places) + ("" if "/" in word else " and PATH")
         return f"the {role} {shown(word)} is not found in {where}{nearest(os.path.basename(word), names)}"
+
+
+def in_path(name: str, path: str, cwd: str) -> str | None:
+    """The program of this name (not a path) in the folders of a PATH, relative ones seen from ``cwd``."""
+    if "/" in name:
+        return None
+    for folder in path.split(os.pathsep):
+        found = os.path.join(cwd, folder, name)
+        if folder and os.path.isfile(found) and os.access(found, os.X_OK):
+            return os.path.normpath(found)
+    return None
 
 
 def _is_venv(path: str) -> bool:

@@ -11,6 +11,7 @@ __all__ = [
     "identify",
     "is_same",
     "parent",
+    "read_stat",
     "send",
     "send_group",
     "signal_number",
@@ -21,8 +22,8 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 """The unit of times in /proc."""
 
 
-def _stat_fields(pid: int) -> list[bytes] | None:
-    """The fields of /proc/PID/stat from the third (state) on; None if there is no such process.
+def read_stat(pid: int) -> bytes | None:
+    """What /proc/PID/stat has; None if there is no such process.
 
     Raises OSError where no descriptor is left to read it with: a process must not seem to be gone by that.
     """
@@ -36,8 +37,14 @@ def _stat_fields(pid: int) -> list[bytes] | None:
         return None
     finally:
         os.close(descriptor)
+    return data
+
+
+def _stat_fields(pid: int) -> list[bytes] | None:
+    """Its fields from the third (state) on."""
+    data = read_stat(pid)
     # The second field is the name in parentheses, which may itself contain spaces and parentheses.
-    return data[data.rindex(b")") + 2 :].split()
+    return None if data is None else data[data.rindex(b")") + 2 :].split()
 
 
 def start_ticks(pid: int) -> int | None:

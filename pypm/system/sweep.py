@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from pypm.system import cgroup
 from pypm.system.marked import run_of
-from pypm.system.process import is_same
+from pypm.system.process import is_same, read_stat
 
 __all__ = [
     "Mark",
@@ -152,16 +152,9 @@ class ProcessTable:
 
 
 def _read_process(pid: int) -> _Process | None:
-    try:
-        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return None  # without a descriptor to read it with it must not seem to be gone: that is raised
-    try:
-        data = os.read(descriptor, 4096)
-    except ProcessLookupError:
+    data = read_stat(pid)
+    if data is None:
         return None
-    finally:
-        os.close(descriptor)
     # The name is in parentheses and may itself contain spaces and parentheses.
     end = data.rindex(b")")
     fields = data[end + 2 :].split(None, 20)

@@ -2,58 +2,17 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import ModuleType
 
-from pypm.master.handlers import (
-    apply,
-    cleardump,
-    delete,
-    describe,
-    doctor,
-    env,
-    flush,
-    kill,
-    list,  # noqa: A004 - the method's name
-    ping,
-    reset,
-    restart,
-    resurrect,
-    scale,
-    signal,
-    snapshot_list,
-    snapshot_save,
-    start,
-    stop,
-    update,
-    wait,
-)
+from pypm.protocol.names import METHODS
 
 __all__ = ["HANDLERS"]
 
-HANDLERS: dict[str, ModuleType] = {
-    module.__name__.rpartition(".")[2]: module
-    for module in (
-        apply,
-        cleardump,
-        delete,
-        describe,
-        doctor,
-        env,
-        flush,
-        kill,
-        list,
-        ping,
-        reset,
-        restart,
-        resurrect,
-        scale,
-        signal,
-        snapshot_list,
-        snapshot_save,
-        start,
-        stop,
-        update,
-        wait,
-    )
-}
-"""Each has ``Params`` and ``handle(master, params)``, which returns or awaits the result."""
+HANDLERS: dict[str, ModuleType] = {name: import_module(f"{__name__}.{name}") for name in METHODS}
+"""Each has ``Params`` and ``handle(master, params)``, which returns or awaits the result.
+
+Those that change something have ``order(master, params)`` instead, which does that and gives a receipt,
+and may have ``answer(master, params, receipt)``, for what the answer has to wait for
+(``pypm.master.receipts``).
+"""

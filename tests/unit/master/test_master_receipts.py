@@ -11,10 +11,8 @@ from fakes import new_instance
 from pypm.core.receipt import Receipt
 from pypm.core.state import State, after_reboot, decode
 from pypm.master import receipts as receipts_module
-from pypm.master.handlers import HANDLERS
 from pypm.master.receipts import Receipts
 from pypm.master.store import Store
-from pypm.protocol.names import KEYED
 
 
 def saved_after(act: Callable[[Store, Receipts], object]) -> State:
@@ -97,7 +95,3 @@ def test_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch, ids: range, k
 def test_none_outlives_the_machine() -> None:
     state = saved_after(lambda _, receipts: receipts.keep("k1", receipt(new_instance(0).id)))
     assert after_reboot(state, 1.0, state.wall_time).receipts == []
-
-
-def test_clients_give_a_key_where_a_handler_gives_a_receipt() -> None:
-    assert {name for name, handler in HANDLERS.items() if hasattr(handler, "order")} == KEYED
