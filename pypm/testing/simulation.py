@@ -51,9 +51,20 @@ Scheduled = tuple[float, int, bool, Callable[[], None]]
 
 
 class Simulation:
-    """One instance of an app, its programs in the order of its runs (the last one repeats), and time."""
+    """One instance of an app, its programs in the order of its runs (the last one repeats), and time.
 
-    def __init__(self, spec: AppSpec, programs: Iterable[Program], *, clock: FakeClock | None = None) -> None:
+    ``pids`` is how many pids the kernel has before it gives them anew; with 1 all runs have the same.
+    """
+
+    def __init__(
+        self,
+        spec: AppSpec,
+        programs: Iterable[Program],
+        *,
+        clock: FakeClock | None = None,
+        pids: int = 2**22,
+    ) -> None:
+        self._pids = pids
         self.clock = clock or FakeClock()
         self.processes: list[Process] = []
         self.statuses: list[Status] = [Status.STOPPED]
@@ -139,7 +150,7 @@ class Simulation:
         if program.fails is not None:
             self.handle(ev.SpawnFailed(program.fails))
             return
-        process = Process(program, f"run{len(self.starts)}", 1000 + len(self.starts))
+        process = Process(program, f"run{len(self.starts)}", 1000 + len(self.starts) % self._pids)
         self.processes.append(process)
         self.handle(ev.Spawned(process.run_id, "token", process.pid, 1))
         if program.ready is not None:

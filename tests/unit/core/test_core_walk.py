@@ -86,7 +86,7 @@ class Life(Simulation):
     """A simulation that records what happens, and can lose its master."""
 
     def __init__(self, spec: AppSpec, scripts: list[Program]) -> None:
-        super().__init__(spec, scripts)
+        super().__init__(spec, scripts, pids=1)  # what is known of a run is never known by its pid alone
         self.first = self.instance
         self.happened: list[tuple[float, ev.Event, Instance]] = []
 

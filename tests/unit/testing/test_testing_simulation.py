@@ -119,3 +119,23 @@ def test_after_its_deletion_nothing_happens_any_more() -> None:
     life.handle(ev.StartRequested())
     life.run(100)
     assert life.starts == []
+
+
+def test_a_kernel_with_few_pids_gives_them_anew() -> None:
+    life = Simulation(SPEC, [Program(lives=1.0, code=1)], pids=2)
+    life.handle(ev.StartRequested())
+    life.run(45)
+    pids = [process.pid for process in life.processes]
+    assert pids == [1001, 1000, 1001, 1000, 1001][: len(pids)]
+    assert len(pids) > 2
+
+
+def test_a_suspended_machine_runs_no_program_and_its_clock_goes_on() -> None:
+    life = started(Program(lives=5.0, code=3), Program())
+    life.run(2.0)
+    life.suspend(3600.0)
+    assert life.clock() == 3702.0
+    life.run(2.9)
+    assert life.process.alive
+    life.run(0.2)
+    assert not life.processes[0].alive
