@@ -1,5 +1,6 @@
-"""Real masters for the tests of this folder."""
+"""Real masters, and the programs of examples/, for the tests of this folder."""
 
+from example_programs import model, run
 from real_pypm import pypm
 
-__all__ = ["pypm"]
+__all__ = ["model", "pypm", "run"]
