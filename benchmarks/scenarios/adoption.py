@@ -9,7 +9,8 @@ from benchmarks.bench import Bench, Collected
 from benchmarks.peers.base import PeerError
 from benchmarks.peers.pypm import Pypm
 from benchmarks.processes import cpu_seconds
-from benchmarks.report import PYPM, Report, Row, Target
+from benchmarks.report import Report, Row, Target
+from benchmarks.supervised import columns, supervised
 
 __all__ = ["run"]
 
@@ -25,14 +26,10 @@ def run(bench: Bench) -> Report:
     rounds = bench.rounds(normal=5, quick=2)
     bench.say(f"{rounds} kills")
     collected = Collected()
-    columns = [column for column in bench.columns() if column == PYPM]
-    for column in columns:
-        with bench.session(column, bench.workload(COUNT)) as session:
-            order, _ = session.start_all()
-            session.finish(order)
-            assert isinstance(session.peer, Pypm)
+    for column in columns(bench):
+        with supervised(bench, column, COUNT) as (_, peer):
             for _ in range(rounds):
-                _measure(collected, column, session.peer)
+                _measure(collected, column, peer)
     report.rows = [
         collected.fill(Row("until the socket answers", "ms"), "answer"),
         collected.fill(Row("CPU time of the new master until then", "ms"), "cpu"),

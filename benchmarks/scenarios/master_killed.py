@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from benchmarks.bench import Bench, Collected
-from benchmarks.peers.pypm import Pypm
 from benchmarks.processes import cpu_seconds
-from benchmarks.report import PYPM, Report, Row, Target
+from benchmarks.report import Report, Row, Target
+from benchmarks.supervised import columns, supervised
 
 __all__ = ["run"]
 
@@ -22,17 +22,13 @@ def run(bench: Bench) -> Report:
     rounds = bench.rounds(normal=15, quick=5)
     bench.say(f"{rounds} kills")
     collected = Collected()
-    columns = [column for column in bench.columns() if column == PYPM]
-    for column in columns:
-        with bench.session(column, bench.workload(COUNT)) as session:
-            order, _ = session.start_all()
-            session.finish(order)
-            assert isinstance(session.peer, Pypm)
+    for column in columns(bench):
+        with supervised(bench, column, COUNT) as (session, peer):
             for _ in range(rounds):
                 time.sleep(SERVED_SECONDS)
-                collected.add("answer", column, session.peer.kill_master() * 1e3)
-                collected.add("cpu", column, cpu_seconds([session.peer.main_pid()]) * 1e3)
-            same = sum(stamp.pid in session.peer.workload_pids() for stamp in session.latest.values())
+                collected.add("answer", column, peer.kill_master() * 1e3)
+                collected.add("cpu", column, cpu_seconds([peer.main_pid()]) * 1e3)
+            same = sum(stamp.pid in peer.workload_pids() for stamp in session.latest.values())
             collected.add("lost", column, COUNT - same)
     report.rows = [
         collected.fill(Row("until the socket answers, median", "ms", targets=(Target(300),)), "answer"),
