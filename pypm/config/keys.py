@@ -65,12 +65,19 @@ KEYS = (
     Key("log_file", values.text, "log"),
     Key("merge_logs", values.boolean, "combine_logs"),
     Key("disable_logs", values.boolean),
+    Key("time", values.boolean),
+    Key("log_type", values.one_of("raw", "json")),
+    Key("log_date_format", values.date_format),
 )
 
 LOG_KEYS = (
     Key("max_size", parse_size),
     Key("retain", values.whole(0, 100_000)),
     Key("on_full", values.one_of("drop", "block")),
+    Key("format", values.one_of("raw", "text", "json")),
+    Key("date_format", values.date_format),
+    Key("max_line", values.line_size),
+    Key("redact", values.redactions),
 )
 """The keys of the table ``logs``."""
 
@@ -86,20 +93,16 @@ NOT_YET = frozenset(
         "health",
         "ignore_watch",
         "limits",
-        "log_date_format",
-        "log_type",
         "name_prefix",
         "pid",
         "pid_file",
         "port",
         "post_update",
-        "redact",
         "restart",
         "sandbox",
         "schedule",
         "shutdown_with_message",
         "static",
-        "time",
         "uid",
         "user",
         "watch",
@@ -135,7 +138,6 @@ ASK_NOTHING: Mapping[str, tuple[object, ...]] = {
     "disable_trace": (True,),
     "exec_mode": ("fork", "fork_mode"),
     "execute_command": (True,),
-    "log_type": ("raw",),
     "windows_hide": (True,),
 }
 """Values, beside false, 0 and null, which ask for what pypm does anyway."""
@@ -148,7 +150,9 @@ OTHER_WORDS = {
     "directory": "cwd",
     "environment": "env",
     "max_size": "logs.max_size",
+    "max_line": "logs.max_line",
     "numprocs": "instances",
+    "redact": "logs.redact",
     "replicas": "instances",
     "retain": "logs.retain",
     "retries": "max_restarts",
@@ -201,6 +205,7 @@ def read_app(raw: Mapping[str, object], place: Place) -> dict[str, Any]:
             _read_key(Key(spelling, values.environment), spelling, value, place, settings)
         else:
             _refuse(spelling, value, given, place)
+    _read_form(settings, place)
     return settings
 
 
@@ -219,6 +224,29 @@ def read_logs(raw: object, place: Place) -> dict[str, Any]:
         else:
             place.fault(where, f"unknown key{nearest(spelling, _LOGS)}")
     return settings
+
+
+def _read_form(settings: dict[str, Any], place: Place) -> None:
+    """What PM2's keys say of the form of the logs, and what goes without saying, becomes part of ``logs``."""
+    logs = dict(settings.get("logs", {}))
+    stamped, form = settings.pop("time", None), settings.pop("log_type", None)
+    date_format = settings.pop("log_date_format", None)
+    if date_format is not None and logs.setdefault("date_format", date_format) != date_format:
+        place.fault("log_date_format", 'says the same as "logs.date_format"; keep one of them')
+    if "format" in logs:
+        if form is not None or stamped:
+            key = "log_type" if form is not None else "time"
+            place.fault(key, 'says the same as "logs.format"; keep one of them')
+        elif logs["format"] == "raw" and "date_format" in logs:
+            place.fault("logs.date_format", 'a time is written with format = "text" or "json" only')
+    elif form == "json":
+        logs["format"] = form
+    elif stamped or "date_format" in logs:
+        logs["format"] = "text"
+    elif stamped is not None or form is not None:
+        logs["format"] = "raw"
+    if logs:
+        settings["logs"] = logs
 
 
 def _read_key(key: Key, spelling: str, value: object, place: Place, settings: dict[str, Any]) -> None:

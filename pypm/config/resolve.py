@@ -172,7 +172,14 @@ def _logs(settings: Settings, cwd: str, place: Place) -> LogSpec:
     for key, field in LOG_FILES.items():
         if key in settings:
             fields[field] = _log_path(key, settings[key], cwd, place)
-    return LogSpec(**fields, **settings.get("logs", {}))
+    logs = dict(settings.get("logs", {}))
+    form = logs.pop("format", "raw")
+    if form == "raw":
+        logs.pop("date_format", None)  # of the defaults, for the apps that have times in their logs
+        for key in ("redact", "max_line"):
+            if logs.get(key):
+                place.fault(f"logs.{key}", 'raw bytes are not looked at: it needs format = "text" or "json"')
+    return LogSpec(**fields, form=form, **logs)
 
 
 def _log_path(key: str, written: str, cwd: str, place: Place) -> str:

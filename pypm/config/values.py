@@ -6,19 +6,25 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from pypm.config.units import parse_size, shown
+from pypm.core.date_format import DateFormatError, compile_date_format
 from pypm.core.errors import ConfigError
+from pypm.core.redaction import RedactionError, check_redactions
+from pypm.core.validity import LEAST_LINE, MOST_LINE
 
 __all__ = [
     "arguments",
     "autorestart",
     "boolean",
     "command",
+    "date_format",
     "environment",
     "exit_codes",
     "filter_env",
     "instances",
+    "line_size",
     "memory_limit",
     "name",
+    "redactions",
     "restarts",
     "scalar_text",
     "signal_name",
@@ -94,6 +100,34 @@ def one_of(*words: str) -> Callable[[object], str]:
         return value
 
     return convert
+
+
+def date_format(value: object) -> str:
+    """A format of times in moment.js' letters."""
+    word = text(value)
+    try:
+        compile_date_format(word)
+    except DateFormatError as error:
+        raise ConfigError(str(error)) from None
+    return word
+
+
+def line_size(value: object) -> int:
+    """Bytes of a line: so many that a record has more of the line than of a frame."""
+    size = parse_size(value)
+    if not LEAST_LINE <= size <= MOST_LINE:
+        raise ConfigError(f"{shown(value)}: expected {LEAST_LINE} bytes to {MOST_LINE // 1024**2}M")
+    return size
+
+
+def redactions(value: object) -> tuple[str, ...]:
+    """What is masked in logs: regular expressions, and ``ENV:NAME``. One may be written without a list."""
+    entries = tuple(text(each) for each in (value if isinstance(value, list) else [value]))
+    try:
+        check_redactions(entries)
+    except RedactionError as error:
+        raise ConfigError(str(error)) from None
+    return entries
 
 
 def name(value: object) -> str:

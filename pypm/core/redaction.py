@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["LEAST_SECRET", "VARIABLE", "RedactionError", "compile_pattern", "variables_of"]
+__all__ = [
+    "LEAST_SECRET",
+    "VARIABLE",
+    "RedactionError",
+    "check_redactions",
+    "compile_pattern",
+    "variables_of",
+]
 
 VARIABLE = "ENV:"
 """Begins the name of a variable whose value is masked."""
@@ -30,6 +37,14 @@ def compile_pattern(text: str) -> re.Pattern[bytes]:
     if pattern.search(b"") is not None:
         raise RedactionError(f"{text!r} also matches where there is nothing")
     return pattern
+
+
+def check_redactions(entries: tuple[str, ...]) -> None:
+    """Raises RedactionError for the first of the entries that cannot be."""
+    variables_of(entries)
+    for entry in entries:
+        if not entry.startswith(VARIABLE):
+            compile_pattern(entry)
 
 
 def variables_of(entries: tuple[str, ...]) -> list[str]:

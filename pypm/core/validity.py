@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from signal import Signals
 
-from pypm.core.spec import AppSpec
+from pypm.core.date_format import DateFormatError, compile_date_format
+from pypm.core.redaction import RedactionError, check_redactions
+from pypm.core.spec import AppSpec, LogSpec
 
-__all__ = ["MOST_INSTANCES", "fault_of"]
+__all__ = ["LEAST_LINE", "MOST_INSTANCES", "MOST_LINE", "fault_of"]
 
 MOST_INSTANCES = 10_000
+LEAST_LINE = 80
+MOST_LINE = 64 * 1024 * 1024
+"""Bytes of a line from which on it is split into records; so much of one may wait in memory."""
 
 
 def fault_of(spec: AppSpec) -> str:
@@ -32,4 +37,19 @@ def fault_of(spec: AppSpec) -> str:
     times = (spec.kill_timeout, spec.listen_timeout, spec.min_uptime, policy.delay, policy.backoff)
     if any(time is not None and not 0 <= time < float("inf") for time in times):
         return "one of its durations is negative or no number"
+    return _fault_of_form(spec.logs)
+
+
+def _fault_of_form(logs: LogSpec) -> str:
+    """What is wrong with the form of its records."""
+    if not LEAST_LINE <= logs.max_line <= MOST_LINE:
+        return f"lines of at most {logs.max_line} bytes; {LEAST_LINE} to {MOST_LINE} are possible"
+    if logs.redact and logs.form == "raw":
+        return 'nothing can be masked in logs of the form "raw"'
+    try:
+        check_redactions(logs.redact)
+        if logs.date_format is not None:
+            compile_date_format(logs.date_format)
+    except (RedactionError, DateFormatError) as error:
+        return f"the form of its logs: {error}"
     return ""

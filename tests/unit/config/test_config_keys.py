@@ -78,6 +78,9 @@ VALUES = {
     "log_file": ("l.log", lambda spec: spec.logs.combined_file == f"{spec.cwd}/l.log"),
     "merge_logs": (True, lambda spec: spec.logs.merge is True),
     "disable_logs": (True, lambda spec: spec.logs.disabled is True),
+    "time": (True, lambda spec: spec.logs.form == "text"),
+    "log_type": ("json", lambda spec: spec.logs.form == "json"),
+    "log_date_format": ("YYYY", lambda spec: (spec.logs.form, spec.logs.date_format) == ("text", "YYYY")),
 }
 SPELLINGS = [
     (key.name, spelling)
