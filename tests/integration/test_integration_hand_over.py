@@ -97,37 +97,43 @@ def test_a_kill_during_an_update_is_the_end(pypm: RealPypm) -> None:
     wait_until(lambda: is_gone(pypm, guardian, agent), GONE, "the end of all")
 
 
+SLOW = """
+import os, signal, time
+def end(*_):
+    while not os.path.exists("flag"):
+        time.sleep(0.02)
+    exit()
+signal.signal(signal.SIGTERM, end)
+print("up")
+while True:
+    time.sleep(100)
+"""
+"""Ends when it is told to and there is a flag."""
+
+
 def test_nothing_is_started_by_a_master_that_ends(pypm: RealPypm) -> None:
     pypm.start(
-        python(
-            "slow",
-            "import signal, time\nsignal.signal(15, lambda *_: time.sleep(1) or exit())\n"
-            "print('up')\nwhile True: time.sleep(100)",
-        ),
+        python("slow", SLOW),
         sleeper("other"),
     )
     wait_until(lambda: b"up" in pypm.log("slow"), what="its handler")
     kill = pypm.popen("kill")
     wait_until(lambda: pypm.row("slow")["status"] == "stopping", what="the kill to begin")
     assert "the master is ending" in pypm.fails(1, "start", "other")
+    pypm.write("flag", "")
     assert kill.communicate(timeout=60)[1] == b""
     assert kill.returncode == 0
 
 
 def test_a_deletion_that_is_overruled_is_answered(pypm: RealPypm) -> None:
-    pypm.start(
-        python(
-            "slow",
-            "import signal, time\nsignal.signal(15, lambda *_: time.sleep(1) or exit())\n"
-            "print('up')\nwhile True: time.sleep(100)",
-        )
-    )
+    pypm.start(python("slow", SLOW))
     wait_until(lambda: b"up" in pypm.log("slow"), what="its handler")
     answers: list[Any] = []
     deleting = threading.Thread(target=lambda: answers.append(pypm.call("delete", targets=["slow"])))
     deleting.start()
     wait_until(lambda: pypm.row("slow")["status"] == "stopping", what="the deletion to begin")
     pypm.call("restart", targets=["slow"])
+    pypm.write("flag", "")
     deleting.join(20.0)
     assert [change["action"] for change in answers[0]["instances"]] == ["unchanged"]
     assert answers[0]["warnings"] == ["slow was wanted again before it was gone, and stays"]

@@ -234,7 +234,7 @@ def most_down_during(pypm: RealPypm, *words: str) -> int:
 def test_restart_of_many_is_parallel_with_a_bound(
     pypm: RealPypm, options: tuple[str, ...], least: int, most: int
 ) -> None:
-    pypm.start(shell("w", "trap 'sleep 0.3; exit' TERM; echo up; while :; do sleep 0.05; done", instances=4))
+    pypm.start(shell("w", "trap 'sleep 1; exit' TERM; echo up; while :; do sleep 0.05; done", instances=4))
     wait_until(lambda: all(pypm.log(f"w:{index}") for index in range(4)))
     before = {row["pid"] for row in pypm.rows()}
     assert least <= most_down_during(pypm, "restart", "all", *options) <= most
@@ -244,11 +244,15 @@ def test_restart_of_many_is_parallel_with_a_bound(
 
 
 def test_a_stop_while_it_restarts_wins(pypm: RealPypm) -> None:
-    pypm.start(shell("a", "trap 'sleep 0.3; exit' TERM; echo up; while :; do sleep 0.05; done"))
+    end = "while ! test -e flag; do sleep 0.02; done; exit"
+    pypm.start(shell("a", f"trap '{end}' TERM; echo up; while :; do sleep 0.05; done"))
     wait_until(lambda: pypm.log("a"))
     restart = pypm.popen("restart", "a")
     pypm.wait_status("a", "stopping")
-    pypm.ok("stop", "a")
+    with pypm.popen("stop", "a") as stop:
+        pypm.wait_row("a", lambda row: row["desired"] == "down")
+        pypm.write("flag", "")
+        stop.communicate(timeout=60)
     restart.communicate()
     row = pypm.row("a")
     assert (row["status"], row["desired"]) == ("stopped", "down")

@@ -164,7 +164,7 @@ def saved(instance: dict[str, Any]) -> tuple[int, str]:
 
 def test_a_crash_loops_brake_survives_its_master(pypm: RealPypm) -> None:
     pypm.begin(shell("a", "echo run; exit 1", exp_backoff_restart_delay="300ms", max_restarts=4))
-    wait_until(lambda: [saved(each) for each in pypm.state()["instances"]] == [(2, "backoff")])
+    wait_until(lambda: any(0 < saved(each)[0] < 4 for each in pypm.state()["instances"]))
     pypm.kill_master()
     pypm.ok("list")
     row = pypm.wait_status("a", "errored")
