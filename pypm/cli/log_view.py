@@ -16,9 +16,10 @@ from pypm.logs.catalog import CatalogEntry, catalog_file, read_catalog
 from pypm.logs.follow import Follower
 from pypm.logs.history import ends_of, follow_from, history, merged
 from pypm.logs.lines import BLOCK, Chunk, Stamped, Stamps
+from pypm.logs.listing import files_of_all
 from pypm.logs.picking import Batch, Picker, Query
 from pypm.logs.rotation import Position
-from pypm.logs.spans import files_of, whole
+from pypm.logs.spans import whole
 from pypm.logs.watch import LogWatch
 
 __all__ = ["STREAMS", "LogView"]
@@ -140,8 +141,7 @@ class LogView:
         block = max(min(BYTES_AT_ONCE // max(len(paths), 1), BLOCK), 4096)
         timed = self._printer.timed or len(paths) > 1
         histories: list[tuple[str, Iterator[Batch]]] = []
-        for path in paths:
-            files = files_of(path)
+        for path, files in files_of_all(paths).items():
             spans = whole(files)
             lines = self._lines
             if follow:

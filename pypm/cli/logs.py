@@ -103,8 +103,8 @@ def command(
     from pypm.client.home import home_folder
 
     given = Words(**words)  # type: ignore[arg-type]
-    printer = makes_printer(given)
     query = makes_query(given)
+    printer = makes_printer(given)
     home = home_folder()
     names = ["all"] if everything else expanded(targets)
     runs, runs_go_on = (None, True) if run is None else asked_runs(home, names, run)

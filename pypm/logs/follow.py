@@ -9,7 +9,7 @@ from typing import BinaryIO, Generic, TypeVar
 
 from pypm.logs.compressed import open_generation, open_plain
 from pypm.logs.lines import Chunk, Joiner
-from pypm.logs.rotation import Generation, Position, generations
+from pypm.logs.rotation import Generation, Position, generations, look
 
 __all__ = ["Follower"]
 
@@ -78,9 +78,11 @@ class FollowedLog:
         """The last bytes before the offset: if others are there, the file was truncated and written anew."""
         if position is not None:
             # At once: a file that is open is read to its end whatever becomes of its name.
-            for file in generations(path) or ():
-                if file.identity == position.identity:
-                    self._switch(file)
+            current = look(os.path.realpath(path), 0)
+            if current is not None and current.identity == position.identity:
+                self._switch(current)
+            else:
+                self._switch_to_place(position)
 
     def poll(self) -> Iterator[Chunk]:
         """Whole lines that have come, from at most ``SHARE`` bytes or as many as the first line has."""
@@ -110,6 +112,12 @@ class FollowedLog:
         if self._stream is not None:
             self._stream.close()
             self._stream = None
+
+    def _switch_to_place(self, position: Position) -> None:
+        for file in generations(self._path) or ():
+            if file.identity == position.identity:
+                self._switch(file)
+                return
 
     def _is_idle(self) -> bool:
         """Whether nothing can have come, by the one look that most polls need.

@@ -273,12 +273,18 @@ def read_index(generation: Generation, previous: Generation | None = None) -> In
     Raises nothing: an index that may not be read is none.
     """
     since = 0 if previous is None else previous.modified // 1_000_000
-    beside = index_path(generation.path)
     with contextlib.suppress(OSError):
-        for path in (beside, *(other for other in index_paths(generation.base) if other != beside)):
+        for path in places(generation):
             if (descriptor := open_index(path, generation.identity[1])) is not None:
                 return Index(generation, descriptor, since)
     return Index(generation, None, since)
+
+
+def places(generation: Generation) -> Iterator[str]:
+    """Where the index of a file may be: beside it, else beside others, for which the folder is listed."""
+    beside = index_path(generation.path)
+    yield beside
+    yield from (other for other in index_paths(generation.base) if other != beside)
 
 
 def open_index(path: str, inode: int) -> int | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from pypm.logs.lines import read_lines
+from pypm.logs.listing import files_of
 from pypm.logs.rotation import Position
-from pypm.logs.spans import files_of, last_lines, whole
+from pypm.logs.spans import last_lines, whole
 
 __all__ = ["Tail", "read_tail", "tail"]
 

@@ -10,9 +10,10 @@ import msgspec
 
 from pypm.logs.compressed import open_plain
 from pypm.logs.index import read_index
-from pypm.logs.rotation import Generation, generations
+from pypm.logs.listing import files_of
+from pypm.logs.rotation import Generation
 
-__all__ = ["Span", "files_of", "last_bytes", "last_lines", "of_run", "of_time", "open_here", "whole"]
+__all__ = ["Span", "last_bytes", "last_lines", "of_run", "of_time", "open_here", "whole"]
 
 TRIES = 20
 """How often a log is listed anew because it was rotated meanwhile."""
@@ -34,18 +35,6 @@ class Span(msgspec.Struct, frozen=True):
     """Only lines that begin here, and those to their ends; else these very bytes."""
     continues: bool = False
     """It begins where the span before it ended."""
-
-
-def files_of(path: str) -> list[Generation]:
-    """The files of a log, oldest first.
-
-    Raises ``OSError`` when it is rotated faster than it can be listed, or may not be.
-    """
-    for _ in range(TRIES):
-        files = generations(path)
-        if files is not None:
-            return files
-    raise OSError(errno.EAGAIN, "rotated faster than it can be read", path)
 
 
 def whole(files: Sequence[Generation]) -> list[Span]:

@@ -172,10 +172,10 @@ def test_what_cannot_be(agent: Home) -> None:
 
 
 def test_a_log_that_may_not_be_read(agent: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(path: str) -> None:
-        raise PermissionError(13, "Permission denied", path)
+    def refused(paths: list[str]) -> None:
+        raise PermissionError(13, "Permission denied", paths[0])
 
-    monkeypatch.setattr("pypm.cli.log_view.files_of", refused)
+    monkeypatch.setattr("pypm.cli.log_view.files_of_all", refused)
     with pytest.raises(PypmError, match=r"agent-out\.log: Permission denied"):
         command.main(["--no-follow"], standalone_mode=False)
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pypm.logs import follow
 from pypm.logs.follow import Follower
 from pypm.logs.history import follow_from
+from pypm.logs.listing import files_of
 from pypm.logs.reader import read_tail
-from pypm.logs.spans import files_of
 from pypm.logs.writer import LogFile
 
 

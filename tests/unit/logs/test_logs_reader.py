@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pypm.logs import reader, spans
+from pypm.logs import listing, reader, spans
 from pypm.logs.reader import read_tail, tail
 from pypm.logs.rotation import Generation, Position
 from pypm.logs.writer import LogFile
@@ -73,20 +73,28 @@ def test_a_rotation_between_listing_and_opening_is_noticed(
     path = str(tmp_path / "x.log")
     file = LogFile(path, max_size=2, retain=9)
     file.write(b"a\nb\nc\n")
-    list_files = spans.generations
+    list_files = reader.files_of
 
-    def rotated_meanwhile(path: str) -> list[Generation] | None:
+    def rotated_meanwhile(path: str) -> list[Generation]:
         files = list_files(path)
-        monkeypatch.setattr(spans, "generations", list_files)
         file.write(b"d\n")
         return files
 
-    monkeypatch.setattr(spans, "generations", rotated_meanwhile)
+    monkeypatch.setattr(reader, "files_of", rotated_meanwhile)
     assert tail(path, 9) == [b"a\n", b"b\n", b"c\n"], "what there was, wherever it is by now"
     file.close()
 
 
 def test_a_log_that_never_holds_still_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spans, "generations", lambda path: None)
+    path = tmp_path / "x.log"
+    path.write_bytes(b"a\n")
+    list_all = listing.list_all
+
+    def rotated_meanwhile(paths: list[str]) -> dict[str, list[Generation]]:
+        path.rename(tmp_path / "y")  # so that no other file gets its inode
+        path.write_bytes(b"a\n")
+        return list_all(paths)
+
+    monkeypatch.setattr(listing, "list_all", rotated_meanwhile)
     with pytest.raises(OSError, match="rotated faster"):
-        tail(str(tmp_path / "x.log"), 1)
+        tail(str(path), 1)
