@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from pypm.core.spec import AppSpec, RestartPolicy
+from pypm.core.spec import AppSpec, LogSpec, RestartPolicy
 from pypm.core.validity import fault_of
 
 GOOD = AppSpec(name="a", command=("/bin/sleep", "1"), cwd="/tmp", env={"A": "b=c"})
@@ -28,6 +28,11 @@ def test_a_good_spec_has_no_fault() -> None:
         ({"command": ("sleep",)}, "absolute"),
         ({"command": ("/bin/echo", "\0")}, "NUL"),
         ({"cwd": "tmp"}, "absolute"),
+        ({"logs": LogSpec(redact=("a",))}, "masked"),
+        ({"logs": LogSpec(form="text", redact=("[",))}, "no regular expression"),
+        ({"logs": LogSpec(form="text", redact=("ENV:",))}, "names no variable"),
+        ({"logs": LogSpec(form="text", date_format="Q")}, "not known"),
+        ({"logs": LogSpec(form="text", max_line=0)}, "0 bytes"),
         ({"instances": 0}, "instances"),
         ({"instances": 10_001}, "instances"),
         ({"kill_signal": "SIGNONSENSE"}, "SIGNONSENSE"),

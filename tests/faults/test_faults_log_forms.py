@@ -1,0 +1,68 @@
+"""Logs in record form while the master is killed: nothing is missing, nothing is there twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from real_pypm import RealPypm, python
+
+from pypm.logs.parse import parse_record
+from pypm.testing import wait_until
+
+COUNTER = """
+import os, time
+number = 0
+while not os.path.exists("flag"):
+    lines = b"".join(b"%d %s\\n" % (each, b"x" * (each % 300)) for each in range(number, number + 200))
+    number += 200
+    place = 0
+    while place < len(lines):
+        place += os.write(1, lines[place:place + 4999])
+    time.sleep(PAUSE)
+os.write(2, b"%d\\n" % number)
+time.sleep(1000)
+"""
+KILLS = 5
+
+
+def generations(folder: Path, name: str) -> list[Path]:
+    numbered = [each for each in folder.glob(f"{name}.*") if each.suffix[1:].isdigit()]
+    return [*sorted(numbered, key=lambda each: -int(each.suffix[1:])), folder / name]
+
+
+def size(files: list[Path]) -> int:
+    return sum(each.stat().st_size for each in files if each.exists())
+
+
+@pytest.mark.parametrize(("form", "pause"), [("text", "0"), ("text", "0.01"), ("json", "0")])
+def test_numbered_lines_while_the_master_is_killed_again_and_again(
+    pypm: RealPypm, form: str, pause: str
+) -> None:
+    """Into a file of its own that rotates, and into one that it shares with its other stream."""
+    script = COUNTER.replace("PAUSE", pause)
+    logs = {"format": form, "max_size": "2M", "retain": 1000}
+    pypm.start(python("a", script, log_file="both.log", logs=logs))
+    agent, folder = pypm.pid("a"), pypm.home / "logs"
+    masters = set()
+    for _ in range(KILLS):
+        before = size(generations(folder, "a-out.log"))
+        wait_until(lambda before=before: size(generations(folder, "a-out.log")) > before + 200_000)
+        masters.add(pypm.kill_master())
+    pypm.write("flag", "")
+    wait_until(lambda: pypm.log("a", "error"), 30.0, "the end of the lines")
+    last = parse_record(pypm.log("a", "error"))
+    assert last is not None
+    assert (pypm.pid("a"), len(masters)) == (agent, KILLS)
+    pypm.ok("stop", "a")
+    for place, name in ((folder, "a-out.log"), (pypm.folder, "both.log")):
+        found = []
+        for file in generations(place, name):
+            for line in file.read_bytes().splitlines(keepends=True):
+                record = parse_record(line)
+                assert record is not None, (file, line[:200])
+                if record.stream == "out":
+                    found.append(record.message)
+        expected = [b"%d %s\n" % (each, b"x" * (each % 300)) for each in range(len(found))]
+        assert found == expected
+        assert len(found) == int(last.message)
