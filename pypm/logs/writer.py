@@ -112,6 +112,11 @@ class LogFile:
         return self._troubles.dropped_bytes
 
     @property
+    def identity(self) -> Identity | None:
+        """The file that is open; ``None``: none is."""
+        return None if self._fd is None else self._identity
+
+    @property
     def blocked(self) -> bool:
         """The disk takes nothing, and nothing may be dropped: write no more until ``retry`` gives True."""
         return self._blocked
@@ -141,6 +146,10 @@ class LogFile:
         self._blocked = False
         self.write(held, self._before)
         return not self._blocked
+
+    def when_ready(self, callback: Callable[[], None]) -> bool:  # noqa: ARG002
+        """Have ``callback`` called as soon as there is sense in going on; False: nobody knows when."""
+        return False
 
     def splice(self, pipe: int, limit: int) -> int | None:
         """Let the kernel move up to ``limit`` bytes from a pipe, so that none is ever only in our memory.
@@ -346,7 +355,10 @@ class LogFile:
         self._note_at = now + NOTE_EVERY
         if self._regular:
             self._index.note(int(self._wall() * 1000), offset, self.run)
-        self.on_noted(self)
+        self._tell(self.on_noted)
+
+    def _tell(self, callback: Callable[[LogFile], None]) -> None:
+        callback(self)
 
     def _write_some(self, data: memoryview) -> int:
         """One step of writing ``data``: gives how many bytes were taken; 0: the file was rotated instead."""
@@ -431,7 +443,7 @@ class LogFile:
             self._troubles.began("rotation", error)
         else:
             self._troubles.ended("rotation")
-            self.on_rotated(self)
+            self._tell(self.on_rotated)
 
     def _is_room_made(self, error: OSError, needed: int) -> bool:
         """Whether something was deleted for ``needed`` bytes, so that writing them is to be tried again.

@@ -50,6 +50,9 @@ log = logging.getLogger(__name__)
 FIRST_RETRY = 0.05
 LAST_RETRY = 1.0
 """Seconds between two tries to write to a log whose disk takes nothing, when nothing may be dropped."""
+PATIENCE = 1.0
+"""Seconds that a master which ends waits for logs on file systems that do not answer."""
+LOOK_AGAIN = 0.02
 
 
 class Keeper(Protocol):
@@ -113,6 +116,7 @@ class Stream:
         sizes.adopt(self.pump)
         self._retry_delay = 0.0
         self._retrying: asyncio.TimerHandle | None = None
+        self._is_waiting = False
         loop.add_reader(self._read, self._readable)
 
     def open_writer(self) -> int:
@@ -176,8 +180,13 @@ class Stream:
         if isinstance(self.pump, RecordPump):
             self.pump.resume()
 
+    @property
+    def is_slow(self) -> bool:
+        """Something is still under way to a log on a slow file system."""
+        return self._is_waiting and self._retrying is None
+
     def _moved(self) -> None:
-        if self.pump.blocked and self._retrying is None:
+        if self.pump.blocked and not self._is_waiting:
             self._wait()
 
     def _use(self, pump: Pump | RecordPump, carry: MemoryCarry | None) -> None:
@@ -208,11 +217,21 @@ class Stream:
     def _wait(self) -> None:
         """Read nothing until a file takes something again; the writer waits when the pipe is full."""
         self._loop.remove_reader(self._read)
-        self._retry_delay = min(max(2 * self._retry_delay, FIRST_RETRY), LAST_RETRY)
-        self._retrying = self._loop.call_later(self._retry_delay, self._retry)
+        self._is_waiting = True
+        if not any(file.when_ready(self._ready) for file in self.pump.files):
+            self._retry_delay = min(max(2 * self._retry_delay, FIRST_RETRY), LAST_RETRY)
+            self._retrying = self._loop.call_later(self._retry_delay, self._retry)
+
+    def _ready(self) -> None:
+        """What was under way with a file is done."""
+        if self._is_waiting and self._retrying is None:
+            if self.pump.blocked:
+                self._wait()
+            else:
+                self._retry()
 
     def _retry(self) -> None:
-        self._retrying = None
+        self._retrying, self._is_waiting = None, False
         if self.pump.retry():
             self._retry_delay = 0.0
         if self.pump.blocked:
@@ -221,8 +240,10 @@ class Stream:
             self._loop.add_reader(self._read, self._readable)
 
     def close(self) -> None:
+        self._is_waiting = False
         if self._retrying is not None:
             self._retrying.cancel()
+            self._retrying = None
         self._loop.remove_reader(self._read)
         self.pump.drain()
         self.pump.close()
@@ -305,6 +326,7 @@ class InstanceOutput:
             files = [self._registry.open(each, logs.max_size, logs.retain, logs.on_full) for each in wanted]
             for file in files:
                 file.make_room = functools.partial(self._make_room, spec, file.path)
+                self._registry.on_kept(file, spec)
             old = self._files.get(name, [])
             self._files[name] = files
             if name in self._streams:
@@ -388,6 +410,11 @@ class InstanceOutput:
         for stream in self._streams.values():
             stream.drain()
 
+    @property
+    def is_slow(self) -> bool:
+        """Something is still under way to a log on a slow file system."""
+        return any(stream.is_slow for stream in self._streams.values())
+
     def settle(self) -> None:
         """Move what is in the pipes."""
         for stream in self._streams.values():
@@ -468,9 +495,11 @@ class Outputs:
         """Move what is in all pipes, for the next master to go on."""
         for output in self._outputs.values():
             output.settle()
+        self._registry.stop(PATIENCE)
 
     def resume_all(self) -> None:
         """Go on after a next master that has failed."""
+        self._registry.go_on()
         for output in self._outputs.values():
             output.resume()
 
@@ -490,7 +519,15 @@ class Outputs:
         if output is not None:
             output.close()
 
+    async def finish(self) -> None:
+        """Wait until slow logs have got what is in the pipes, but not long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                while any(output.is_slow for output in self._outputs.values()):
+                    await asyncio.sleep(LOOK_AGAIN)
+
     def close(self) -> None:
         """Close all, when the master ends."""
         for instance_id in list(self._outputs):
             self.forget(instance_id)
+        self._registry.join(PATIENCE)
