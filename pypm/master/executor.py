@@ -37,6 +37,8 @@ SPAWN_SHARE = 0.005
 """Seconds of one turn of the loop that spawning may take, so that a client is answered between spawns."""
 PREPARED_TOGETHER = 8
 """How many starts get their pipes at a time: what the guardian is to hold then needs one message."""
+DESCRIPTORS_OF_A_START = 8
+"""Open files that an instance needs, at most: pipes, logs, a pidfd."""
 KEPT_DESCRIPTORS = 64
 """Open files, at most a quarter of what is allowed, that no start may use: for clients, and for /proc."""
 SAVE_PATIENCE = 0.5
@@ -143,7 +145,9 @@ class SystemExecutor:
     def _next_to_spawn(self) -> Instance | None:
         """Whose turn it is, with pipes; None if it is gone. The pipes of several are made together."""
         if not self._prepared:
-            ahead = list(islice(self._to_spawn, PREPARED_TOGETHER))
+            # Where they are scarce, those of the later ones would be missed by the first one.
+            is_ample = self._free_descriptors() > PREPARED_TOGETHER * DESCRIPTORS_OF_A_START
+            ahead = list(islice(self._to_spawn, PREPARED_TOGETHER if is_ample else 1))
             self._outputs.prepare(each for key in ahead if (each := self._instances.get(key)) is not None)
             self._prepared = len(ahead)
         self._prepared -= 1
@@ -181,16 +185,16 @@ class SystemExecutor:
             "PYPM_AGENT_ENDPOINT": f"ipc://{self._home.agents_socket}",
         }
 
-    def _check_descriptors(self) -> None:
-        """Raise OSError where only those are left that are kept: the kernel gives the lowest free number."""
+    def _free_descriptors(self) -> int:
+        """How many a start may use beyond those that are kept: the kernel gives the lowest free number."""
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         lowest = os.dup(self._null)
         os.close(lowest)
-        if lowest >= limit - min(KEPT_DESCRIPTORS, limit // 4):
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return limit - min(KEPT_DESCRIPTORS, limit // 4) - lowest
 
     def _start_process(self, instance: Instance, run_id: str, token: str) -> Child:
-        self._check_descriptors()
+        if self._free_descriptors() <= 0:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         spec = instance.spec
         origin = self._apps[instance.app].origin
         own = self.own_variables(instance) | {"PYPM_RUN_ID": run_id, "PYPM_AGENT_TOKEN": token}
