@@ -117,6 +117,11 @@ class LogFile:
         return None if self._fd is None else self._identity
 
     @property
+    def identity(self) -> Identity | None:
+        """The file that is open; ``None``: none is."""
+        return None if self._fd is None else self._identity
+
+    @property
     def blocked(self) -> bool:
         """The disk takes nothing, and nothing may be dropped: write no more until ``retry`` gives True."""
         return self._blocked

@@ -54,6 +54,10 @@ class EventLog:
         words = ", ".join(f"{name}: {fact}" for name, fact in facts.items() if name != "path")
         log.log(logging.INFO if trouble.ended else logging.ERROR, "%s: %s (%s)", event, trouble.path, words)
 
+    def reopen(self) -> None:
+        """Let go of the file, because somebody has moved it."""
+        self._file.reopen()
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()

@@ -30,6 +30,8 @@ from pypm.master.executor import SystemExecutor
 from pypm.master.handlers import HANDLERS
 from pypm.master.home_watch import HomeWatch
 from pypm.master.link import GuardianLink, Reaped
+from pypm.master.log import reopen_log
+from pypm.master.log_keeper import LogKeeper
 from pypm.master.output import Outputs
 from pypm.master.receipts import Receipts
 from pypm.master.recovery import read_state
@@ -70,6 +72,8 @@ class Master:
         self.executor = SystemExecutor(home, loop, boot_time, self.store, self.outputs)
         self.engine = Engine(self.executor, boot_time)
         self.apps = Apps(self.engine, self.store, boot_time)
+        self.log_files = registry
+        self.log_keeper = LogKeeper(loop, home, registry, self.engine.instances.values)
         self.executor.connect(self.engine.handle, self.engine.instances, self.apps.by_name)
         self.begun = BegunRuns(self._begun_memory())
         self.executor.on_begun = self.begun.add
@@ -92,6 +96,7 @@ class Master:
         channel = AgentChannel(agents_listener, self.loop, self.executor.runs_by_token, self.engine.handle)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self.loop.add_signal_handler(number, self._signalled, number)
+        self.loop.add_signal_handler(signal.SIGUSR2, self.reload_logs)
         if state is not None:
             self.apps.restore(state.apps, state.instances, state.next_id)
             self.receipts.restore(state.receipts)
@@ -109,12 +114,14 @@ class Master:
             lost=self._home_lost,
         )
         watching = self.loop.create_task(watch.run())
+        self.log_keeper.start()
         log.info("master %s of pypm %s answers on %s", os.getpid(), __version__, self.home.socket)
         await self._ended.wait()
         watching.cancel()
         await self.server.close()
         channel.close()
         self.executor.trees.close()
+        self.log_keeper.close()
         self.outputs.close()
         self.events.close()
         await self.store.close()
@@ -239,6 +246,16 @@ class Master:
         await self.store.committed()
         trouble = [] if self.store.trouble is None else [self.store.trouble]
         return {"instances": changes, "warnings": [*warnings, *trouble]}
+
+    def reload_logs(self) -> list[str]:
+        """Open all log files anew, because somebody has moved some; gives their paths."""
+        files = self.log_files.files()
+        for file in files:
+            file.reopen()
+        self.events.reopen()
+        reopen_log()
+        log.info("all logs are opened anew")
+        return sorted(file.path for file in files)
 
     async def stop_all(self, request: StopRequested) -> None:
         """Stop every agent and wait until the last one is gone, also of those started meanwhile."""
