@@ -15,23 +15,26 @@ __all__ = ["command"]
 @click.command("flush", short_help="Empty log files.")
 @click.argument("targets", nargs=-1, metavar="[TARGET]…")
 @all_option
+@click.option("--rotated", is_flag=True, help="Delete the rotated files as well.")
 @json_option
-def command(targets: tuple[str, ...], everything: bool, as_json: bool) -> int:
+def command(targets: tuple[str, ...], everything: bool, rotated: bool, as_json: bool) -> int:
     """Empty the log files of some targets, or of all. What they hold is lost.
 
     \b
     Examples:
       pypm flush worker
-      pypm flush
+      pypm flush --rotated
     """
     names = ["all"] if everything or not targets else expanded(targets)
     with master() as connection:
-        answer = connection.call("flush", targets=names)
+        answer = connection.call("flush", targets=names, rotated=rotated)
     if as_json:
         print_json(answer)
     else:
         for path in answer["files"]:
             say(f"emptied {path}")
+        for path in answer["deleted"]:
+            say(f"deleted {path}")
         if not answer["files"]:
             say("there is no log file to empty")
     return 0

@@ -15,11 +15,14 @@ __all__ = ["ALIASES", "ELSEWHERE", "VERBS", "group", "run"]
 VERBS = (
     "start", "stop", "restart", "delete", "scale", "update",
     "list", "describe", "logs", "pid", "env",
-    "reset", "signal", "flush",
+    "reset", "signal", "flush", "reloadLogs",
     "startup", "unstartup", "save", "resurrect", "cleardump",
     "ping", "doctor", "kill", "version",
 )  # fmt: skip
 """Each is a module of this name beside this one, with the click command as ``command``."""
+
+MODULES = {"reloadLogs": "reload_logs"}
+"""Where the module has another name, as PM2's name of the verb is none for a module."""
 
 ALIASES = {
     "del": "delete",
@@ -33,6 +36,7 @@ ALIASES = {
     "sendSignal": "signal",
     "updatePM2": "update",
     "dump": "save",
+    "reload-logs": "reloadLogs",
 }
 """PM2's other names of the verbs; help does not list them."""
 
@@ -46,7 +50,6 @@ ELSEWHERE = {
     "startOrRestart": "`pypm start FILE` starts what is down and restarts what has changed",
     "startOrReload": "`pypm start FILE` starts what is down and restarts what has changed",
     "startOrGracefulReload": "`pypm start FILE` starts what is down and restarts what has changed",
-    "reloadLogs": "nothing: pypm writes into a new file as soon as the old one has been moved",
     "monit": "`pypm list` and `pypm logs`; a live view is not there yet",
     "report": "`pypm doctor`",
     "deepUpdate": "`pypm update`",
@@ -66,7 +69,7 @@ class LazyGroup(click.Group):
         verb = ALIASES.get(cmd_name, cmd_name)
         if verb not in VERBS:
             return None
-        command: click.Command = import_module(f"pypm.cli.{verb}").command
+        command: click.Command = import_module(f"pypm.cli.{MODULES.get(verb, verb)}").command
         return command
 
     def resolve_command(

@@ -13,12 +13,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["existing_master", "master", "origin"]
+__all__ = ["check_home", "existing_master", "master", "origin"]
 
 
 def master() -> Connection:
     """Connect to the master of this home; start one, quietly, when there is none."""
-    return connect_or_launch(home_folder())[0]
+    return connect_or_launch(home_folder(), check=check_home)[0]
+
+
+def check_home(home: str) -> None:
+    """Raise :class:`ConfigError` where the settings of a home are wrong: no master is to begin with them."""
+    settings = os.path.join(home, "config.toml")
+    if os.path.exists(settings):
+        from pypm.config.home_settings import read_home_settings
+
+        read_home_settings(settings)
 
 
 def existing_master() -> Connection:

@@ -10,6 +10,7 @@ import click
 
 from pypm.cli.options import json_option, wait_options
 from pypm.cli.orders import await_up, show_change
+from pypm.cli.session import check_home
 from pypm.cli.start_plan import StartWords, order, resolve
 from pypm.client.home import home_folder
 from pypm.client.launch import connect, connect_or_launch
@@ -130,7 +131,7 @@ def _start(given: StartWords, *, foreground: bool, wait: bool, timeout: float | 
     home = home_folder()
     # Wrong words shall not leave a master behind: resolve them with what is there.
     plan = resolve(given, saved_or_running(home), _folder())
-    connection, launched = connect_or_launch(home)
+    connection, launched = connect_or_launch(home, check=check_home)
     with connection:
         if foreground:
             from pypm.cli.foreground import run_foreground

@@ -15,6 +15,10 @@ from pypm.client.home import socket_path
 from pypm.core.errors import NoMasterError, ProtocolError, RequestError
 from pypm.protocol.names import AGENT_VARIABLES
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = ["connect", "connect_or_launch", "launch"]
 
 _POLL = 0.01
@@ -52,14 +56,17 @@ def connect(home: str, timeout: float = 30.0) -> Connection:
     return Connection(socket_path(home), timeout)
 
 
-def connect_or_launch(home: str, timeout: float = 30.0) -> tuple[Connection, bool]:
-    """Connect to the master of ``home``, starting one if none answers.
+def connect_or_launch(
+    home: str, timeout: float = 30.0, check: Callable[[str], None] = lambda _: None
+) -> tuple[Connection, bool]:
+    """Connect to the master of ``home``, starting one if none answers and ``check`` raises nothing.
 
     Gives the connection and whether a master was started. Raises as :func:`launch` does.
     """
     try:
         return connect(home, timeout), False
     except NoMasterError:
+        check(home)
         launch(home)
     return connect(home, timeout), True
 

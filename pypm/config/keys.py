@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pypm.config import values
+from pypm.config import log_bounds, values
 from pypm.config.faults import Place, nearest
 from pypm.config.units import parse_duration, parse_size, shown
 from pypm.core.errors import ConfigError
@@ -73,6 +73,11 @@ KEYS = (
 LOG_KEYS = (
     Key("max_size", parse_size),
     Key("retain", values.whole(0, 100_000)),
+    Key("max_age", log_bounds.some_time),
+    Key("rotate_at", log_bounds.cron_line),
+    Key("retain_age", log_bounds.some_time),
+    Key("compress", log_bounds.compression),
+    Key("total_size", parse_size),
     Key("on_full", values.one_of("drop", "block")),
     Key("format", values.one_of("raw", "text", "json")),
     Key("date_format", values.date_format),

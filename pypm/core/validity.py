@@ -37,7 +37,16 @@ def fault_of(spec: AppSpec) -> str:
     times = (spec.kill_timeout, spec.listen_timeout, spec.min_uptime, policy.delay, policy.backoff)
     if any(time is not None and not 0 <= time < float("inf") for time in times):
         return "one of its durations is negative or no number"
-    return _fault_of_form(spec.logs)
+    return _fault_of_bounds(spec.logs) or _fault_of_form(spec.logs)
+
+
+def _fault_of_bounds(logs: LogSpec) -> str:
+    """What is wrong with how much of its logs is kept."""
+    if min(logs.max_size, logs.retain, logs.total_size) < 0:
+        return "one of the sizes of its logs, or their number, is negative"
+    if any(age is not None and not 0 < age < float("inf") for age in (logs.max_age, logs.retain_age)):
+        return "one of the ages of its logs is not above zero"
+    return ""
 
 
 def _fault_of_form(logs: LogSpec) -> str:

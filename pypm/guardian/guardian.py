@@ -77,6 +77,7 @@ class Guardian:
         """With what somebody has told us to end."""
         self._told_to_end: Child | None = None
         """The master to which that was passed on."""
+        self._reload_asked = False
         self._pace = Pace()
         self._start_at: float | None = 0.0
         self._result: int | None = None
@@ -94,6 +95,7 @@ class Guardian:
         signal.set_wakeup_fd(wakeup_writer, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._take_signal)
+        signal.signal(signal.SIGUSR2, self._take_request)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         # A master that became us has blocked them for the time of the exec, so that none is lost.
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -156,6 +158,8 @@ class Guardian:
             notify("WATCHDOG=1")
         if self._end_signal is not None:
             self._pass_end_on(self._end_signal)
+        if self._reload_asked:
+            self._pass_request_on()
         if self._start_at is not None and now >= self._start_at:
             self._start_at = None
             self._start()
@@ -236,6 +240,17 @@ class Guardian:
     def _take_signal(self, number: int, _: object) -> None:
         """Somebody ends the guardian; in a signal's handler nothing more than that can be noted."""
         self._end_signal = number
+
+    def _take_request(self, _number: int, _: object) -> None:
+        """Somebody who has moved log files asks the wrong one to open them anew."""
+        self._reload_asked = True
+
+    def _pass_request_on(self) -> None:
+        """A master that begins opens its logs anyway, and might not have a handler for the signal yet."""
+        self._reload_asked = False
+        master = self._master
+        if master is not None and master.serving and not master.standing_by:
+            master.send_signal(signal.SIGUSR2)
 
     def _pass_end_on(self, number: int) -> None:
         """To end is the master's to do, agents included; one that only begins could not yet."""

@@ -26,7 +26,7 @@ FORMAT = "1"
 """Of what is left to the next program: ``--check FORMAT`` asks that whether it can read it."""
 CHECK_TIME = 20
 """Seconds that the new program may take to be loaded."""
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD)
 """Those that a guardian has handlers for; they are blocked while no program has them."""
 
 _GUARDIAN = os.path.dirname(os.path.abspath(__file__))

@@ -7,7 +7,7 @@ import time
 
 from pypm.logs.writer import LogFile
 
-__all__ = ["open_log"]
+__all__ = ["open_log", "reopen_log"]
 
 MAX_SIZE = 10 * 1024 * 1024
 RETAIN = 5
@@ -35,11 +35,18 @@ class LogFileHandler(logging.Handler):
 
     def __init__(self, file: LogFile) -> None:
         super().__init__()
-        self._file = file
+        self.file = file
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record as a line."""
-        self._file.write((self.format(record) + "\n").encode("utf-8", "backslashreplace"))
+        self.file.write((self.format(record) + "\n").encode("utf-8", "backslashreplace"))
+
+
+def reopen_log() -> None:
+    """Let go of the file, because somebody has moved it; the next line opens the one of that name."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LogFileHandler):
+            handler.file.reopen()
 
 
 def open_log(path: str) -> None:

@@ -44,6 +44,7 @@ METHODS = (
     "reset",
     "signal",
     "flush",
+    "reload_logs",
     "env",
     "wait",
     "doctor",

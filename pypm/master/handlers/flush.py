@@ -11,14 +11,17 @@ if TYPE_CHECKING:
 
 
 class Params(msgspec.Struct, forbid_unknown_fields=True):
-    """Which instances."""
+    """Which instances, and whether their rotated files are deleted as well."""
 
     targets: list[str]
+    rotated: bool = False
 
 
-def handle(master: Master, params: Params) -> dict[str, Any]:
-    """Truncate the current files; rotated ones stay."""
+async def handle(master: Master, params: Params) -> dict[str, Any]:
+    """Truncate the current files."""
     files = [
         path for instance in master.select(params.targets) for path in master.outputs.of(instance).flush()
     ]
-    return {"files": list(dict.fromkeys(files))}
+    files = list(dict.fromkeys(files))
+    deleted = await master.log_keeper.delete_rotated(files) if params.rotated else []
+    return {"files": files, "deleted": deleted}

@@ -1,0 +1,56 @@
+"""What an ecosystem file says of how long logs are kept: raw values to typed ones."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from pypm.config.units import parse_duration, shown
+from pypm.config.values import kind, one_of
+from pypm.core.errors import ConfigError
+
+__all__ = ["compression", "cron_line", "some_time"]
+
+_compression = one_of("none", "gzip", "zstd")
+
+
+def some_time(value: object) -> float:
+    """A duration that is not zero."""
+    seconds = parse_duration(value)
+    if not seconds:
+        raise ConfigError(f"{shown(value)} is no time at all; leave it out for never")
+    return seconds
+
+
+def cron_line(value: object) -> str:
+    """A cron line of five fields, which has a moment to come."""
+    from cronsim import CronSim, CronSimError
+
+    if not isinstance(value, str):
+        raise ConfigError(f'{shown(value)} is {kind(value)}: expected a cron line such as "0 0 * * *"')
+    from datetime import UTC, datetime
+
+    try:
+        if len(value.split()) != 5:
+            raise CronSimError("it has not five fields")
+        next(CronSim(value, datetime.now(UTC)))
+    except CronSimError as error:
+        raise ConfigError(f'{shown(value)}: {error}: expected a cron line such as "0 0 * * *"') from None
+    except StopIteration:
+        raise ConfigError(f'{shown(value)} never comes: expected a cron line such as "0 0 * * *"') from None
+    return value
+
+
+def compression(value: object) -> str:
+    """What rotated files are compressed with; refused where nothing here can do that."""
+    chosen = _compression(value)
+    if chosen == "zstd" and not (_is_there("compression.zstd") or _is_there("zstandard")):
+        hint = "pip install 'pypm[zstd]', or \"gzip\""
+        raise ConfigError(f"{shown(value)} needs Python 3.14 or the package zstandard: {hint}")
+    return chosen
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # the package in which it would be
+        return False
