@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["Action", "ArmTimer", "CancelTimer", "Forget", "Persist", "Publish", "Signal", "Spawn"]
+__all__ = [
+    "Action",
+    "ArmTimer",
+    "AskToEnd",
+    "CancelTimer",
+    "Forget",
+    "Persist",
+    "Publish",
+    "Signal",
+    "Spawn",
+    "Watch",
+]
 
 
 class Action(msgspec.Struct, frozen=True, tag=True):
@@ -20,6 +31,17 @@ class Signal(Action, frozen=True):
 
     signal: str
     group: bool
+
+
+class AskToEnd(Action, frozen=True):
+    """Send the shutdown message to the present run; the signal, as in ``Signal``, where it has no channel."""
+
+    signal: str
+    group: bool
+
+
+class Watch(Action, frozen=True):
+    """The run's main process is another one than it was: watch that one."""
 
 
 class ArmTimer(Action, frozen=True):

@@ -16,6 +16,7 @@ __all__ = [
     "DeleteRequested",
     "Event",
     "Exited",
+    "MainPidReported",
     "MemoryOver",
     "Ready",
     "Recovered",
@@ -119,6 +120,14 @@ class StoppingReported(Event, frozen=True):
     run_id: str
 
 
+class MainPidReported(Event, frozen=True):
+    """The agent says that another process of its tree is its main one from now on."""
+
+    run_id: str
+    pid: int
+    start_ticks: int
+
+
 class MemoryOver(Event, frozen=True):
     """The run's tree uses more memory than its limit."""
 
@@ -169,6 +178,7 @@ EVENTS: tuple[type[Event], ...] = (
     Beat,
     StatusReported,
     StoppingReported,
+    MainPidReported,
     MemoryOver,
     Exited,
     TreeGone,

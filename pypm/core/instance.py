@@ -80,6 +80,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     token: str
     """The secret with which the agent proves on the agent channel that it is this run."""
     pid: int
+    """Of the process that was started: the number of the run's session and of its first process group."""
     start_ticks: int
     """Start time of the process in clock ticks after boot: with pid and boot id it names a process."""
     started: float
@@ -90,6 +91,19 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     status_text: str = ""
     leaving: RunEnd | None = None
     """Set when the main process has ended and others of its tree have not."""
+    named_pid: int = 0
+    named_ticks: int = 0
+    """Pid and start time of the process that the agent has named as its main one; 0: it has named none."""
+
+    @property
+    def main_pid(self) -> int:
+        """The main process, with whose end the run is over."""
+        return self.named_pid or self.pid
+
+    @property
+    def main_ticks(self) -> int:
+        """Start time of the main process in clock ticks after boot."""
+        return self.named_ticks if self.named_pid else self.start_ticks
 
 
 NO_SPEC = AppSpec(name="", command=(), cwd="")
@@ -125,6 +139,8 @@ class Instance(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why the present run is being stopped."""
     killed: bool = False
     """SIGKILL has been sent to the present run."""
+    asked: bool = False
+    """The present run has been sent the shutdown message, and no signal yet."""
 
     @property
     def name(self) -> str:

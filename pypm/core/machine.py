@@ -89,6 +89,7 @@ _OF_A_RUN = (
     ev.Beat,
     ev.StatusReported,
     ev.StoppingReported,
+    ev.MainPidReported,
     ev.MemoryOver,
     ev.Exited,
     ev.TreeGone,
@@ -138,6 +139,7 @@ TABLE: dict[tuple[Status, type[ev.Event]], Handler | str] = {
     (Status.STOPPING, ev.DeleteRequested): on.delete_stopping,
     (Status.STOPPING, ev.Recovered): on.recover_stopping,
     (Status.STOPPING, ev.Ready): "it is being stopped",
+    (Status.STOPPING, ev.MainPidReported): "it is being stopped",
     (Status.STOPPING, ev.MemoryOver): "it is being stopped",
     (Status.STOPPING, ev.StoppingReported): "it is being stopped",
     (Status.STOPPING, ev.Exited): on.exited,
@@ -162,4 +164,5 @@ for _status in (Status.STARTING, Status.ONLINE, Status.STOPPING):
     TABLE[_status, ev.StatusReported] = on.status_reported
 for _status in (Status.STARTING, Status.ONLINE):
     TABLE[_status, ev.StoppingReported] = on.stopping_reported
+    TABLE[_status, ev.MainPidReported] = on.main_pid_reported
     TABLE[_status, ev.TreeGone] = "its main process lives"

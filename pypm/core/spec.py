@@ -114,6 +114,14 @@ class AppSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     wait_ready: bool = False
     listen_timeout: float = 30.0
     """Seconds within which an app with ``wait_ready`` has to say that it is ready."""
+    notify_access: Literal["all", "main", "none"] = "all"
+    """Whose sd_notify messages are taken: every process's of its tree, its main one's, or nobody's."""
+    ready_fd: int | None = None
+    """A descriptor of the agent on which a newline means that it is ready."""
+    node_channel: bool | None = None
+    """It gets Node's channel to its parent; ``None``: where its program is node."""
+    shutdown_with_message: bool = False
+    """A stop begins with the message ``shutdown`` on that channel, in place of ``kill_signal``."""
     allow_control: bool = False
     """Its runs may end (``kill``) and replace (``update``) the master that supervises them."""
     max_memory: int | None = None

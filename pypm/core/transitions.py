@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from pypm.core import events as ev
-from pypm.core.actions import Action, CancelTimer, Forget, Signal, Spawn
+from pypm.core.actions import Action, AskToEnd, CancelTimer, Forget, Signal, Spawn, Watch
 from pypm.core.instance import KEPT_RUNS, After, Desired, Health, Instance, Run, RunEnd, Status
 from pypm.core.policy import (
     describe_duration,
@@ -48,6 +48,7 @@ def _begin(instance: Instance, now: float, reason: str = "", *, restart: bool = 
         after=After.STOP,
         stop_reason="",
         killed=False,
+        asked=False,
         restarts=instance.restarts + restart,
         restart_times=recent(times, instance.spec.restart, now),
     )
@@ -90,6 +91,7 @@ def _rest(instance: Instance, status: Status, reason: str) -> Result:
         after=After.STOP,
         stop_reason="",
         killed=False,
+        asked=False,
     )
     return changed, []
 
@@ -130,7 +132,7 @@ def stop_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
 
 
 def _begin_stop(instance: Instance, now: float, reason: str, after: After) -> Result:
-    """Enter ``stopping``: the kill signal now, SIGKILL when the grace period is over."""
+    """Enter ``stopping``: the kill signal now (or a message first), SIGKILL when the grace period is over."""
     spec = instance.spec
     changed = replace(
         instance,
@@ -140,6 +142,7 @@ def _begin_stop(instance: Instance, now: float, reason: str, after: After) -> Re
         after=after,
         deadline=now + spec.kill_timeout,
         killed=False,
+        asked=spec.shutdown_with_message and instance.run is not None and instance.run.leaving is None,
     )
     return changed, _kill_signal(changed)
 
@@ -237,6 +240,17 @@ def stopping_reported(instance: Instance, event: ev.Event, now: float) -> Result
     return replace(instance, reason="the agent is ending by itself"), []
 
 
+def main_pid_reported(instance: Instance, event: ev.Event, now: float) -> Result:
+    """The run goes on as another process; the one it began as may be the main one again."""
+    assert isinstance(event, ev.MainPidReported)
+    run = instance.run
+    assert run is not None
+    named = (0, 0) if event.pid == run.pid else (event.pid, event.start_ticks)
+    if named == (run.named_pid, run.named_ticks):
+        return instance, []
+    return replace(instance, run=replace(run, named_pid=named[0], named_ticks=named[1])), [Watch()]
+
+
 def memory_over(instance: Instance, event: ev.Event, now: float) -> Result:
     assert isinstance(event, ev.MemoryOver)
     limit = instance.spec.max_memory
@@ -264,7 +278,9 @@ def exited(instance: Instance, event: ev.Event, now: float) -> Result:
         return _settle(instance, end, now)
     leaving = replace(run, leaving=end)
     if instance.status is Status.STOPPING:
-        return replace(instance, run=leaving), []
+        left = replace(instance, run=leaving, asked=False)
+        # What it has left has been sent nothing yet, where only a message has asked it to end.
+        return left, _kill_signal(left) if instance.asked else []
     # It died by itself and left children behind: they get the same grace as in a stop.
     return _begin_stop(replace(instance, run=leaving), now, end.reason, After.DECIDE)
 
@@ -354,7 +370,10 @@ def grace_over(instance: Instance, event: ev.Event, now: float) -> Result:
     assert instance.run is not None
     if postponed := _postponed(instance, event):
         return postponed, []
-    changed = replace(instance, killed=True, deadline=now + KILL_AGAIN)
+    if instance.asked:  # it has not heard, or not understood
+        signalled = replace(instance, asked=False, deadline=now + instance.spec.kill_timeout)
+        return signalled, _kill_signal(signalled)
+    changed = replace(instance, killed=True, asked=False, deadline=now + KILL_AGAIN)
     # Where only children are left, treekill was on when the main process ended.
     group = instance.spec.treekill or instance.run.leaving is not None
     return changed, [Signal("SIGKILL", group)]
@@ -395,4 +414,6 @@ def recover_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
 
 
 def _kill_signal(instance: Instance) -> list[Action]:
+    if instance.asked:
+        return [AskToEnd(instance.spec.kill_signal, instance.spec.treekill)]
     return [Signal(instance.spec.kill_signal, instance.spec.treekill)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from pypm.core import events as ev
-from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Signal, Spawn
+from pypm.core.actions import Action, ArmTimer, AskToEnd, CancelTimer, Forget, Signal, Spawn
 from pypm.core.instance import Instance, Status
 from pypm.core.machine import step
 from pypm.core.spec import AppSpec
@@ -23,7 +23,8 @@ class Program:
 
     ``lives``: seconds after which it ends by itself with ``code`` or ``signal``; None: it lives on.
     ``ready``: seconds after which it says that it is ready. ``grace``: seconds that it needs to end when
-    it is asked to; None: it has to be killed. ``fails``: it cannot be started, for this reason.
+    a signal asks it to; None: it has to be killed. ``listens``: the same for the shutdown message; None:
+    it does not hear it. ``fails``: it cannot be started, for this reason.
     """
 
     lives: float | None = None
@@ -31,6 +32,7 @@ class Program:
     signal: int | None = None
     ready: float | None = None
     grace: float | None = 0.0
+    listens: float | None = None
     leftovers: float | None = None
     """Seconds for which its children live on after it, if it leaves any."""
     fails: str | None = None
@@ -125,6 +127,8 @@ class Simulation:
                 self._at(0.0, self._spawn)
             case Signal():
                 self._signal(action.signal)
+            case AskToEnd():
+                self._ask()
             case ArmTimer():
                 self._arm(action.deadline)
             case CancelTimer():
@@ -165,6 +169,12 @@ class Simulation:
             self._at(0.0, lambda: self._kill(process))
         elif process.program.grace is not None:
             self._at(process.program.grace, lambda: self._exit(process, process.program.code, None))
+
+    def _ask(self) -> None:
+        process = self.process
+        process.signals.append("shutdown")
+        if process.program.listens is not None:
+            self._at(process.program.listens, lambda: self._exit(process, process.program.code, None))
 
     def _kill(self, process: Process) -> None:
         if process.alive:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pypm.core import events as ev
 from pypm.core import machine
-from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Publish, Signal, Spawn
+from pypm.core.actions import Action, ArmTimer, AskToEnd, CancelTimer, Forget, Persist, Publish, Signal, Spawn
 from pypm.core.instance import After, Desired, Instance, Status
 
 AT_REST = {Status.STOPPED, Status.BACKOFF, Status.HELD, Status.ERRORED, Status.EXITED}
@@ -51,6 +51,7 @@ def check_instance(instance: Instance) -> None:
         assert (instance.deadline is not None) == (run is not None), "only a run can be late"
     if status is not Status.STOPPING:
         assert not instance.killed
+        assert not instance.asked
         assert instance.stop_reason == ""
         assert instance.after is After.STOP
         assert run is None or run.leaving is None
@@ -90,7 +91,7 @@ def check_orders(before: Instance, after: Instance, kinds: list[type[Action]]) -
     if Signal in kinds:
         assert after.status is Status.STOPPING
     if after.status is Status.STOPPING and before.status is not Status.STOPPING:
-        assert Signal in kinds
+        assert (Signal in kinds) != (AskToEnd in kinds)
     if after.killed and not before.killed:
         assert Signal in kinds
 
