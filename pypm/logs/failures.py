@@ -135,13 +135,17 @@ class FailureFinder:
         """Take a line of the traceback that goes on; ``False``: it is none."""
         assert self._inside is not None
         margin = self._inside
-        rest = line[len(margin) :] if margin and line.startswith(margin) else line
-        if rest[:1] in (b" ", b"\t", b"|") or rest.lstrip().startswith((b"|", b"+-")):
+        match = TRACEBACK.match(line)
+        if match is not None and match[1] == margin:
+            self._inside = None
+            return False
+        rest = line.removeprefix(margin)
+        if rest[:1] in (b" ", b"\t", b"|"):
             self._join([line])
             return True
         self._inside = None
-        if not rest.strip() or TRACEBACK.match(line):
-            return False  # without a last line: cut off, or the blank one before a chain
+        if not rest.strip() or b"+" in margin:
+            return False  # a group's traceback has no last line; another one was cut off
         self._join([line])
         return True
 

@@ -13,7 +13,7 @@ __all__ = ["files_of", "files_of_all"]
 
 TRIES = 30
 """How often folders are listed until two listings in a row agree on a log."""
-DATE = r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}(?:[-_T.]?[0-9]{2}(?:[-:]?[0-9]{2}){0,2}|-[0-9]{10})?"
+DATE = r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}(?:-[0-9]{10}|[-_T.]?[0-9]{2}(?:[-:]?[0-9]{2}){0,2})?"
 DATED = re.compile(rf"(?:-|__|\.|_){DATE}")
 """What stands before or behind a log's suffix in the names that others give to rotated files."""
 FOREIGN = 1_000_000
@@ -57,7 +57,8 @@ def ordered(files: list[Generation]) -> list[Generation]:
     numbered = without_twins([file for file in files if file.number < FOREIGN])
     for file in sorted((file for file in files if file.number >= FOREIGN), key=lambda file: file.modified):
         later = (place for place, other in enumerate(numbered) if other.modified > file.modified)
-        numbered.insert(next(later, max(len(numbered) - 1, 0)), file)
+        current = len(numbered) - 1 if numbered and numbered[-1].number == 0 else len(numbered)
+        numbered.insert(next(later, current), file)
     return numbered
 
 
