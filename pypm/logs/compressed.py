@@ -36,8 +36,10 @@ class PlainReader(io.RawIOBase):
         view = memoryview(buffer)
         try:
             data: bytes = self._stream.read(len(view))
-        except OSError:
-            raise
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise OSError(errno.EIO, f"damaged: {error}", self._path) from error
         except Exception as error:  # each library has errors of its own for damaged data
             raise OSError(errno.EIO, f"damaged: {error}", self._path) from error
         view[: len(data)] = data
