@@ -133,20 +133,3 @@ def test_thousands_of_connections(up: RealPypm) -> None:
             stack.enter_context(dial(up)).sendall(GREETING)
         assert up.rows()[0]["status"] == "online"
     wait_until(lambda: len(os.listdir(f"/proc/{up.master_pid()}/fd")) < 100, 30.0)
-
-
-def test_a_message_of_parts_without_end(up: RealPypm) -> None:
-    """ZeroMQ keeps them all until the last one: the channel is made anew, and the agent is heard again."""
-    ready = b"\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER"
-    part = b"\x03" + (60_000).to_bytes(8, "big") + bytes(60_000)  # a long frame, and more will follow
-    before = resident(up.master_pid())
-    with dial(up) as client, client.makefile("rb") as answers:
-        client.sendall(GREETING)
-        answers.read(64)
-        client.sendall(b"\x04" + bytes([len(ready)]) + ready)
-        assert answers.read(8)[2:] == b"\x05READY"
-        with contextlib.suppress(ConnectionError):
-            while True:
-                client.sendall(part)
-    assert "all connections are closed" in up.master_log()
-    wait_until(lambda: resident(up.master_pid()) - before < SWELLING, what="its memory is free again")
