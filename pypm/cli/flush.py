@@ -27,7 +27,7 @@ def command(targets: tuple[str, ...], everything: bool, rotated: bool, as_json: 
     """
     names = ["all"] if everything or not targets else expanded(targets)
     with master() as connection:
-        answer = connection.call("flush", targets=names, rotated=rotated)
+        answer = connection.call("flush", targets=names, **({"rotated": True} if rotated else {}))
     if as_json:
         print_json(answer)
     else:

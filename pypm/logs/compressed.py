@@ -5,13 +5,10 @@ from __future__ import annotations
 import errno
 import io
 import os
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from pypm.logs.index import read_index
 from pypm.logs.rotation import Generation
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 __all__ = ["open_generation", "open_plain", "zstd_module"]
 
@@ -31,7 +28,7 @@ class PlainReader(io.RawIOBase):
         """It can be read."""
         return True
 
-    def readinto(self, buffer: WriteableBuffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         """Read plain bytes into ``buffer``; 0 at the end. Raises ``OSError`` where the file is damaged."""
         view = memoryview(buffer)
         try:

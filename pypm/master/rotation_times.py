@@ -80,18 +80,25 @@ class RotationTimes:
         """Rotate nothing any more."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         self._rules.clear()
         self._due.clear()
 
     def _plan(self, file: LogFile, begun: float) -> None:
         spec = self._rules[file]
         moments = [] if spec.max_age is None else [begun + spec.max_age]
-        if spec.rotate_at is not None:
-            moment = next_moment(spec.rotate_at, begun)
-            moments += [] if moment is None else [moment]
+        if spec.rotate_at is not None and (moment := self._moment(spec.rotate_at, begun)) is not None:
+            moments.append(moment)
         if moments:
             self._due[file] = min(moments)
             self._arm(self._due[file])
+
+    def _moment(self, line: str, begun: float) -> float | None:
+        try:
+            return next_moment(line, begun)
+        except ValueError as error:  # a client's spec, which no configuration file has been asked about
+            log.error("%r is no cron line for rotate_at: %s", line, error)
+            return None
 
     def _arm(self, moment: float) -> None:
         """Look at ``moment``, if no earlier look is planned."""

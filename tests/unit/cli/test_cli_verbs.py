@@ -40,7 +40,8 @@ def everything(home: Path) -> dict[str, object]:
         "reset": make_change(WORKER, action="reset"),
         "signal": make_change(WORKER, action="signalled"),
         "start": change,
-        "flush": {"files": ["/logs/worker-out.log"]},
+        "flush": {"files": ["/logs/worker-out.log"], "deleted": ["/logs/worker-out.log.1"]},
+        "reload_logs": {"files": ["/logs/worker-out.log"]},
         "env": [{"id": 0, "name": "worker", "env": {"A": "1"}}],
         "wait": make_settled(WORKER),
         "snapshot_save": {"name": "dump", "path": "/snapshots/dump.json", "apps": ["worker"], "instances": 1},
@@ -64,6 +65,7 @@ JSON_COMMANDS = {
     "reset": ["reset", "worker"],
     "signal": ["signal", "HUP", "worker"],
     "flush": ["flush"],
+    "reloadLogs": ["reloadLogs"],
     "startup": ["startup", "launchd", "--user", "--dry-run"],
     "unstartup": ["unstartup", "launchd", "--user", "--dry-run"],
     "save": ["save"],
@@ -261,8 +263,17 @@ def test_scaling_an_app_that_is_not_there_exits_3(home: Path) -> None:
 def test_flush_without_targets_is_of_all(home: Path, capfd: Capture) -> None:
     with ScriptedMaster(home, **everything(home)) as master:
         assert pypm("flush") == 0
-    assert master.asked("flush") == [{"targets": ["all"]}]
-    assert capfd.readouterr().out == "emptied /logs/worker-out.log\n"
+        assert pypm("flush", "--rotated", "worker") == 0
+    assert master.asked("flush") == [{"targets": ["all"]}, {"targets": ["worker"], "rotated": True}]
+    assert capfd.readouterr().out == "emptied /logs/worker-out.log\ndeleted /logs/worker-out.log.1\n" * 2
+
+
+def test_reload_logs_has_pm2s_name_and_a_plain_one(home: Path, capfd: Capture) -> None:
+    with ScriptedMaster(home, **everything(home)) as master:
+        assert pypm("reloadLogs") == 0
+        assert pypm("reload-logs") == 0
+    assert master.asked("reload_logs") == [{}, {}]
+    assert capfd.readouterr().out == "1 log file is opened anew\n" * 2
 
 
 def test_pid_of_what_does_not_run_prints_nothing_and_fails(home: Path, capfd: Capture) -> None:
