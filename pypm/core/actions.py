@@ -10,10 +10,13 @@ __all__ = [
     "AskToEnd",
     "CancelTimer",
     "Forget",
+    "Gather",
     "Persist",
     "Publish",
     "Signal",
+    "Snapshot",
     "Spawn",
+    "Tell",
     "Watch",
 ]
 
@@ -60,6 +63,25 @@ class Persist(Action, frozen=True):
 
 class Publish(Action, frozen=True):
     """Something that clients can see has changed."""
+
+
+class Gather(Action, frozen=True):
+    """Look at what the run's tree has done; answered by ``Evidence`` unless it is only the ``first`` look."""
+
+    first: bool
+
+
+class Snapshot(Action, frozen=True):
+    """Keep for people what the run looks like now: stacks, children, last lines; ends with ``Captured``."""
+
+    why: str
+
+
+class Tell(Action, frozen=True):
+    """Something that whoever is on call wants to know: it goes to the durable story of events."""
+
+    what: str
+    why: str
 
 
 class Forget(Action, frozen=True):

@@ -12,14 +12,20 @@ from pypm.core.spec import AppSpec
 __all__ = [
     "EVENTS",
     "Beat",
+    "Captured",
     "DeadlinePassed",
     "DeleteRequested",
     "Event",
+    "Evidence",
     "Exited",
+    "Extended",
+    "ExtensionReset",
     "MainPidReported",
     "MemoryOver",
+    "Progressed",
     "Ready",
     "Recovered",
+    "Reloading",
     "ResetRequested",
     "RestartRequested",
     "SpawnFailed",
@@ -30,6 +36,8 @@ __all__ = [
     "StopRequested",
     "StoppingReported",
     "TreeGone",
+    "WatchdogSet",
+    "WatchdogTriggered",
 ]
 
 
@@ -107,6 +115,65 @@ class Beat(Event, frozen=True):
     run_id: str
 
 
+class Progressed(Event, frozen=True):
+    """The agent says that it has done some work."""
+
+    run_id: str
+    message: str = ""
+    iteration: int | None = None
+
+
+class Extended(Event, frozen=True):
+    """The agent says that it waits for something: its deadlines are not before ``seconds`` from now.
+
+    As systemd's EXTEND_TIMEOUT_USEC: it never shortens, and covers start-up, heartbeat, progress and stop.
+    """
+
+    run_id: str
+    seconds: float
+    text: str = ""
+
+
+class ExtensionReset(Event, frozen=True):
+    """The agent says that it waits no longer."""
+
+    run_id: str
+
+
+class WatchdogSet(Event, frozen=True):
+    """The agent promises a heartbeat at least every so many seconds; 0: none (systemd's WATCHDOG_USEC)."""
+
+    run_id: str
+    seconds: float
+
+
+class WatchdogTriggered(Event, frozen=True):
+    """The agent asks to be treated as one whose heartbeat is missing (systemd's WATCHDOG=trigger)."""
+
+    run_id: str
+
+
+class Reloading(Event, frozen=True):
+    """The agent reads its configuration anew, until it is ready again."""
+
+    run_id: str
+
+
+class Evidence(Event, frozen=True):
+    """What the run's tree has done since the last look; ``known`` is false where there was none."""
+
+    run_id: str
+    signs: tuple[str, ...]
+    known: bool = True
+
+
+class Captured(Event, frozen=True):
+    """The snapshot of the run is made, or could not be."""
+
+    run_id: str
+    path: str = ""
+
+
 class StatusReported(Event, frozen=True):
     """The agent says what it does."""
 
@@ -176,6 +243,14 @@ EVENTS: tuple[type[Event], ...] = (
     SpawnFailed,
     Ready,
     Beat,
+    Progressed,
+    Extended,
+    ExtensionReset,
+    WatchdogSet,
+    WatchdogTriggered,
+    Reloading,
+    Evidence,
+    Captured,
     StatusReported,
     StoppingReported,
     MainPidReported,

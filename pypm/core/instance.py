@@ -7,12 +7,26 @@ wall-clock times only where a person reads them.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
 from pypm.core.spec import AppSpec, instance_name
 
-__all__ = ["After", "Desired", "Health", "Instance", "Run", "RunEnd", "Status", "settled_at", "shift"]
+__all__ = [
+    "After",
+    "Cause",
+    "Desired",
+    "Health",
+    "Instance",
+    "Run",
+    "RunEnd",
+    "Status",
+    "Trouble",
+    "Vitals",
+    "settled_at",
+    "shift",
+]
 
 KEPT_RUNS = 10
 """How many ended runs an instance remembers."""
@@ -57,6 +71,26 @@ class After(StrEnum):
     """The restart policy decides, by the way the run ended."""
 
 
+Cause = Literal[
+    "exit",
+    "signal",
+    "oom",
+    "memory",
+    "not-ready",
+    "watchdog",
+    "stalled",
+    "probe",
+    "schedule",
+    "operator",
+    "config",
+    "dependency",
+    "spawn",
+    "reboot",
+    "unknown",
+]
+"""The kind of reason for which a run ended; ``exit`` and ``signal``: by itself."""
+
+
 class RunEnd(msgspec.Struct, frozen=True, omit_defaults=True):
     """How a run ended: exit code or signal (neither: it never began, or nobody saw its end), and why."""
 
@@ -71,6 +105,45 @@ class RunEnd(msgspec.Struct, frozen=True, omit_defaults=True):
     planned: bool = False
     """We ended it, for a reason such as a memory limit; it did not end by itself."""
     run_id: str = ""
+    cause: Cause = "unknown"
+    snapshot: str = ""
+    """The folder with what it looked like before we ended it."""
+
+
+Trouble = Literal["", "startup", "heartbeat", "progress"]
+
+
+class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known about the work of a run, beside its last heartbeat, and what is being done about it."""
+
+    judged_from: float = 0.0
+    """Nobody is judged by what was before: before it was ready, or before its present master."""
+    last_progress: float | None = None
+    progress_text: str = ""
+    iteration: int | None = None
+    heartbeat_timeout: float | None = None
+    """What the run itself has promised; 0: nothing. None: what its app declares holds."""
+    reloading: bool = False
+    extended_until: float | None = None
+    waiting_for: str = ""
+    waiting_since: float | None = None
+    waited: float = 0.0
+    """Seconds of waits that are over since the last progress."""
+    trouble: Trouble = ""
+    """The clock by which it is in trouble."""
+    trouble_since: float = 0.0
+    trouble_why: str = ""
+    rung: int = 0
+    """How many steps of the ladder have been done about it."""
+    rung_at: float | None = None
+    """When the next one is due."""
+    capturing: bool = False
+    """It is restarted when its snapshot is made."""
+    looked_at: float | None = None
+    """When its tree was last looked at for evidence of work."""
+    evidence: str = ""
+    """What spoke against a stall at that time."""
+    snapshot: str = ""
 
 
 class Run(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -89,6 +162,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     ready: bool = False
     last_beat: float | None = None
     status_text: str = ""
+    vitals: Vitals = Vitals()
     leaving: RunEnd | None = None
     """Set when the main process has ended and others of its tree have not."""
     named_pid: int = 0
@@ -137,6 +211,7 @@ class Instance(msgspec.Struct, frozen=True, omit_defaults=True):
     after: After = After.STOP
     stop_reason: str = ""
     """Why the present run is being stopped."""
+    stop_cause: Cause = "operator"
     killed: bool = False
     """SIGKILL has been sent to the present run."""
     asked: bool = False
@@ -178,6 +253,7 @@ def _shift_run(run: Run, seconds: float) -> Run:
         run,
         started=run.started + seconds,
         last_beat=None if run.last_beat is None else run.last_beat + seconds,
+        vitals=Vitals(),
         leaving=None if leaving is None else msgspec.structs.replace(leaving, at=leaving.at + seconds),
     )
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from pypm.core import events as ev
+from pypm.core import health
 from pypm.core import transitions as on
 from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Publish
 from pypm.core.instance import Instance, Status
@@ -33,7 +34,7 @@ class InvalidTransitionError(Exception):
         self.event = event
 
 
-VOLATILE: tuple[type[ev.Event], ...] = (ev.Beat, ev.StatusReported)
+VOLATILE: tuple[type[ev.Event], ...] = (ev.Beat, ev.StatusReported, ev.Progressed)
 """Facts that are saved with the next change only: they come often, and the agent repeats them."""
 
 _TIMERLESS: tuple[type[ev.Event], ...] = (ev.Recovered, ev.DeadlinePassed)
@@ -56,6 +57,7 @@ def step(instance: Instance, event: ev.Event, now: float) -> Result:
     after, actions = cell(instance, event, now)
     if Forget() in actions:
         return after, actions  # what is forgotten is neither saved nor published again
+    after = health.settled(after, now)
     if after.status is not instance.status:
         after = replace(after, since=now)
     # What is decided is part of the next commit before anything is done about it.
@@ -87,6 +89,14 @@ _AT_REST = (Status.STOPPED, Status.BACKOFF, Status.HELD, Status.ERRORED, Status.
 _OF_A_RUN = (
     ev.Ready,
     ev.Beat,
+    ev.Progressed,
+    ev.Extended,
+    ev.ExtensionReset,
+    ev.WatchdogSet,
+    ev.WatchdogTriggered,
+    ev.Reloading,
+    ev.Evidence,
+    ev.Captured,
     ev.StatusReported,
     ev.StoppingReported,
     ev.MainPidReported,
@@ -123,16 +133,25 @@ TABLE: dict[tuple[Status, type[ev.Event]], Handler | str] = {
     (Status.STARTING, ev.Ready): on.ready,
     (Status.STARTING, ev.MemoryOver): on.memory_over,
     (Status.STARTING, ev.Exited): on.exited,
-    (Status.STARTING, ev.DeadlinePassed): on.not_ready_in_time,
+    (Status.STARTING, ev.DeadlinePassed): health.not_ready_in_time,
     (Status.ONLINE, ev.StartRequested): on.want_up,
     (Status.ONLINE, ev.StopRequested): on.stop_running,
     (Status.ONLINE, ev.RestartRequested): on.restart_running,
     (Status.ONLINE, ev.DeleteRequested): on.delete_running,
     (Status.ONLINE, ev.Recovered): on.recover_running,
-    (Status.ONLINE, ev.Ready): on.ready_again,
+    (Status.ONLINE, ev.Ready): health.ready_again,
     (Status.ONLINE, ev.MemoryOver): on.memory_over,
     (Status.ONLINE, ev.Exited): on.exited,
-    (Status.ONLINE, ev.DeadlinePassed): _NOTHING_DUE,
+    (Status.ONLINE, ev.DeadlinePassed): health.checked,
+    (Status.ONLINE, ev.WatchdogTriggered): health.watchdog_triggered,
+    (Status.ONLINE, ev.Evidence): health.evidence,
+    (Status.ONLINE, ev.Reloading): health.reloading,
+    (Status.STARTING, ev.WatchdogTriggered): "it is judged when it is ready",
+    (Status.STARTING, ev.Evidence): "it is judged when it is ready",
+    (Status.STARTING, ev.Reloading): "it is not ready yet",
+    (Status.STOPPING, ev.WatchdogTriggered): "it is being stopped",
+    (Status.STOPPING, ev.Evidence): "it is being stopped",
+    (Status.STOPPING, ev.Reloading): "it is being stopped",
     (Status.STOPPING, ev.StartRequested): on.start_while_stopping,
     (Status.STOPPING, ev.StopRequested): on.stop_stopping,
     (Status.STOPPING, ev.RestartRequested): on.restart_stopping,
@@ -160,7 +179,12 @@ for _status in _AT_REST:
         TABLE[_status, _of_a_run] = _NO_RUN
 
 for _status in (Status.STARTING, Status.ONLINE, Status.STOPPING):
-    TABLE[_status, ev.Beat] = on.beat
+    TABLE[_status, ev.Beat] = health.beat
+    TABLE[_status, ev.Progressed] = health.progressed
+    TABLE[_status, ev.Extended] = health.extended
+    TABLE[_status, ev.ExtensionReset] = health.extension_reset
+    TABLE[_status, ev.WatchdogSet] = health.watchdog_set
+    TABLE[_status, ev.Captured] = health.captured
     TABLE[_status, ev.StatusReported] = on.status_reported
 for _status in (Status.STARTING, Status.ONLINE):
     TABLE[_status, ev.StoppingReported] = on.stopping_reported

@@ -10,7 +10,16 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["AppSpec", "Autorestart", "LogSpec", "Origin", "RestartPolicy", "instance_name"]
+__all__ = [
+    "AppSpec",
+    "Autorestart",
+    "HealthSpec",
+    "LogSpec",
+    "Origin",
+    "RestartPolicy",
+    "Rung",
+    "instance_name",
+]
 
 Autorestart = Literal["always", "on-failure", "never"]
 
@@ -81,6 +90,42 @@ class LogSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """Regular expressions, or ``ENV:NAME`` for a variable's value, masked in the records."""
 
 
+class Rung(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One step of what is done about an agent in trouble: ``after`` so many seconds from the step before.
+
+    ``alert``: an event and nothing else; ``dump``: a snapshot for people (stacks, children, last lines);
+    ``signal``: ``signal`` to the main process; ``restart``: a graceful stop and a new run.
+    """
+
+    action: Literal["alert", "dump", "signal", "restart"]
+    signal: str | None = None
+    after: float = 0.0
+
+
+RESTART = (Rung("restart"),)
+Sign = Literal["output", "io", "cpu"]
+
+
+class HealthSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How long an agent may be silent, by three clocks, and what follows. Times are seconds.
+
+    Nobody is judged by a clock that was not asked for, nor by heartbeats that were never sent. How long it
+    may take to be ready is ``AppSpec.listen_timeout``.
+    """
+
+    heartbeat_timeout: float | None = None
+    """Silence after a heartbeat; a promise, so that no other sign of life counts (systemd's WatchdogSec)."""
+    progress_timeout: float | None = None
+    """Time without progress after which the agent is stalled, unless there is evidence of work."""
+    on_startup: tuple[Rung, ...] = RESTART
+    on_heartbeat: tuple[Rung, ...] = RESTART
+    on_stall: tuple[Rung, ...] = RESTART
+    evidence: tuple[Sign, ...] = ("output", "io", "cpu")
+    """Signs of work of the tree that speak against a stall."""
+    max_extension: float = 3600.0
+    """How long an agent may wait in all, by extending its deadlines, between two signs of progress."""
+
+
 class AppSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """One app, as declared and resolved."""
 
@@ -127,6 +172,7 @@ class AppSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     max_memory: int | None = None
     """Bytes of resident memory of the whole tree beyond which the instance is restarted."""
     logs: LogSpec = LogSpec()
+    health: HealthSpec = HealthSpec()
     source: str | None = None
     """The file that declared the app, if there is one."""
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from pypm.core import events as ev
 from pypm.core.actions import Action, AskToEnd, CancelTimer, Forget, Signal, Spawn, Watch
-from pypm.core.instance import KEPT_RUNS, After, Desired, Health, Instance, Run, RunEnd, Status
+from pypm.core.instance import KEPT_RUNS, After, Cause, Desired, Health, Instance, Run, RunEnd, Status
 from pypm.core.policy import (
     describe_duration,
     describe_exit,
@@ -121,7 +121,7 @@ def stop_running(instance: Instance, event: ev.Event, now: float) -> Result:
     wanted = replace(instance, desired=_stop_desired(instance, event))
     if instance.run is None:
         return _rest(wanted, Status.STOPPED, reason)
-    return _begin_stop(wanted, now, reason, After.STOP)
+    return begin_stop(wanted, now, reason, After.STOP)
 
 
 def stop_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
@@ -131,7 +131,9 @@ def stop_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
     return replace(instance, desired=_stop_desired(instance, event), after=after, stop_reason=reason), []
 
 
-def _begin_stop(instance: Instance, now: float, reason: str, after: After) -> Result:
+def begin_stop(
+    instance: Instance, now: float, reason: str, after: After, cause: Cause = "operator"
+) -> Result:
     """Enter ``stopping``: the kill signal now (or a message first), SIGKILL when the grace period is over."""
     spec = instance.spec
     changed = replace(
@@ -139,6 +141,7 @@ def _begin_stop(instance: Instance, now: float, reason: str, after: After) -> Re
         status=Status.STOPPING,
         reason=reason,
         stop_reason=reason,
+        stop_cause=cause,
         after=after,
         deadline=now + spec.kill_timeout,
         killed=False,
@@ -152,7 +155,7 @@ def restart_running(instance: Instance, event: ev.Event, now: float) -> Result:
     if instance.run is None:
         return want_up(instance, event, now)
     reason = event.reason or f"restarted by {event.by}"
-    return _begin_stop(_fresh(instance), now, reason, After.RESTART)
+    return begin_stop(_fresh(instance), now, reason, After.RESTART)
 
 
 def restart_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
@@ -168,7 +171,7 @@ def delete_running(instance: Instance, event: ev.Event, now: float) -> Result:
     if instance.run is None:
         return instance, [Forget()]
     wanted = replace(instance, desired=Desired.DOWN)
-    return _begin_stop(wanted, now, f"deleted by {event.by}", After.DELETE)
+    return begin_stop(wanted, now, f"deleted by {event.by}", After.DELETE)
 
 
 def delete_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
@@ -202,30 +205,22 @@ def spawned(instance: Instance, event: ev.Event, now: float) -> Result:
     )
     if spec.wait_ready:
         return replace(instance, run=run, deadline=now + spec.listen_timeout), []
+    run = replace(run, vitals=replace(run.vitals, judged_from=started))
     return replace(instance, run=run, status=Status.ONLINE), []
 
 
 def spawn_failed(instance: Instance, event: ev.Event, now: float) -> Result:
     assert isinstance(event, ev.SpawnFailed)
-    end = RunEnd(at=now, uptime=0.0, reason=f"could not start: {event.error}")
+    end = RunEnd(at=now, uptime=0.0, reason=f"could not start: {event.error}", cause="spawn")
     return _decide(_record(instance, end), end, now)
 
 
 def ready(instance: Instance, event: ev.Event, now: float) -> Result:
     assert instance.run is not None
-    return replace(instance, status=Status.ONLINE, run=replace(instance.run, ready=True), deadline=None), []
-
-
-def ready_again(instance: Instance, event: ev.Event, now: float) -> Result:
-    assert instance.run is not None
-    if instance.run.ready:
-        return instance, []
-    return replace(instance, run=replace(instance.run, ready=True)), []
-
-
-def beat(instance: Instance, event: ev.Event, now: float) -> Result:
-    assert instance.run is not None
-    return replace(instance, run=replace(instance.run, last_beat=now)), []
+    calm = {"trouble": "", "trouble_why": "", "rung": 0, "rung_at": None, "capturing": False}
+    vitals = replace(instance.run.vitals, judged_from=now, **calm)
+    run = replace(instance.run, ready=True, vitals=vitals)
+    return replace(instance, status=Status.ONLINE, run=run, deadline=None), []
 
 
 def status_reported(instance: Instance, event: ev.Event, now: float) -> Result:
@@ -257,7 +252,7 @@ def memory_over(instance: Instance, event: ev.Event, now: float) -> Result:
     if limit is None or event.memory_bytes <= limit:
         return instance, []
     reason = f"memory {_size(event.memory_bytes, limit)} > {_size(limit, limit)}"
-    return _begin_stop(instance, now, reason, After.DECIDE)
+    return begin_stop(instance, now, reason, After.DECIDE, "memory")
 
 
 def _size(size: int, limit: int) -> str:
@@ -282,7 +277,7 @@ def exited(instance: Instance, event: ev.Event, now: float) -> Result:
         # What it has left has been sent nothing yet, where only a message has asked it to end.
         return left, _kill_signal(left) if instance.asked else []
     # It died by itself and left children behind: they get the same grace as in a stop.
-    return _begin_stop(replace(instance, run=leaving), now, end.reason, After.DECIDE)
+    return begin_stop(replace(instance, run=leaving), now, end.reason, After.DECIDE)
 
 
 def _end_of_run(instance: Instance, run: Run, event: ev.Exited, now: float) -> RunEnd:
@@ -299,7 +294,19 @@ def _end_of_run(instance: Instance, run: Run, event: ev.Exited, now: float) -> R
         ready=run.ready,
         planned=bool(instance.stop_reason or event.reason),
         run_id=run.run_id,
+        cause=_cause(instance, event),
+        snapshot=run.vitals.snapshot if run.vitals.snapshot != "none" else "",
     )
+
+
+def _cause(instance: Instance, event: ev.Exited) -> Cause:
+    if instance.stop_reason:
+        return instance.stop_cause
+    if event.reason:
+        return "reboot"
+    if event.signal is not None:
+        return "signal"
+    return "unknown" if event.code is None else "exit"
 
 
 def _why(instance: Instance, how: str) -> str:
@@ -353,13 +360,6 @@ def _decide(instance: Instance, end: RunEnd, now: float) -> Result:
 # --- time and recovery ---
 
 
-def not_ready_in_time(instance: Instance, event: ev.Event, now: float) -> Result:
-    if postponed := _postponed(instance, event):
-        return postponed, []
-    timeout = describe_duration(instance.spec.listen_timeout)
-    return _begin_stop(instance, now, f"not ready within {timeout}", After.DECIDE)
-
-
 def _postponed(instance: Instance, event: ev.Event) -> Instance | None:
     """What an agent had a time for, and could not use all of it, it still has the rest of the time for."""
     assert isinstance(event, ev.DeadlinePassed)
@@ -395,8 +395,21 @@ def recover_waiting(instance: Instance, event: ev.Event, now: float) -> Result:
 
 
 def recover_running(instance: Instance, event: ev.Event, now: float) -> Result:
-    """The run goes on under its new master; a start that was ordered and not carried out is ordered again."""
-    return instance, [Spawn()] if instance.run is None else []
+    """The run goes on under its new master; a start that was ordered and not carried out is ordered again.
+
+    What it said while there was no master may be lost, so its silence counts from now on; a snapshot that was
+    being made is not waited for any longer.
+    """
+    run = instance.run
+    if run is None:
+        return instance, [Spawn()]
+    vitals = run.vitals
+    if run.last_beat is None and instance.spec.health.progress_timeout is None and not vitals.trouble:
+        return instance, []
+    judged = replace(
+        vitals, judged_from=now, looked_at=None, rung_at=now if vitals.capturing else vitals.rung_at
+    )
+    return replace(instance, run=replace(run, vitals=judged)), []
 
 
 def recover_stopping(instance: Instance, event: ev.Event, now: float) -> Result:

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from pypm.core import events as ev
 from pypm.core import machine
-from pypm.core.actions import Action, ArmTimer, AskToEnd, CancelTimer, Forget, Persist, Publish, Signal, Spawn
-from pypm.core.instance import After, Desired, Instance, Status
+from pypm.core.actions import (
+    Action,
+    ArmTimer,
+    AskToEnd,
+    CancelTimer,
+    Forget,
+    Gather,
+    Persist,
+    Publish,
+    Signal,
+    Spawn,
+)
+from pypm.core.instance import After, Desired, Health, Instance, Status
 
 AT_REST = {Status.STOPPED, Status.BACKOFF, Status.HELD, Status.ERRORED, Status.EXITED}
-VOLATILE = (ev.Beat, ev.StatusReported)
+VOLATILE = (ev.Beat, ev.StatusReported, ev.Progressed)
 
 
 def checked_step(instance: Instance, event: ev.Event, now: float) -> tuple[Instance, list[Action]]:
@@ -46,9 +57,11 @@ def check_instance(instance: Instance) -> None:
     if status in (Status.STOPPING, Status.BACKOFF):
         assert instance.deadline is not None
     if instance.deadline is not None:
-        assert status in (Status.STARTING, Status.STOPPING, Status.BACKOFF, Status.HELD)
+        assert status not in (Status.STOPPED, Status.ERRORED, Status.EXITED)
     if status is Status.STARTING:
-        assert (instance.deadline is not None) == (run is not None), "only a run can be late"
+        is_late = run is not None and run.vitals.trouble != ""
+        assert is_late or (instance.deadline is not None) == (run is not None), "only a run can be late"
+    check_vitals(instance)
     if status is not Status.STOPPING:
         assert not instance.killed
         assert not instance.asked
@@ -60,6 +73,19 @@ def check_instance(instance: Instance) -> None:
     if status in (Status.BACKOFF, Status.ERRORED, Status.EXITED):
         assert instance.reason, "whoever looks is told why"
     check_counters(instance)
+
+
+def check_vitals(instance: Instance) -> None:
+    """A trouble has its reason and its place on the ladder, and is seen from outside."""
+    if instance.run is None:
+        return
+    vitals = instance.run.vitals
+    assert (vitals.trouble != "") == (vitals.trouble_why != "")
+    assert vitals.trouble or vitals.rung_at is None
+    assert vitals.trouble or not vitals.capturing
+    assert (vitals.waiting_since is None) == (vitals.extended_until is None)
+    if instance.status is Status.ONLINE:
+        assert (vitals.trouble != "") == (instance.health in (Health.UNHEALTHY, Health.STALLED))
 
 
 def check_counters(instance: Instance) -> None:
@@ -88,8 +114,11 @@ def check_orders(before: Instance, after: Instance, kinds: list[type[Action]]) -
     if Spawn in kinds:
         assert after.status is Status.STARTING
         assert after.run is None
-    if Signal in kinds:
-        assert after.status is Status.STOPPING
+    if Signal in kinds and after.status is not Status.STOPPING:
+        assert after.run is not None
+        assert after.run.vitals.trouble, "a step of its ladder"
+    if Gather in kinds:
+        assert after.status is Status.ONLINE
     if after.status is Status.STOPPING and before.status is not Status.STOPPING:
         assert (Signal in kinds) != (AskToEnd in kinds)
     if after.killed and not before.killed:

@@ -7,7 +7,7 @@ from invariants import checked_step
 from msgspec.structs import replace
 
 from pypm.core import events as ev
-from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Publish, Signal, Spawn
+from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Publish, Signal, Spawn, Tell
 from pypm.core.instance import After, Desired, Instance, Run, RunEnd, Status
 from pypm.core.machine import TABLE, InvalidTransitionError, step
 from pypm.core.spec import AppSpec
@@ -58,6 +58,14 @@ def event_of(kind: type[ev.Event], instance: Instance) -> ev.Event:
         ev.SpawnFailed: ev.SpawnFailed("no such file"),
         ev.Ready: ev.Ready(run_id),
         ev.Beat: ev.Beat(run_id),
+        ev.Progressed: ev.Progressed(run_id, "question 3", 3),
+        ev.Extended: ev.Extended(run_id, 60.0, "model call"),
+        ev.ExtensionReset: ev.ExtensionReset(run_id),
+        ev.WatchdogSet: ev.WatchdogSet(run_id, 5.0),
+        ev.WatchdogTriggered: ev.WatchdogTriggered(run_id),
+        ev.Reloading: ev.Reloading(run_id),
+        ev.Evidence: ev.Evidence(run_id, ()),
+        ev.Captured: ev.Captured(run_id, "/snapshot"),
         ev.StatusReported: ev.StatusReported(run_id, "thinking"),
         ev.StoppingReported: ev.StoppingReported(run_id),
         ev.MainPidReported: ev.MainPidReported(run_id, 4100, 79),
@@ -93,13 +101,21 @@ Spawned           error     online    error     error     error     error     er
 SpawnFailed       error     starting  error     error     error     error     error     error
 Ready             ignored   online    online    ignored   ignored   ignored   ignored   ignored
 Beat              ignored   starting  online    stopping  ignored   ignored   ignored   ignored
+Progressed        ignored   starting  online    stopping  ignored   ignored   ignored   ignored
+Extended          ignored   starting  online    stopping  ignored   ignored   ignored   ignored
+ExtensionReset    ignored   starting  online    stopping  ignored   ignored   ignored   ignored
+WatchdogSet       ignored   starting  online    stopping  ignored   ignored   ignored   ignored
+WatchdogTriggered ignored   ignored   online    ignored   ignored   ignored   ignored   ignored
+Reloading         ignored   ignored   online    ignored   ignored   ignored   ignored   ignored
+Evidence          ignored   ignored   online    ignored   ignored   ignored   ignored   ignored
+Captured          ignored   starting  online    stopping  ignored   ignored   ignored   ignored
 StatusReported    ignored   starting  online    stopping  ignored   ignored   ignored   ignored
 StoppingReported  ignored   starting  online    ignored   ignored   ignored   ignored   ignored
 MainPidReported   ignored   starting  online    ignored   ignored   ignored   ignored   ignored
 MemoryOver        ignored   stopping  stopping  ignored   ignored   ignored   ignored   ignored
 Exited            ignored   starting  starting  stopped   ignored   ignored   ignored   ignored
 TreeGone          ignored   ignored   ignored   stopping  ignored   ignored   ignored   ignored
-DeadlinePassed    ignored   stopping  ignored   stopping  starting  starting  ignored   ignored
+DeadlinePassed    ignored   stopping  online    stopping  starting  starting  ignored   ignored
 """
 EXPECTED = {
     (status, getattr(ev, name)): outcome
@@ -170,7 +186,12 @@ ORDERS: dict[tuple[Status, type[ev.Event]], list[Action]] = {
     (Status.STARTING, ev.StatusReported): [Publish()],
     (Status.STARTING, ev.MemoryOver): [GRACE, *SAVED, TERM],
     (Status.STARTING, ev.Exited): [CancelTimer(), *SAVED, Spawn()],
-    (Status.STARTING, ev.DeadlinePassed): [GRACE, *SAVED, TERM],
+    (Status.STARTING, ev.DeadlinePassed): [
+        GRACE,
+        *SAVED,
+        Tell("health.startup", "not ready within 3s"),
+        TERM,
+    ],
     (Status.ONLINE, ev.StartRequested): [],
     (Status.ONLINE, ev.StopRequested): [GRACE, *SAVED, TERM],
     (Status.ONLINE, ev.RestartRequested): [GRACE, *SAVED, TERM],
