@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pypm.config import log_bounds, values
+from pypm.config import ladders, log_bounds, values
 from pypm.config.faults import Place, nearest
 from pypm.config.units import parse_duration, parse_size, shown
 from pypm.core.errors import ConfigError
 
-__all__ = ["KEYS", "LOG_KEYS", "Key", "is_app_key", "read_app", "read_logs"]
+__all__ = ["HEALTH_KEYS", "KEYS", "LOG_KEYS", "Key", "is_app_key", "read_app", "read_table"]
 
 
 class Key:
@@ -86,6 +86,18 @@ LOG_KEYS = (
 )
 """The keys of the table ``logs``."""
 
+HEALTH_KEYS = (
+    Key("startup_timeout", parse_duration),
+    Key("heartbeat_timeout", parse_duration),
+    Key("progress_timeout", parse_duration),
+    Key("on_startup", ladders.ladder),
+    Key("on_heartbeat", ladders.ladder),
+    Key("on_stall", ladders.ladder),
+    Key("evidence", ladders.evidence),
+    Key("max_extension", parse_duration),
+)
+"""The keys of the table ``health``."""
+
 NOT_YET = frozenset(
     (
         "append_env_to_name",
@@ -95,7 +107,6 @@ NOT_YET = frozenset(
         "deploy",
         "gid",
         "group",
-        "health",
         "ignore_watch",
         "limits",
         "name_prefix",
@@ -185,13 +196,14 @@ def _index(keys: Iterable[Key]) -> dict[str, Key]:
 
 
 _APP = _index(KEYS)
-_LOGS = _index(LOG_KEYS)
+TABLES = {"logs": _index(LOG_KEYS), "health": _index(HEALTH_KEYS)}
+"""The keys of an app that are tables of their own."""
 _REFUSED = _spellings((*NOT_YET, *NEVER, *ASK_NOTHING))
 
 
 def is_app_key(spelling: str) -> bool:
     """Whether an app may have the key (``env_<name>`` not counted)."""
-    return spelling in _APP or spelling in _REFUSED or spelling == "logs"
+    return spelling in _APP or spelling in _REFUSED or spelling in TABLES
 
 
 def read_app(raw: Mapping[str, object], place: Place) -> dict[str, Any]:
@@ -202,8 +214,8 @@ def read_app(raw: Mapping[str, object], place: Place) -> dict[str, Any]:
     given = {key: value for key, value in raw.items() if value is not None}
     settings: dict[str, Any] = {}
     for spelling, value in given.items():
-        if spelling == "logs":
-            settings["logs"] = read_logs(value, place)
+        if spelling in TABLES:
+            settings[spelling] = read_table(spelling, value, place)
         elif spelling in _APP:
             _read_key(_APP[spelling], spelling, value, place, settings)
         elif spelling.startswith("env_") and spelling != "env_":
@@ -214,20 +226,21 @@ def read_app(raw: Mapping[str, object], place: Place) -> dict[str, Any]:
     return settings
 
 
-def read_logs(raw: object, place: Place) -> dict[str, Any]:
-    """The settings of the table ``logs``."""
+def read_table(name: str, raw: object, place: Place) -> dict[str, Any]:
+    """The settings of one of the ``TABLES``."""
     settings: dict[str, Any] = {}
     if not isinstance(raw, Mapping):
-        place.fault("logs", f"{shown(raw)} is {values.kind(raw)}: expected a table such as [apps.logs]")
+        place.fault(name, f"{shown(raw)} is {values.kind(raw)}: expected a table such as [apps.{name}]")
         return settings
+    keys = TABLES[name]
     for spelling, value in raw.items():
         if value is None:
             continue
-        where = f"logs.{spelling}"
-        if spelling in _LOGS:
-            _read_key(_LOGS[spelling], where, value, place, settings)
+        where = f"{name}.{spelling}"
+        if spelling in keys:
+            _read_key(keys[spelling], where, value, place, settings)
         else:
-            place.fault(where, f"unknown key{nearest(spelling, _LOGS)}")
+            place.fault(where, f"unknown key{nearest(spelling, keys)}")
     return settings
 
 
@@ -287,7 +300,7 @@ def _suggestion(spelling: str) -> str:
     other = OTHER_WORDS.get(spelling)
     if other:
         return f'; did you mean "{other}"?'
-    return nearest(spelling, (*(name for name in _APP if name.islower()), "logs", *_REFUSED))
+    return nearest(spelling, (*(name for name in _APP if name.islower()), *TABLES, *_REFUSED))
 
 
 def _asks_nothing(name: str, value: object, given: Mapping[str, object]) -> bool:

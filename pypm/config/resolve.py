@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pypm.config.faults import KeyFaultError, Place
+from pypm.config.keys import TABLES
 from pypm.config.program import Program, resolve_program
 from pypm.config.search import Search
 from pypm.config.units import shown
 from pypm.config.values import name as checked_name
 from pypm.core.errors import ConfigError
-from pypm.core.spec import AppSpec, LogSpec, RestartPolicy
+from pypm.core.spec import AppSpec, HealthSpec, LogSpec, RestartPolicy
 
 __all__ = ["Base", "duplicates", "merge", "resolve"]
 
@@ -47,6 +48,9 @@ RESTART_FIELDS = {
 LOG_FIELDS = {"merge_logs": "merge", "disable_logs": "disabled"}
 LOG_FILES = {"out_file": "out_file", "error_file": "error_file", "log_file": "combined_file"}
 
+LADDERS = {"heartbeat_timeout": "on_heartbeat", "progress_timeout": "on_stall"}
+"""What follows when a time of ``health`` is over."""
+
 WHAT_RUNS = ("script", "command", "module")
 GROUND = frozenset((*WHAT_RUNS, "cwd", "env", "interpreter", "shell", "venv"))
 """Keys without whose values nothing can be looked for."""
@@ -76,7 +80,8 @@ def merge(defaults: Settings, settings: Settings, env_name: str | None) -> dict[
         env.update(table.get("env", {}))
         env.update(table.get(f"env_{env_name}", {}) if env_name else {})
     merged["env"] = env
-    merged["logs"] = {**defaults.get("logs", {}), **settings.get("logs", {})}
+    for name in TABLES:
+        merged[name] = {**defaults.get(name, {}), **settings.get(name, {})}
     return merged
 
 
@@ -92,6 +97,11 @@ def resolve(settings: Settings, base: Base, place: Place) -> AppSpec | None:
     fields = {field: settings[key] for key, field in APP_FIELDS.items() if key in settings}
     env_files = _env_files(settings, search, place)
     logs = _logs(settings, search.cwd, place)
+    health = _health(settings, place)
+    if "startup_timeout" in settings.get("health", {}):
+        fields |= {"listen_timeout": settings["health"]["startup_timeout"]}
+        if "listen_timeout" in settings:
+            place.fault("health.startup_timeout", 'says the same as "listen_timeout"; keep one of them')
     _check_increment(settings, env, place)
     if program is None or place.count:
         return None
@@ -105,6 +115,7 @@ def resolve(settings: Settings, base: Base, place: Place) -> AppSpec | None:
         env_files=env_files,
         restart=_restart(settings),
         logs=logs,
+        health=health,
         source=base.source,
         **spec_fields,
     )
@@ -165,6 +176,17 @@ def _restart(settings: Settings) -> RestartPolicy:
     backoff = settings.get("exp_backoff_restart_delay") or None
     delay = settings.get("restart_delay") if backoff is None else None
     return RestartPolicy(backoff=backoff, delay=delay, **fields)
+
+
+def _health(settings: Settings, place: Place) -> HealthSpec:
+    fields: dict[str, Any] = dict(settings.get("health", {}))
+    fields.pop("startup_timeout", None)
+    for timeout, ladder in LADDERS.items():
+        if ladder in fields and timeout not in settings.get("health", {}):
+            place.fault(f"health.{ladder}", f"says what follows, but {timeout} is not set")
+    for timeout in LADDERS:
+        fields[timeout] = fields.get(timeout) or None  # 0: off
+    return HealthSpec(**fields)
 
 
 def _logs(settings: Settings, cwd: str, place: Place) -> LogSpec:

@@ -6,7 +6,7 @@ from signal import Signals
 
 from pypm.core.date_format import DateFormatError, compile_date_format
 from pypm.core.redaction import RedactionError, check_redactions
-from pypm.core.spec import AppSpec, LogSpec
+from pypm.core.spec import AppSpec, HealthSpec, LogSpec
 
 __all__ = ["LEAST_LINE", "MOST_INSTANCES", "MOST_LINE", "fault_of"]
 
@@ -37,7 +37,7 @@ def fault_of(spec: AppSpec) -> str:
     times = (spec.kill_timeout, spec.listen_timeout, spec.min_uptime, policy.delay, policy.backoff)
     if any(time is not None and not 0 <= time < float("inf") for time in times):
         return "one of its durations is negative or no number"
-    return _fault_of_bounds(spec.logs) or _fault_of_form(spec.logs)
+    return _fault_of_health(spec.health) or _fault_of_bounds(spec.logs) or _fault_of_form(spec.logs)
 
 
 def _fault_of_bounds(logs: LogSpec) -> str:
@@ -46,6 +46,20 @@ def _fault_of_bounds(logs: LogSpec) -> str:
         return "one of the sizes of its logs, or their number, is negative"
     if any(age is not None and not 0 < age < float("inf") for age in (logs.max_age, logs.retain_age)):
         return "one of the ages of its logs is not above zero"
+    return ""
+
+
+def _fault_of_health(health: HealthSpec) -> str:
+    """What is wrong with the clocks and the ladders."""
+    rungs = (*health.on_startup, *health.on_heartbeat, *health.on_stall)
+    times = (health.heartbeat_timeout, health.progress_timeout, health.max_extension)
+    if any(
+        time is not None and not 0 <= time < float("inf")
+        for time in (*times, *(each.after for each in rungs))
+    ):
+        return "one of the durations of its health is negative or no number"
+    if any(each.action == "signal" and each.signal not in Signals.__members__ for each in rungs):
+        return "one of the signals of its health does not exist"
     return ""
 
 

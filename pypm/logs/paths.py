@@ -10,7 +10,7 @@ import msgspec
 
 from pypm.core.spec import AppSpec
 
-__all__ = ["LogFiles", "log_files"]
+__all__ = ["LogFiles", "file_stem", "log_files"]
 
 NOTHING = frozenset({"/dev/null", "NULL", "disabled"})
 """What a person writes to keep nothing of a stream."""

@@ -12,7 +12,18 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from itertools import islice
 
-from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Signal, Spawn
+from pypm.core.actions import (
+    Action,
+    ArmTimer,
+    CancelTimer,
+    Forget,
+    Gather,
+    Persist,
+    Signal,
+    Snapshot,
+    Spawn,
+    Tell,
+)
 from pypm.core.events import DeadlinePassed, Event, Exited, Spawned, SpawnFailed, TreeGone
 from pypm.core.instance import Instance, Status
 from pypm.core.state import App
@@ -78,6 +89,8 @@ class SystemExecutor:
         """Instance id and run id of every run that may speak on the agent channel."""
         self.on_begun: Callable[[Note], None] = lambda _: None
         """Told of each run as soon as it has begun."""
+        self.observe: Callable[[Instance, Action], None] = lambda _instance, _action: None
+        """Looks at runs and tells of them, as the core orders it."""
         self._home = home
         self._loop = loop
         self._store = store
@@ -120,7 +133,10 @@ class SystemExecutor:
                 self._timers.arm(instance.id, action.deadline)
             case CancelTimer():
                 self._timers.cancel(instance.id)
+            case Gather() | Snapshot() | Tell():
+                self.observe(instance, action)
             case Forget():
+                self.observe(instance, action)
                 self._timers.cancel(instance.id)
                 self._outputs.forget(instance.id)
                 self.trees.forget(instance.id)

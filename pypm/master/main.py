@@ -26,15 +26,18 @@ from pypm.master.begun import BegunRuns, new_memory
 from pypm.master.channel import AgentChannel
 from pypm.master.engine import Engine
 from pypm.master.event_log import EventLog
+from pypm.master.evidence import Witness
 from pypm.master.executor import SystemExecutor
 from pypm.master.handlers import HANDLERS
 from pypm.master.home_watch import HomeWatch
 from pypm.master.link import GuardianLink, Reaped
 from pypm.master.log import reopen_log
 from pypm.master.log_keeper import LogKeeper
+from pypm.master.observer import Observer
 from pypm.master.output import Outputs
 from pypm.master.receipts import Receipts
 from pypm.master.recovery import read_state
+from pypm.master.reports import Reports
 from pypm.master.rows import Detail, Moment, Row, make_detail, make_row
 from pypm.master.sampler import Sampler
 from pypm.master.server import Server
@@ -79,6 +82,12 @@ class Master:
         self.executor.on_begun = self.begun.add
         self.store.noted, self.store.on_saved = self.begun.count, self.begun.saved
         self.receipts = Receipts(self.store, boot_time)
+        self.observer = Observer(
+            Witness(self.engine.handle, home.logs_folder, boot_time),
+            Reports(loop, self.engine.handle, home.path, home.logs_folder),
+            self.events,
+        )
+        self.executor.observe = self.observer.perform
         self.sampler = Sampler(self.engine, loop, boot_time)
         self.waiting = Waiting(self.engine, boot_time)
         self.server = Server(loop, self._dispatch)
@@ -122,6 +131,7 @@ class Master:
         channel.close()
         self.executor.trees.close()
         self.log_keeper.close()
+        self.observer.close()
         self.outputs.close()
         self.events.close()
         await self.store.close()

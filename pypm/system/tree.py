@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pypm.system.process import TICKS_PER_SECOND
 
-__all__ = ["TreeUsage", "measure_trees"]
+__all__ = ["TreeUsage", "measure_trees", "tree_pids"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -49,6 +49,16 @@ def measure_trees(roots: Collection[int]) -> dict[int, TreeUsage]:
         pid: TreeUsage(total[0] * _PAGE, total[1] / TICKS_PER_SECOND, total[2])
         for pid, total in totals.items()
     }
+
+
+def tree_pids(root: int) -> list[int]:
+    """The pids of a tree, as ``measure_trees`` has it; its main process first, empty if that is gone."""
+    processes = _read_all()
+    if root not in processes:
+        return []
+    owner: dict[int, int] = {}
+    others = [pid for pid in processes if pid != root and _owner_of(pid, processes, {root}, owner)]
+    return [root, *sorted(others)]
 
 
 def _owner_of(pid: int, processes: dict[int, _Process], wanted: set[int], owner: dict[int, int]) -> int:

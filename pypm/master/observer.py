@@ -1,0 +1,38 @@
+"""Carries out what the core orders about runs without touching them: looks, reports, and what is told."""
+
+from __future__ import annotations
+
+from pypm.core.actions import Action, Forget, Gather, Snapshot, Tell
+from pypm.core.instance import Instance
+from pypm.master.event_log import EventLog
+from pypm.master.evidence import Witness
+from pypm.master.reports import Reports
+
+__all__ = ["Observer"]
+
+
+class Observer:
+    """Looks at runs (``witness``), makes ``reports`` of them, and tells ``events``."""
+
+    def __init__(self, witness: Witness, reports: Reports, events: EventLog) -> None:
+        self._witness = witness
+        self._reports = reports
+        self._events = events
+
+    def perform(self, instance: Instance, action: Action) -> None:
+        """Carry out one action."""
+        match action:
+            case Gather():
+                self._witness.gather(instance, first=action.first)
+            case Snapshot():
+                self._reports.make(instance, action.why)
+            case Tell():
+                run_id = None if instance.run is None else instance.run.run_id
+                facts = {"name": instance.name, "id": instance.id, "run_id": run_id}
+                self._events.record(action.what, **facts, reason=action.why)
+            case Forget():
+                self._witness.forget(instance.id)
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        self._reports.close()

@@ -1,0 +1,90 @@
+"""Alive is not working: real agents that hang, stall, wait honestly and recover."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from real_pypm import RealPypm
+
+from pypm.testing import wait_until
+
+SAY = """
+import json, os, signal, sys, time
+import zmq
+socket = zmq.Context.instance().socket(zmq.DEALER)
+socket.connect(os.environ["PYPM_AGENT_ENDPOINT"])
+def say(kind, **fields):
+    message = {"v": 1, "token": os.environ["PYPM_AGENT_TOKEN"], "type": kind, "pid": os.getpid(), "time": 0.0}
+    socket.send(json.dumps(message | fields).encode())
+"""
+
+
+def agent(pypm: RealPypm, body: str, **health: Any) -> None:
+    """Start one agent of this program, which knows ``say``."""
+    file = Path(pypm.home) / "agent.py"
+    file.write_text(SAY + body)
+    app = {"name": "a", "script": str(file), "health": health}
+    pypm.start(app)
+
+
+def row(pypm: RealPypm) -> dict[str, Any]:
+    return pypm.rows()[0]
+
+
+def events(pypm: RealPypm) -> list[dict[str, Any]]:
+    file = Path(pypm.home) / "events.jsonl"
+    if not file.exists():
+        return []
+    return [json.loads(line) for line in file.read_text().splitlines() if line.startswith("{")]
+
+
+def test_a_hung_agent_is_restarted_with_a_report(pypm: RealPypm) -> None:
+    agent(pypm, "say('heartbeat')\nprint('the last words', flush=True)\ntime.sleep(1000)", heartbeat_timeout="1s")
+    wait_until(lambda: row(pypm)["restarts"] == 1, 20.0)
+    end = pypm.call("describe", target="a")["runs"][0] if False else row(pypm)["last_exit"]
+    assert end["reason"] == "no heartbeat for 1s"
+    reports = list((Path(pypm.home) / "reports" / "a").iterdir())
+    assert (reports[0] / "why.txt").read_text().splitlines()[2] == "no heartbeat for 1s"
+    assert "the last words" in (reports[0] / "stdout.txt").read_text()
+    assert "agent.py" in (reports[0] / "processes.txt").read_text()
+    assert (reports[0].stat().st_mode & 0o777, (reports[0] / "why.txt").stat().st_mode & 0o777) == (0o700, 0o600)
+    assert any(each["event"] == "health.heartbeat" and each["name"] == "a" for each in events(pypm))
+
+
+def test_a_stopped_process_is_found_too(pypm: RealPypm) -> None:
+    agent(pypm, "while True:\n    say('heartbeat')\n    time.sleep(0.2)", heartbeat_timeout="2s")
+    wait_until(lambda: row(pypm)["health"] == "healthy", 10.0)
+    pid = row(pypm)["pid"]
+    os.kill(pid, 19)
+    wait_until(lambda: row(pypm)["restarts"] == 1 and row(pypm)["health"] == "healthy", 30.0)
+    assert "no heartbeat for 2s" in row(pypm)["last_exit"]["reason"]
+
+
+def test_a_flat_queue_is_a_stall_and_only_alerted_where_that_is_asked_for(pypm: RealPypm) -> None:
+    """It lives and its loop turns; nothing is done."""
+    body = "while True:\n    say('heartbeat')\n    time.sleep(0.5)"
+    agent(pypm, body, heartbeat_timeout="10s", progress_timeout="2s", on_stall="alert")
+    pid = row(pypm)["pid"]
+    wait_until(lambda: row(pypm)["health"] == "stalled", 20.0)
+    assert (row(pypm)["pid"], row(pypm)["status"]) == (pid, "online")
+
+
+def test_work_without_progress_is_no_stall(pypm: RealPypm) -> None:
+    """A silent agent whose child computes is let alone, and what spoke for it is told."""
+    body = "import subprocess\nsubprocess.run([sys.executable, '-c', 'while True: pass'])"
+    agent(pypm, body, progress_timeout="1s")
+    wait_until(lambda: "of CPU" in (row(pypm).get("evidence") or ""), 20.0)
+    assert row(pypm)["restarts"] == 0
+
+
+def test_a_wait_is_shown_and_disturbs_nobody(pypm: RealPypm) -> None:
+    body = "say('heartbeat')\nsay('extend', seconds=600, text='model call')\ntime.sleep(1000)"
+    agent(pypm, body, heartbeat_timeout="500ms", progress_timeout="500ms", evidence=[])
+    wait_until(lambda: row(pypm).get("waiting_for") == "model call", 10.0)
+    pid = row(pypm)["pid"]
+    pypm.kill_master()
+    wait_until(lambda: row(pypm).get("waiting_for") == "model call", 10.0)
+    assert (row(pypm)["pid"], row(pypm)["restarts"]) == (pid, 0)
