@@ -42,7 +42,11 @@ def events(pypm: RealPypm) -> list[dict[str, Any]]:
 
 
 def test_a_hung_agent_is_restarted_with_a_report(pypm: RealPypm) -> None:
-    agent(pypm, "say('heartbeat')\nprint('the last words', flush=True)\ntime.sleep(1000)", heartbeat_timeout="1s")
+    agent(
+        pypm,
+        "say('heartbeat')\nprint('the last words', flush=True)\ntime.sleep(1000)",
+        heartbeat_timeout="1s",
+    )
     wait_until(lambda: row(pypm)["restarts"] == 1, 20.0)
     end = pypm.call("describe", target="a")["runs"][0] if False else row(pypm)["last_exit"]
     assert end["reason"] == "no heartbeat for 1s"
@@ -50,7 +54,10 @@ def test_a_hung_agent_is_restarted_with_a_report(pypm: RealPypm) -> None:
     assert (reports[0] / "why.txt").read_text().splitlines()[2] == "no heartbeat for 1s"
     assert "the last words" in (reports[0] / "stdout.txt").read_text()
     assert "agent.py" in (reports[0] / "processes.txt").read_text()
-    assert (reports[0].stat().st_mode & 0o777, (reports[0] / "why.txt").stat().st_mode & 0o777) == (0o700, 0o600)
+    assert (reports[0].stat().st_mode & 0o777, (reports[0] / "why.txt").stat().st_mode & 0o777) == (
+        0o700,
+        0o600,
+    )
     assert any(each["event"] == "health.heartbeat" and each["name"] == "a" for each in events(pypm))
 
 
