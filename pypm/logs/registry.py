@@ -9,6 +9,8 @@ from pypm.core.spec import AppSpec
 from pypm.logs.mounts import Mounts
 from pypm.logs.rotation import Identity
 from pypm.logs.threaded import ThreadedLogFile
+from pypm.core.spec import AppSpec
+from pypm.logs.rotation import Identity
 from pypm.logs.writer import LogFile, LogTrouble, OnFull
 
 __all__ = ["LogRegistry"]
