@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 
@@ -34,6 +35,8 @@ class Batch(msgspec.Struct):
 
     records: bytes
     intent: Intent
+    rest: bytes
+    """What the file that is written now lacks of them."""
 
 
 class RecordPump:
@@ -67,6 +70,8 @@ class RecordPump:
         self._framer = Framer(settings.framing)
         self._coming: Settings | None = None
         self._batch: Batch | None = None
+        self._flushing = False
+        """A line that was begun does not wait for its end, as soon as it can be written."""
         self._looked = 0
         """How many of the waiting bytes are known to have no newline."""
         self._keep_settings()
@@ -106,6 +111,7 @@ class RecordPump:
         if self._batch is not None and not self.blocked:
             self._go_on(self._batch.intent.file + 1)
             self._change()
+            self._write()
         return self.turn()
 
     def settle(self, limit: int = DRAIN) -> int:
@@ -118,7 +124,8 @@ class RecordPump:
     def drain(self, limit: int = DRAIN) -> int:
         """As ``settle``, but nothing waits afterwards: for a process that has died."""
         moved = self.settle(limit)
-        self._write(flush=True)
+        self._flushing = True
+        self._write()
         return moved
 
     def begin_run(self, settings: Settings) -> None:
@@ -153,7 +160,8 @@ class RecordPump:
     def close(self) -> None:
         """Write what waits."""
         self._let_go()
-        self._write(flush=True)
+        self._flushing = True
+        self._write()
         self._let_go()
 
     def resume(self) -> None:
@@ -169,13 +177,12 @@ class RecordPump:
             return
         data = self._carry.read()[: intent.size]
         records = self._framer.frame(data, self._carry.state, intent.milliseconds)
-        for number, file in enumerate(self._files):
-            if number == intent.file:
-                missing = intent.missing - present(file.path, (intent.device, intent.inode), intent)
-                file.write(records if missing >= intent.length else records[len(records) - missing :])
-            elif number >= intent.file:
-                file.write(records)
-        self._carry.consume(intent.size, intent.state)
+        rest = records
+        if intent.file < len(self._files):
+            missing = intent.missing - present(self._files[intent.file].path, intent)
+            rest = records if missing >= intent.length else records[len(records) - missing :]
+        self._batch = Batch(records, intent, rest)
+        self._go_on(intent.file)
 
     def _move(self, limit: int) -> int:
         """One read and its records; 0 when there is nothing now, a file is blocked, or the pipe has ended."""
@@ -187,36 +194,38 @@ class RecordPump:
             return 0
         self.moved += count
         if not count:
-            self.ended = True
-        self._write(flush=self.ended)
+            self.ended = self._flushing = True
+        self._write()
         return count
 
-    def _write(self, *, flush: bool = False) -> None:
+    def _write(self) -> None:
         """Write all that is ready."""
         while self._batch is None and not self.blocked and self._carry.waiting:
-            data = self._unwritten(flush=flush)
+            data = self._unwritten()
             if not data:
                 return
             state = self._carry.state
             if self._coming is not None:
                 data = data[: data.find(b"\n") + 1 or len(data)]
-            measure = self._framer.measure(data, state, flush=flush)
+            measure = self._framer.measure(data, state, flush=self._flushing)
             self._looked = 0 if self._coming else len(data) - measure.size
             if not measure.size:
                 return
             milliseconds = int(self._clock() * 1000)
             records = self._framer.frame(data[: measure.size], state, milliseconds)
             intent = Intent(measure.size, measure.state, milliseconds, len(records), 0)
-            self._batch = Batch(records, intent)
+            self._batch = Batch(records, intent, records)
             self._go_on(0)
             self._change()
+        if not self._carry.waiting:
+            self._flushing = False
 
-    def _unwritten(self, *, flush: bool) -> bytes:
+    def _unwritten(self) -> bytes:
         """What waits; nothing where it is known that no line has ended and none is too long."""
         fresh = self._carry.read(self._looked)
         if not self._looked:
             return fresh
-        if flush or b"\n" in fresh or self._carry.waiting > self._framer.longest_wait:
+        if self._flushing or b"\n" in fresh or self._carry.waiting > self._framer.longest_wait:
             return self._carry.read()
         self._looked += len(fresh)
         return b""
@@ -226,21 +235,24 @@ class RecordPump:
         batch = self._batch
         assert batch is not None
         for number in range(first, len(self._files)):
-            batch.intent = msgspec.structs.replace(batch.intent, file=number)
-            self._files[number].write(batch.records, self._intend)
+            if number != batch.intent.file:
+                batch.intent = msgspec.structs.replace(batch.intent, file=number)
+            rest, batch.rest = batch.rest, batch.records
+            self._files[number].write(rest, functools.partial(self._intend, batch))
             if self._files[number].blocked:
                 return
         self._carry.consume(batch.intent.size, batch.intent.state)
         self._batch = None
 
-    def _intend(self, identity: Identity, before: int, missing: int) -> None:
+    def _intend(self, batch: Batch, identity: Identity, before: int, missing: int) -> None:
         """Say what is about to be written, in a place that outlives us."""
-        assert self._batch is not None
+        if self._batch is not batch:
+            return  # a file that blocked has got it after all, and nobody waits for that any more
         device, inode = identity
-        self._batch.intent = msgspec.structs.replace(
-            self._batch.intent, device=device, inode=inode, before=before, missing=missing
+        batch.intent = msgspec.structs.replace(
+            batch.intent, device=device, inode=inode, before=before, missing=missing
         )
-        self._carry.intend(self._batch.intent)
+        self._carry.intend(batch.intent)
 
     def _let_go(self) -> None:
         """Give all files their batch, also those that hold it because their disk takes nothing."""
@@ -264,9 +276,9 @@ class RecordPump:
             self._carry.keep_settings(encoded)
 
 
-def present(path: str, identity: Identity, intent: Intent) -> int:
+def present(path: str, intent: Intent) -> int:
     """How much of what was intended is in a file of the log that ``path`` names, whatever its name is now."""
     for generation in generations(path) or ():
-        if generation.identity == identity:
+        if generation.identity == (intent.device, intent.inode):
             return min(max(generation.size - intent.before, 0), intent.missing)
     return 0

@@ -27,7 +27,7 @@ KILLS = 5
 
 
 def generations(folder: Path, name: str) -> list[Path]:
-    numbered = [each for each in folder.glob(f"{name}.*") if each.suffix[1:].isdigit()]
+    numbered = [each for each in folder.glob(f"{name}.[1-9]*") if each.suffix[1:].isdigit()]
     return [*sorted(numbered, key=lambda each: -int(each.suffix[1:])), folder / name]
 
 
