@@ -1,147 +1,247 @@
-"""One process's channel to the master: a ZeroMQ DEALER that drops rather than blocks.
+"""What one process says to whoever supervises it: the facts, and one of the roads on which they go.
 
-There is no thread of our own: a send puts the frame into the socket's queue (microseconds), and ZeroMQ's
-background thread connects, sends and reconnects. A lock makes the socket safe among threads; it is
-re-entrant because a signal handler may speak while the main thread does.
+A lock makes it safe among threads; it is re-entrant because a signal handler may speak while the main thread
+does. pyzmq is imported outside of it: who speaks meanwhile, a signal handler or another thread, does not
+wait for that, and is heard afterwards.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from collections import deque
+from contextlib import suppress
+from typing import Any, Literal, Protocol
 
-if TYPE_CHECKING:
-    import zmq
+from pypm.agent.facts import Facts, short_text
+from pypm.agent.waits import BY_HAND, Announcement, Waits
 
-__all__ = ["HEARTBEAT_INTERVAL", "LINGER", "QUEUE_LENGTH", "TEXT_LENGTH", "Channel", "MessageType"]
+__all__ = ["Channel", "Proof"]
 
-MessageType = Literal["ready", "heartbeat", "status", "stopping"]
+Proof = Literal["", "loop", "process"]
+"""What a heartbeat proves: that the loop turns, only that the process lives, or what is up to its caller."""
 
-VERSION = 1
-QUEUE_LENGTH = 1000
-"""Frames that wait for a master; more are dropped."""
-LINGER = 0.2
-"""Seconds that a program's exit waits for unsent frames."""
-HEARTBEAT_INTERVAL = 0.1
-"""Seconds within which a second heartbeat is not sent: a busy loop must not keep the master busy."""
-TEXT_LENGTH = 200
-"""Characters of a status that are sent."""
-RECONNECT_FIRST_MS = 100
-RECONNECT_MAX_MS = 2000
+MOST_EARLY = 1000
+"""Messages that wait for the road to be open."""
+FIRST_INTERVAL = 0.1
+"""Seconds between two messages of a kind, before the road says what it can take."""
+MOST_KINDS = 102
+"""Heartbeats, progress, and 100 names of metrics; what comes under further names is dropped."""
+LONGEST_OPENING = 1.0
+"""Seconds that a thread waits for another one that imports pyzmq, to know whether it can."""
+
+
+class Road(Protocol):
+    """How messages get to whoever listens. May raise anything where it cannot take one at once."""
+
+    interval: float
+    """Seconds within which a second message of the same kind is not sent."""
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send one message."""
+
+    def close(self) -> None:
+        """Send what waits, as far as that takes no time, and close."""
 
 
 class Channel:
-    """The channel of the process that makes it, to the master named in that process's environment.
+    """The channel of the process that makes it, to what is named in that process's environment.
 
-    It opens at the first message. ``pid`` is the process it belongs to; in any other it must not be used.
+    What is said before ``open`` waits for it. ``pid`` is the process it belongs to; in any other it must not
+    be used.
+    The methods that speak raise what the road raises (a full queue); the callers in this package swallow it.
     """
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.lock = threading.RLock()
-        self._state: Literal["new", "opening", "open", "closed"] = "new"
-        self._token = ""
-        self._facts: dict[str, bool | str] = {}
-        self._early: list[MessageType] = []
-        self._heartbeat_after = 0.0
-        self._context: zmq.Context[zmq.Socket[bytes]] | None = None
-        self._socket: zmq.Socket[bytes] | None = None
-        self._send_flags = 0
+        self.opening = threading.RLock()
+        """Held while pyzmq is imported and the road opened: nobody forks then."""
+        self.facts = Facts(time.monotonic())
+        self.waits = Waits()
+        self._state = "new"
+        """``new``, ``opening``, ``open`` or ``closed``."""
+        self._road: Road | None = None
+        self._early: deque[dict[str, Any]] = deque()
+        """What is said while the road is being opened."""
+        self._not_before: dict[str, float] = {}
+        """When the next message may be sent, for each kind that a busy loop would send too often."""
+        self._held: dict[str, dict[str, Any]] = {}
+        """The last one of each such kind that came too soon: it goes with what is said next."""
 
-    def say(self, kind: MessageType, text: str | None = None) -> None:
-        """Send one message. Drops it where it cannot be queued at once.
+    # --- what may be said ---
 
-        Raises what pyzmq raises (the queue is full); the callers in this package swallow that.
-        """
-        if self._state == "closed":
-            return
+    def ready(self) -> None:
         with self.lock:
-            self._remember(kind, text)
-            if kind == "heartbeat" and self._is_too_soon():
+            self.facts.ready = True
+            self._say({"type": "ready"})
+
+    def stopping(self) -> None:
+        with self.lock:
+            self.facts.stopping = True
+            self._say({"type": "stopping"})
+
+    def status(self, text: object) -> None:
+        with self.lock:
+            self.facts.status = short = short_text(text)
+            self._say({"type": "status", "text": short})
+
+    def heartbeat(self, proves: Proof = "") -> None:
+        with self.lock:
+            facts = self.facts
+            if proves != "process":
+                facts.has_proved_more = True
+            elif facts.has_proved_more:
+                return  # it would hide that the loop no longer turns
+            now = facts.last_beat = time.monotonic()
+            if self._is_too_soon("heartbeat", now):
                 return
-            if self._state == "opening":  # a signal handler that speaks while we import pyzmq
-                self._early.append(kind)
-            elif self._is_open():
-                self._send(kind)
+            message = {"type": "heartbeat", **facts.repeated()}
+            if proves:
+                message["proves"] = proves
+            if self.waits.ever:
+                until, text = self.waits.longest()
+                message["extend"] = round(max(0.0, until - now), 3)
+                message["waiting"] = text
+            self._say(message)
+
+    def progress(self, iteration: int | None, text: object) -> None:
+        with self.lock:
+            now = self.facts.last_progress = time.monotonic()
+            message: dict[str, Any] = {"type": "progress"}
+            if iteration is not None:
+                message["iteration"] = iteration
+            if text:
+                message["message"] = short_text(text)
+            self._say_or_hold("progress", message, now)
+
+    def metric(self, name: str, value: float) -> None:
+        with self.lock:
+            message = {"type": "metric", "name": name, "value": value}
+            self._say_or_hold(f"metric {name}", message, time.monotonic())
+
+    def task(self, name: str, state: str, identity: str) -> None:
+        with self.lock:
+            if state == "done":
+                self.facts.last_progress = time.monotonic()
+            self._say({"type": "task", "name": name, "state": state, "id": f"{self.pid}-{identity}"})
+
+    def wait(self, key: int, seconds: float, text: object) -> None:
+        """Enter a wait, or extend the one that is entered by hand."""
+        with self.lock:
+            self._announce(self.waits.enter(key, seconds, short_text(text), time.monotonic()))
+
+    def end_wait(self, key: int = BY_HAND) -> None:
+        with self.lock:
+            self._announce(self.waits.leave(key, time.monotonic()))
+
+    # --- the road ---
+
+    @property
+    def is_new(self) -> bool:
+        """Nobody has opened it yet."""
+        return self._state == "new"
+
+    def open(self) -> None:
+        """Open the road, unless that has been done or is being done."""
+        with self.lock:
+            if self._state != "new":
+                return
+            self._state = "opening"
+        road = None
+        try:
+            with self.opening:
+                road = find_road()
+        finally:  # also where a signal handler raises in the middle of it
+            self._opened(road)
 
     def usable(self) -> bool:
-        """Tell whether messages can be sent; opens the channel to know it."""
-        with self.lock:
-            return self._is_open()
-
-    def close(self) -> None:
-        """Give unsent frames ``LINGER`` seconds, then close for good."""
-        with self.lock:
-            context, socket = self._context, self._socket
-            self._state, self._context, self._socket = "closed", None, None
-            if socket is not None and context is not None:
-                socket.close(linger=int(LINGER * 1000))
-                context.term()
-
-    def _remember(self, kind: MessageType, text: str | None) -> None:
-        """Keep what later heartbeats repeat, for a master that was not there or has been replaced."""
-        if kind == "ready":
-            self._facts["ready"] = True
-        elif text is not None:
-            # A lone surrogate is no UTF-8, and would cost the whole frame.
-            self._facts["status"] = str(text)[:TEXT_LENGTH].encode("utf-8", "replace").decode()
-
-    def _is_too_soon(self) -> bool:
-        now = time.monotonic()
-        if now < self._heartbeat_after:
-            return True
-        self._heartbeat_after = now + HEARTBEAT_INTERVAL
-        return False
-
-    def _is_open(self) -> bool:
-        if self._state == "new":
-            self._open()
+        """Tell whether messages can be sent; waits for a thread that is opening the road to know it."""
+        if self._state == "opening" and self.opening.acquire(timeout=LONGEST_OPENING):
+            self.opening.release()
         return self._state == "open"
 
-    def _open(self) -> None:
-        """Connect; what hinders it (no variables, no pyzmq, a bad endpoint) closes the channel for good."""
-        endpoint = os.environ.get("PYPM_AGENT_ENDPOINT")
-        self._token = os.environ.get("PYPM_AGENT_TOKEN", "")
-        if not endpoint or not self._token:
-            self._state = "closed"
+    def close(self) -> None:
+        """Send what was held back, then close for good; takes ZeroMQ's linger time at most."""
+        with self.lock:
+            road = self._road
+            if road is not None:
+                self._send_held()
+            self._state, self._road = "closed", None
+            if road is not None:
+                road.close()
+
+    def _opened(self, road: Road | None) -> None:
+        with self.lock:
+            if road is None or self._state == "closed":
+                self._state = "closed"
+                self._early.clear()
+                if road is not None:
+                    road.close()
+                return
+            self._state, self._road = "open", road
+            while self._early:
+                with suppress(Exception):  # each of them is sent or lost for itself
+                    road.send(self._early.popleft())
+
+    def _announce(self, announcement: Announcement | None) -> None:
+        if announcement is None:
             return
-        self._state = "opening"
-        try:
-            self._connect(endpoint)
-            self._state = "open"
-        finally:
-            if self._state == "opening":
-                self.close()
-        while self._early:
-            self._send(self._early.pop(0))
+        message: dict[str, Any] = {"type": "reset_deadline" if announcement.anew else "extend"}
+        if announcement.seconds:
+            message |= {"seconds": round(announcement.seconds, 3), "text": announcement.text}
+        self._say(message)
 
-    def _connect(self, endpoint: str) -> None:
-        import zmq
+    def _is_too_soon(self, kind: str, now: float) -> bool:
+        if now < self._not_before.get(kind, 0.0):
+            return True
+        self._not_before[kind] = now + (FIRST_INTERVAL if self._road is None else self._road.interval)
+        return False
 
-        self._context = zmq.Context()
-        self._socket = socket = self._context.socket(zmq.DEALER)
-        socket.set(zmq.LINGER, int(LINGER * 1000))
-        socket.set(zmq.SNDHWM, QUEUE_LENGTH)
-        socket.set(zmq.RCVHWM, 1)  # nothing here asks for an answer
-        socket.set(zmq.RECONNECT_IVL, RECONNECT_FIRST_MS)
-        socket.set(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
-        socket.connect(endpoint)
-        self._send_flags = zmq.DONTWAIT
+    def _say_or_hold(self, kind: str, message: dict[str, Any], now: float) -> None:
+        if kind not in self._not_before and len(self._not_before) >= MOST_KINDS:
+            return
+        if self._is_too_soon(kind, now):
+            self._held[kind] = message
+        else:
+            self._held.pop(kind, None)
+            self._say(message)
 
-    def _send(self, kind: MessageType) -> None:
-        assert self._socket is not None
-        message: dict[str, Any] = {
-            "v": VERSION,
-            "token": self._token,
-            "type": kind,
-            "pid": self.pid,
-            "time": time.time(),
-        }
-        if kind == "heartbeat":
-            message |= self._facts
-        elif kind == "status":
-            message["text"] = self._facts.get("status", "")
-        self._socket.send(json.dumps(message).encode(), self._send_flags)
+    def _say(self, message: dict[str, Any]) -> None:
+        if self._state == "open":
+            if self._held:
+                self._send_held()
+            assert self._road is not None
+            self._road.send(message)
+        elif self._state != "closed" and len(self._early) < MOST_EARLY:
+            self._early.append(message)
+
+    def _send_held(self) -> None:
+        """Send what was held back; a signal handler may do the same meanwhile."""
+        while self._held and self._road is not None:
+            message = self._held.popitem()[1]
+            with suppress(Exception):  # each of them is sent or lost for itself
+                self._road.send(message)
+
+
+def find_road() -> Road | None:
+    """Open the road that the environment names: pypm's own, or else systemd's; None where there is none."""
+    for find in (_zeromq, _notify):
+        with suppress(Exception):  # no pyzmq, a bad address: whatever hinders it, there may be the other
+            road = find()
+            if road is not None:
+                return road
+    return None
+
+
+def _zeromq() -> Road | None:
+    from pypm.agent.zeromq import open_zeromq
+
+    return open_zeromq(os.environ)
+
+
+def _notify() -> Road | None:
+    from pypm.agent.notify import open_notify
+
+    return open_notify(os.environ)

@@ -1,0 +1,100 @@
+"""systemd's road: the same facts as messages to ``NOTIFY_SOCKET``, as sd_notify(3) sends them."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+__all__ = ["Notify", "open_notify", "watchdog_seconds"]
+
+BEAT_INTERVAL = 1.0
+
+
+class Notify:
+    """A datagram socket to whoever reads ``NOTIFY_SOCKET``: systemd, pypm, podman."""
+
+    def __init__(self, address: str, interval: float) -> None:
+        self.interval = interval
+        """Seconds within which a second message of the same kind is not sent."""
+        # One that begins with @ is in the abstract namespace, where the kernel wants a NUL.
+        self._address = f"\0{address[1:]}" if address.startswith("@") else address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.setblocking(False)
+        self._unsent: list[str] = []
+        """What nobody repeats by itself, and found the reader's queue full."""
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send one message; raises OSError where it is not taken at once."""
+        lines = [*self._unsent, *assignments(message)]
+        if not lines:
+            return
+        try:
+            self._socket.sendto("\n".join(lines).encode(), self._address)
+        except OSError:
+            lasting = [line for line in lines if line in ("READY=1", "STOPPING=1")]
+            self._unsent = list(dict.fromkeys(lasting))
+            raise
+        self._unsent = []
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+def assignments(message: dict[str, Any]) -> list[str]:
+    """The lines of sd_notify that say what a message says; none for what systemd has no word for.
+
+    There is no word for taking an extension back. Its deadline covers the watchdog, and the next WATCHDOG=1
+    ends that.
+    """
+    match message["type"]:
+        case "ready":
+            return ["READY=1"]
+        case "stopping":
+            return ["STOPPING=1"]
+        case "status":
+            return [f"STATUS={one_line(message['text'])}"]
+        case "progress":
+            text = message.get("message")
+            return ["WATCHDOG=1", *([f"STATUS={one_line(text)}"] if text else [])]
+        case "extend" | "reset_deadline" if message.get("seconds"):
+            # Without WATCHDOG=1, which systemd reads last, and which would end the extension.
+            return [f"EXTEND_TIMEOUT_USEC={microseconds(message['seconds'])}"]
+        case "heartbeat" | "reset_deadline":
+            return ["WATCHDOG=1"]
+        case "task" if message["state"] == "done":
+            return ["WATCHDOG=1"]
+    return []
+
+
+def one_line(text: str) -> str:
+    """A text that cannot be taken for further assignments."""
+    return " ".join(text.split())
+
+
+def microseconds(seconds: float) -> int:
+    """A time as systemd writes it; 0 would mean none."""
+    return max(1, round(seconds * 1e6))
+
+
+def open_notify(environment: os._Environ[str]) -> Notify | None:
+    """Open the road to the socket that the environment names; None where it names none that we can use."""
+    address = environment.get("NOTIFY_SOCKET", "")
+    if len(address) < 2 or address[0] not in "/@":
+        return None
+    watchdog = watchdog_seconds(environment)
+    return Notify(address, min(BEAT_INTERVAL, watchdog / 8) if watchdog else BEAT_INTERVAL)
+
+
+def watchdog_seconds(environment: os._Environ[str]) -> float | None:
+    """The watchdog's period in seconds, where the service manager has set one.
+
+    ``WATCHDOG_PID`` is not looked at: behind a wrapper such as ``uv run`` it is the wrapper's, and one that
+    hears only that process ignores ours.
+    """
+    try:
+        period = int(environment.get("WATCHDOG_USEC", "0")) / 1e6
+    except ValueError:
+        return None
+    return period if period > 0 else None

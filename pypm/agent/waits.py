@@ -1,0 +1,128 @@
+"""Honest waits: the set of what a process waits for, and until when each of them is announced.
+
+The deadline that holds is that of the wait with the longest time left. Entering one that lasts longer than
+all others announces it; leaving the last one takes the announcement back; leaving one of several announces
+the longest of those that are left.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+__all__ = ["BY_HAND", "Announcement", "Wait", "Waits", "bounded_seconds"]
+
+BY_HAND = 0
+"""The key of the one wait that ``extend_deadline`` makes and ``reset_deadline`` ends."""
+LONGEST = 30 * 24 * 3600.0
+"""Seconds; whoever announces more has no deadline in mind. The master has a lower limit of its own."""
+MOST_WAITS = 10_000
+"""So many waits at a time are remembered; one more is announced, and not taken back when it ends."""
+
+
+class Announcement(NamedTuple):
+    """What is to be said: the deadline that holds from now on, or (0 seconds) that there is none."""
+
+    seconds: float
+    text: str
+    anew: bool
+    """What was announced before is taken back first, as it would last longer."""
+
+
+class Waits:
+    """The waits of one process. Its user holds a lock; times are those of the monotonic clock."""
+
+    def __init__(self) -> None:
+        self.announced = 0.0
+        """Until when the last announcement lasts; 0: none, or it was taken back."""
+        self.ever = False
+        """Something has been announced in this process."""
+        self._waits: dict[int, tuple[float, str]] = {}
+
+    def enter(self, key: int, seconds: float, text: str, now: float) -> Announcement | None:
+        """Add a wait; says what is to be announced, if that changes anything."""
+        until = now + bounded_seconds(seconds)
+        known = self._waits.get(key)
+        if known is not None and known[0] >= until:  # extended by hand, and by less than before
+            return None
+        if len(self._waits) < MOST_WAITS or known is not None:
+            self._waits[key] = (until, text)
+        if until <= self.announced:
+            return None
+        self.announced, self.ever = until, True
+        return Announcement(until - now, text, anew=False)
+
+    def leave(self, key: int, now: float) -> Announcement | None:
+        """Remove a wait; says what is to be announced, if that changes anything."""
+        if self._waits.pop(key, None) is None:
+            return None
+        until, text = self.longest()
+        if until <= now:
+            if not self.announced:
+                return None
+            self.announced = 0.0
+            return Announcement(0.0, "", anew=True)
+        if until == self.announced:
+            return None
+        self.announced = until
+        return Announcement(until - now, text, anew=True)
+
+    def longest(self) -> tuple[float, str]:
+        """Until when the longest wait lasts, and what it is for; 0 where there is none."""
+        return max(self._waits.values(), default=(0.0, ""))
+
+
+class Wait:
+    """A wait as a block, with ``with`` or ``async with``; one object may be entered several times."""
+
+    _keys = itertools.count(BY_HAND + 1)
+
+    def __init__(
+        self,
+        seconds: float,
+        text: str,
+        enter: Callable[[int, float, str], None],
+        leave: Callable[[int], None],
+    ) -> None:
+        self._seconds = seconds
+        self._text = text
+        self._enter = enter
+        self._leave = leave
+        self._entered: list[int] = []
+
+    def __enter__(self) -> None:
+        key = next(self._keys)
+        self._entered.append(key)
+        self._enter(key, self._seconds, self._text)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._leave(self._entered.pop())
+
+    async def __aenter__(self) -> None:
+        self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+
+def bounded_seconds(seconds: object) -> float:
+    """A time as it can be announced: at least 0, at most ``LONGEST``; what is no number is 0."""
+    try:
+        number = float(seconds)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return min(max(number, 0.0), LONGEST) if number == number else 0.0  # NaN is not itself
