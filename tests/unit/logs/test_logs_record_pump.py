@@ -145,7 +145,7 @@ def live(folder: str, reader: int, descriptor: int, feed: Iterator[bytes], write
 real_write = os.write
 
 
-@pytest.mark.parametrize(("torn", "second"), [(False, 1), (True, 3), (False, 4), (True, 6)])
+@pytest.mark.parametrize(("torn", "second"), [(False, 2), (True, 6), (False, 9), (False, 12), (True, 15)])
 def test_death_after_any_system_call_loses_and_doubles_nothing(monkeypatch, torn, second):
     monkeypatch.setattr(carry_module, "COMPACT", 300)
     sizes = [1, 2, 150, 3, 700, 90, 11, 400]
