@@ -60,6 +60,7 @@ KEYS = (
     Key("allow_control", values.boolean),
     Key("wait_ready", values.boolean),
     Key("listen_timeout", parse_duration),
+    Key("notify_access", values.one_of("all", "main", "none")),
     Key("out_file", values.text, "out", "output", "out_log"),
     Key("error_file", values.text, "error", "err", "err_file", "err_log"),
     Key("log_file", values.text, "log"),

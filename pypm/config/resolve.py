@@ -33,6 +33,7 @@ APP_FIELDS = {
     "treekill": "treekill",
     "allow_control": "allow_control",
     "wait_ready": "wait_ready",
+    "notify_access": "notify_access",
     "listen_timeout": "listen_timeout",
 }
 """Key of the file to field of AppSpec, where the value is taken as it is; the next two are for its parts."""

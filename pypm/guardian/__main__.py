@@ -21,7 +21,7 @@ from pypm.guardian.renewal import FORMAT, Inheritance
 from pypm.system.home import Home
 from pypm.system.limits import raise_open_files_limit
 from pypm.system.lock import HomeLock
-from pypm.system.sockets import bind_private
+from pypm.system.sockets import bind_private, bind_private_datagrams
 from pypm.system.supervised import become_main_process, hand_over, notify
 
 __all__ = ["main"]
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
 
 
 def take_home(home: Home, lock: int) -> Holdings:
-    """Make the home, of which we have the lock, ours: its listening sockets.
+    """Make the home, of which we have the lock, ours: its sockets.
 
     Raises PypmError where it cannot be used.
     """
@@ -71,6 +71,7 @@ def take_home(home: Home, lock: int) -> Holdings:
     holdings.add("lock", lock)
     holdings.add("socket", bind_private(home.socket).detach())
     holdings.add("agents", bind_private(home.agents_socket).detach())
+    holdings.add("notify", bind_private_datagrams(home.notify_socket).detach())
     return holdings
 
 

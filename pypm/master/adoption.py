@@ -164,9 +164,9 @@ def ended_runs(instances: Iterable[Instance]) -> set[int]:
     """
     runs = [instance.run for instance in instances]
     return {
-        run.pid
+        run.main_pid
         for run in runs
-        if run is not None and run.leaving is None and start_ticks(run.pid) != run.start_ticks
+        if run is not None and run.leaving is None and start_ticks(run.main_pid) != run.main_ticks
     }
 
 
@@ -188,13 +188,13 @@ def what_became_of(
     assert run is not None
     if not same_boot:
         return ev.Exited(run.run_id, reason=REBOOTED)
-    if run.leaving is not None or run.pid not in gone:
+    if run.leaving is not None or run.main_pid not in gone:
         return None
     leftovers = instance.spec.treekill and outlived(instance)
-    end = ends.get(run.pid)
+    end = ends.get(run.main_pid)
     if end is None or end.at < run.started:
         log.warning("%s: its run has ended while nobody could see how", instance.name)
         return ev.Exited(run.run_id, leftovers=leftovers)
-    death = Death.from_status(run.pid, end.status)
+    death = Death.from_status(run.main_pid, end.status)
     how = (death.code, death.signal, death.core_dumped)
     return ev.Exited(run.run_id, *how, leftovers=leftovers, at=end.at)

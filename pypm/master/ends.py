@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 from pypm.master.link import Reaped
 from pypm.master.store import Store
 from pypm.system import process
+from pypm.system.kinship import zombie_status
 from pypm.system.reap import Death, peek, reap_orphans
 
 __all__ = ["End", "Ends"]
@@ -23,6 +24,8 @@ INIT = 1
 NO_DESCRIPTOR = -1
 PATIENCE = 10.0
 """Seconds that the guardian has to tell the status of a process that is known to have ended."""
+NAMED_PATIENCE = 1.0
+"""The same for a process that a run has named its main one: it may have been another's to reap."""
 
 
 class Watched(NamedTuple):
@@ -32,11 +35,14 @@ class Watched(NamedTuple):
     run_id: str
     descriptor: int
     ours: bool
+    named: bool = False
+    """It is not what the run was started as."""
 
 
 class End(NamedTuple):
     """The end of a run's main process."""
 
+    pid: int
     instance_id: int
     run_id: str
     death: Death | None
@@ -69,16 +75,25 @@ class Ends:
         """Begin to hear of orphans."""
         self._loop.add_signal_handler(signal.SIGCHLD, self._reap_orphans)
 
-    def watch(self, pid: int, instance_id: int, run_id: str, *, ours: bool) -> None:
-        """Tell when this process ends; ``ours``: it is our child."""
+    def watch(self, pid: int, instance_id: int, run_id: str, *, ours: bool, named: bool = False) -> None:
+        """Tell when this process ends; ``ours``: it is our child; ``named``: the run has named it."""
         try:
             descriptor = os.pidfd_open(pid)
         except ProcessLookupError:  # another master's child, that the guardian has just reaped: it will tell
-            watched = self._watched[pid] = Watched(instance_id, run_id, NO_DESCRIPTOR, ours)
-            self._loop.call_later(PATIENCE, self._nobody_knows, pid, watched)
+            watched = self._watched[pid] = Watched(instance_id, run_id, NO_DESCRIPTOR, ours, named)
+            self._loop.call_later(_patience(watched), self._nobody_knows, pid, watched)
             return
-        self._watched[pid] = Watched(instance_id, run_id, descriptor, ours)
+        self._watched[pid] = Watched(instance_id, run_id, descriptor, ours, named)
         self._loop.add_reader(descriptor, self._ended, pid)
+
+    def move(self, pid: int, instance_id: int, run_id: str) -> None:
+        """A run has named another process of its tree its main one: tell the end of that one instead."""
+        before = next((each for each, watched in self._watched.items() if watched.run_id == run_id), None)
+        if before is not None:
+            self._drop(before)
+        self.watch(pid, instance_id, run_id, ours=False, named=True)
+        # The other one is reaped like any orphan, also if it has ended already.
+        self._loop.call_soon(self._reap_orphans)
 
     def is_ours(self, pid: int) -> bool:
         """Whether this is the main process of a run and a child of ours, so that its pid is its own."""
@@ -96,7 +111,8 @@ class Ends:
             watched = self._drop(pid)
             if watched is not None:
                 death = Death.from_status(pid, end.status)
-                self._owner.run_ended(End(watched.instance_id, watched.run_id, death, end.at), guardians=True)
+                told = End(pid, watched.instance_id, watched.run_id, death, end.at)
+                self._owner.run_ended(told, guardians=True)
         self._owner.orphan_ended()
 
     def _drop(self, pid: int) -> Watched | None:
@@ -112,18 +128,31 @@ class Ends:
         try:
             death = peek(pid)
         except ChildProcessError:
-            # It was another master's child: the guardian, its parent now, will tell, or nobody knows.
-            self._loop.remove_reader(watched.descriptor)
-            parent = process.parent(pid)
-            patience = 0.0 if parent == INIT else PATIENCE
-            self._loop.call_later(patience, self._nobody_knows, pid, watched)
+            self._ended_elsewhere(pid, watched)
             return
         if death is None:
             return
         self._drop(pid)
         self._unreaped.add(pid)
-        self._owner.run_ended(End(watched.instance_id, watched.run_id, death, None), guardians=False)
+        self._owner.run_ended(End(pid, watched.instance_id, watched.run_id, death, None), guardians=False)
         self._store.when_committed(lambda: self._reap(pid))
+
+    def _ended_elsewhere(self, pid: int, watched: Watched) -> None:
+        """It was another master's child: the guardian, its parent now, will tell; or nobody knows.
+
+        A process that a run has named may be a child of another one of that run, which reaps it and tells
+        nobody: how it ended is seen for as long as that has not been done.
+        """
+        self._loop.remove_reader(watched.descriptor)
+        parent = process.parent(pid)
+        status = zombie_status(pid) if watched.named and parent not in (INIT, os.getppid()) else None
+        if status is not None:
+            self._drop(pid)
+            death = Death.from_status(pid, status)
+            self._owner.run_ended(End(pid, watched.instance_id, watched.run_id, death, None), guardians=False)
+            return
+        patience = 0.0 if parent == INIT else _patience(watched)
+        self._loop.call_later(patience, self._nobody_knows, pid, watched)
 
     def _reap(self, pid: int) -> None:
         self._unreaped.discard(pid)
@@ -133,9 +162,13 @@ class Ends:
     def _nobody_knows(self, pid: int, watched: Watched) -> None:
         if self._watched.get(pid) is watched:
             self._drop(pid)
-            self._owner.run_ended(End(watched.instance_id, watched.run_id, None, None), guardians=True)
+            self._owner.run_ended(End(pid, watched.instance_id, watched.run_id, None, None), guardians=True)
             self._owner.orphan_ended()
 
     def _reap_orphans(self) -> None:
         reap_orphans(lambda pid: pid in self._watched or pid in self._unreaped)
         self._owner.orphan_ended()
+
+
+def _patience(watched: Watched) -> float:
+    return NAMED_PATIENCE if watched.named else PATIENCE

@@ -120,6 +120,6 @@ class Engine:
 
 def _log_transition(before: Instance, after: Instance) -> None:
     if after.status is Status.ONLINE and after.run is not None:
-        log.info("%s: online, pid %s", after.name, after.run.pid)
+        log.info("%s: online, pid %s", after.name, after.run.main_pid)
     elif after.status is not Status.STARTING or before.run is not None:
         log.info("%s: %s, %s", after.name, after.status, after.reason)

@@ -23,6 +23,7 @@ from pypm.core.actions import (
     Snapshot,
     Spawn,
     Tell,
+    Watch,
 )
 from pypm.core.events import DeadlinePassed, Event, Exited, Spawned, SpawnFailed, TreeGone
 from pypm.core.instance import Instance, Status
@@ -30,6 +31,7 @@ from pypm.core.state import App
 from pypm.master.begun import Note
 from pypm.master.ends import End, Ends
 from pypm.master.output import Outputs
+from pypm.master.owners import Owner, Owners
 from pypm.master.store import Store
 from pypm.master.timers import Timers
 from pypm.master.trees import Trees
@@ -89,6 +91,9 @@ class SystemExecutor:
         """Instance id and run id of every run that may speak on the agent channel."""
         self.on_begun: Callable[[Note], None] = lambda _: None
         """Told of each run as soon as it has begun."""
+        self.before_end: Callable[[], None] = lambda: None
+        """Called before the end of a run is told: what it has said before that is heard first."""
+        self.owners = Owners(home.path)
         self.observe: Callable[[Instance, Action], None] = lambda _instance, _action: None
         """Looks at runs and tells of them, as the core orders it."""
         self._home = home
@@ -129,6 +134,8 @@ class SystemExecutor:
                 self._to_spawn.append(instance.id)
             case Signal():
                 self._signal_when_saved(instance, action)
+            case Watch():
+                self._watch_named(instance)
             case ArmTimer():
                 self._timers.arm(instance.id, action.deadline)
             case CancelTimer():
@@ -187,6 +194,7 @@ class SystemExecutor:
         self.on_begun(Note(instance.id, run_id, token, child.pid, child.start_ticks))
         self.trees.begun(instance, child.pid, child.start_ticks)
         self.runs_by_token[token] = (instance.id, run_id)
+        self.owners.begun(Owner(instance.id, run_id), child.pid)
         pipes = self._outputs.of(instance).inodes()
         return Spawned(run_id, token, child.pid, child.start_ticks, pipes)
 
@@ -199,7 +207,18 @@ class SystemExecutor:
             "PYPM_INSTANCE": str(instance.index),
             "PYPM_ID": str(instance.id),
             "PYPM_AGENT_ENDPOINT": f"ipc://{self._home.agents_socket}",
+            **self._notify_variables(instance),
         }
+
+    def _notify_variables(self, instance: Instance) -> dict[str, str]:
+        if instance.spec.notify_access == "none":
+            return {}
+        variables = {"NOTIFY_SOCKET": self._home.notify_socket}
+        timeout = instance.spec.health.heartbeat_timeout
+        if timeout is not None:
+            # Without WATCHDOG_PID: whoever of its tree speaks is heard, and a wrapper has another pid.
+            variables["WATCHDOG_USEC"] = str(int(timeout * 1e6))
+        return variables
 
     def _free_descriptors(self) -> int:
         """How many a start may use beyond those that are kept: the kernel gives the lowest free number."""
@@ -240,11 +259,21 @@ class SystemExecutor:
         run = instance.run
         assert run is not None
         self.runs_by_token[run.token] = (instance.id, run.run_id)
+        for pid in {run.pid, run.main_pid}:
+            self.owners.begun(Owner(instance.id, run.run_id), pid)
         self.trees.adopted(instance)
         if run.leaving is not None:
             self.trees.watch(instance)
             return
-        self.ends.watch(run.pid, instance.id, run.run_id, ours=False)
+        self.ends.watch(run.main_pid, instance.id, run.run_id, ours=False, named=run.named_pid != 0)
+
+    def _watch_named(self, instance: Instance) -> None:
+        """The agent has named another process its main one."""
+        run = instance.run
+        assert run is not None
+        log.info("%s: its main process is pid %s now", instance.name, run.main_pid)
+        self.owners.begun(Owner(instance.id, run.run_id), run.main_pid)
+        self.ends.move(run.main_pid, instance.id, run.run_id)
 
     def orphan_ended(self) -> None:
         """Some process that was left behind has ended: perhaps the last one of its tree."""
@@ -256,10 +285,14 @@ class SystemExecutor:
     def run_ended(self, end: End, *, guardians: bool) -> None:
         """The main process of a run has ended: save its last words, look what it left behind, tell."""
         self._outputs.drain(end.instance_id)
+        self.before_end()
         instance = self._instances.get(end.instance_id)
         if instance is None or instance.run is None or instance.run.run_id != end.run_id:
             return
+        if instance.run.main_pid != end.pid:  # with its last words it has named another one
+            return
         self.runs_by_token.pop(instance.run.token, None)
+        self.owners.over(end.run_id)
         try:
             leftovers = instance.spec.treekill and self._has_leftovers(instance, end, guardians=guardians)
         except OSError:  # no descriptor left to look with: the next looks will tell
@@ -281,6 +314,7 @@ class SystemExecutor:
 
     def _tree_gone(self, instance_id: int, run_id: str) -> None:
         self._outputs.drain(instance_id)
+        self.owners.over(run_id)
         self._handle(instance_id, TreeGone(run_id))
 
     # --- signals ---
@@ -310,10 +344,10 @@ class SystemExecutor:
                     self.trees.signal_left(instance, number)
             # Nobody else can have the pid while the main process is our child and not yet reaped; for a
             # process of another master the start time tells.
-            elif self.ends.is_ours(run.pid) or process.is_same(run.pid, run.start_ticks):
+            elif self.ends.is_ours(run.main_pid) or process.is_same(run.main_pid, run.main_ticks):
                 if action.group:
                     self.trees.signal_all(instance, number)
                 else:
-                    process.send(run.pid, number)
+                    process.send(run.main_pid, number)
         except OSError as error:  # it is another user's by now, or no descriptor is left to find it with
             log.warning("%s: cannot send %s: %s", instance.name, action.signal, error)

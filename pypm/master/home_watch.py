@@ -16,7 +16,7 @@ from pypm.core.errors import PypmError
 from pypm.master.link import GuardianLink
 from pypm.system.home import Home
 from pypm.system.lock import HomeLock
-from pypm.system.sockets import bind_private
+from pypm.system.sockets import bind_private, bind_private_datagrams
 
 __all__ = ["HomeWatch"]
 
@@ -38,7 +38,7 @@ class HomeWatch:
         renewed: Callable[[], None],
         lost: Callable[[], None],
     ) -> None:
-        """``renew`` takes the new listening sockets, ``socket`` and ``agents``, into use.
+        """``renew`` takes the new sockets, ``socket``, ``agents`` and ``notify``, into use.
 
         ``renewed`` is called when the home was removed and has been made anew, empty but for a lock;
         ``lost`` when another guardian has made it its own.
@@ -48,7 +48,7 @@ class HomeWatch:
         self._renew = renew
         self._renewed = renewed
         self._lost = lost
-        self._paths = {"socket": home.socket, "agents": home.agents_socket}
+        self._paths = {"socket": home.socket, "agents": home.agents_socket, "notify": home.notify_socket}
         self._trouble = ""
 
     async def run(self) -> None:
@@ -99,7 +99,7 @@ class HomeWatch:
 
     async def _bind_anew(self, name: str, path: str) -> None:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        listener = bind_private(path)
+        listener = bind_private_datagrams(path) if name == "notify" else bind_private(path)
         self._link.replace(name, os.dup(listener.fileno()))
         await self._renew[name](listener)
         log.warning("%s had been removed: it is made anew", path)

@@ -33,6 +33,7 @@ from pypm.master.home_watch import HomeWatch
 from pypm.master.link import GuardianLink, Reaped
 from pypm.master.log import reopen_log
 from pypm.master.log_keeper import LogKeeper
+from pypm.master.notify import NotifySocket
 from pypm.master.observer import Observer
 from pypm.master.output import Outputs
 from pypm.master.receipts import Receipts
@@ -103,6 +104,7 @@ class Master:
         listener, agents_listener = self._listener("socket"), self._listener("agents")
         self.link.take("lock")
         channel = AgentChannel(agents_listener, self.loop, self.executor.runs_by_token, self.engine.handle)
+        notify = self._notify_socket()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self.loop.add_signal_handler(number, self._signalled, number)
         self.loop.add_signal_handler(signal.SIGUSR2, self.reload_logs)
@@ -118,7 +120,7 @@ class Master:
         watch = HomeWatch(
             self.home,
             self.link,
-            renew={"socket": self.server.listen, "agents": channel.listen_anew},
+            renew={"socket": self.server.listen, "agents": channel.listen_anew, "notify": notify.listen_anew},
             renewed=self.store.write_anew,
             lost=self._home_lost,
         )
@@ -129,6 +131,7 @@ class Master:
         watching.cancel()
         await self.server.close()
         channel.close()
+        notify.close()
         self.executor.trees.close()
         self.log_keeper.close()
         self.observer.close()
@@ -136,7 +139,7 @@ class Master:
         self.events.close()
         await self.store.close()
         if watch.is_ours():
-            for path in (self.home.socket, self.home.agents_socket):
+            for path in (self.home.socket, self.home.agents_socket, self.home.notify_socket):
                 if os.path.lexists(path):
                     os.unlink(path)
         log.info("master %s has ended", os.getpid())
@@ -156,6 +159,14 @@ class Master:
         return socket.socket(fileno=os.dup(descriptor))
 
     # --- what the guardian says ---
+    def _notify_socket(self) -> NotifySocket:
+        notify = NotifySocket(
+            self.link, self.loop, self.executor.owners, self.engine.instances.get, self.engine.handle
+        )
+        notify.open(self.home.notify_socket)
+        self.executor.before_end = notify.drain
+        return notify
+
 
     def guardian_saw(self, ends: Mapping[int, Reaped]) -> None:
         """Ends of runs that an earlier master has started, and of orphans."""

@@ -116,7 +116,7 @@ def _row_fields(
         "instance": instance.index,
         "status": instance.status,
         "desired": instance.desired,
-        "pid": None if run is None else run.pid,
+        "pid": None if run is None else run.main_pid,
         "restarts": instance.restarts,
         "uptime_seconds": None if run is None else round(moment.boot - run.started, 3),
         "cpu_percent": None if sample is None else round(sample.percent, 1),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from pypm.core.events import MemoryOver
 from pypm.core.instance import Instance, Status
 from pypm.master.engine import Engine
-from pypm.system.tree import measure_trees
+from pypm.system.tree import TreeUsage, measure_trees
 
 __all__ = ["Sample", "Sampler"]
 
@@ -98,9 +98,10 @@ class Sampler:
     def _measure(self) -> None:
         now = self._taken = self._clock()
         runs = {each.id: each.run for each in self._engine.instances.values() if each.run is not None}
-        usages = measure_trees({run.pid for run in runs.values()}) if runs else {}
+        roots = {pid for run in runs.values() for pid in (run.pid, run.main_pid)}
+        usages = measure_trees(roots) if runs else {}
         for instance_id, run in runs.items():
-            usage = usages.get(run.pid)
+            usage = _together(usages, {run.pid, run.main_pid})
             if usage is None:
                 continue
             before = self._samples.get(instance_id)
@@ -109,3 +110,9 @@ class Sampler:
             passed = now - before.at
             percent = 100.0 * max(0.0, usage.cpu - before.cpu) / passed if passed > 0.01 else before.percent
             self._samples[instance_id] = Sample(run.run_id, now, usage.cpu, percent, usage.memory)
+
+
+def _together(usages: Mapping[int, TreeUsage], roots: Iterable[int]) -> TreeUsage | None:
+    """What a run uses: two trees where its main process is not its first one; None if both are gone."""
+    found = [usages[root] for root in roots if root in usages]
+    return TreeUsage(*map(sum, zip(*found, strict=True))) if found else None

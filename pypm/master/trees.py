@@ -18,7 +18,16 @@ from pypm.core.instance import Instance
 from pypm.system import cgroup, process
 from pypm.system.cgroup import Groups
 from pypm.system.marked import run_of
-from pypm.system.sweep import Mark, Member, ProcessTable, belongs, child_pids, escaped_descendants, send_to
+from pypm.system.sweep import (
+    Main,
+    Mark,
+    Member,
+    ProcessTable,
+    belongs,
+    child_pids,
+    escaped_descendants,
+    send_to,
+)
 
 __all__ = ["Trees"]
 
@@ -140,7 +149,8 @@ class Trees:
         run = instance.run
         assert run is not None
         folder = self._folders.get(instance.id) or self.groups.path(instance.id)
-        return Mark(run.pid, run.start_ticks, run.run_id, self._home, run.pipes, folder)
+        main = Main(run.named_pid, run.named_ticks) if run.named_pid else None
+        return Mark(run.pid, run.start_ticks, run.run_id, self._home, run.pipes, folder, main)
 
     # --- what a main process has left ---
 
@@ -192,7 +202,7 @@ class Trees:
         run_id = run_of(pid, self._home)
         for instance in instances:
             run = instance.run
-            if run is not None and (run.pid in numbers or run.run_id == run_id):
+            if run is not None and (not numbers.isdisjoint((run.pid, run.main_pid)) or run.run_id == run_id):
                 return instance
         return None
 
@@ -287,12 +297,16 @@ class Trees:
         """Send a signal to the group of a run whose main process lives; SIGKILL also to what has left it."""
         mark = self._mark(instance)
         if number != signal.SIGKILL:
-            self._escaped[mark.run_id] = escaped_descendants(mark)
+            escaped = self._escaped[mark.run_id] = escaped_descendants(mark)
             process.send_group(mark.pid, number)
+            for member in escaped:
+                # One that the agent has named its main process may have left the group, and is told there.
+                if mark.main is not None and member.pid == mark.main.pid and member.pgid != mark.pid:
+                    _send_quietly(instance.name, member, number)
             return
         seen = self._escaped.get(mark.run_id, ())
         try:
-            members = ProcessTable.read().members(mark, self._mains() - {mark.pid}, seen)
+            members = ProcessTable.read().members(mark, self._mains(), seen)
         except OSError as error:  # no descriptor left to look with: what has left the group is found later
             log.warning("%s: cannot see what has left its group: %s", instance.name, error)
             members = []

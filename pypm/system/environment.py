@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["build_environment", "read_env_file"]
 
 MAX_ENV_FILE = 1024 * 1024
+ANOTHERS = frozenset(
+    (
+        *("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"),
+        *("NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE"),
+    )
+)
+"""What systemd and node tell a child of theirs, and no other process."""
 
 
 def build_environment(
@@ -44,14 +51,14 @@ def build_environment(
 
 
 def _filtered(dropped: tuple[str, ...] | Literal[True], inherited: Mapping[str, str]) -> dict[str, str]:
-    """The shell's environment without what the app drops and without what is another pypm's or systemd's."""
+    """The shell's environment without what the app drops, or what another pypm, systemd or node has set."""
     if dropped is True:
         return {}
     return {
         name: value
         for name, value in inherited.items()
         if not name.startswith("PYPM_")
-        and name != "NOTIFY_SOCKET"
+        and name not in ANOTHERS
         and not (dropped and any(part in name for part in dropped))
     }
 

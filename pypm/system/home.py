@@ -25,6 +25,7 @@ class Home:
         self.socket_folder = socket_folder(self.path)
         self.socket = os.path.join(self.socket_folder, "pypm.sock")
         self.agents_socket = os.path.join(self.socket_folder, "agents.sock")
+        self.notify_socket = os.path.join(self.socket_folder, "notify.sock")
 
     @classmethod
     def from_environment(cls) -> Home:

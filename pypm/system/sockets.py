@@ -10,11 +10,13 @@ import os
 import socket
 from collections.abc import Sequence
 
-__all__ = ["MAX_DESCRIPTORS", "bind_private", "receive_message", "send_message"]
+__all__ = ["MAX_DESCRIPTORS", "bind_private", "bind_private_datagrams", "receive_message", "send_message"]
 
 MAX_DESCRIPTORS = 200
 """Descriptors in one message; the kernel allows 253."""
 _MAX_MESSAGE = 128 * 1024
+_DATAGRAM_ROOM = 1024 * 1024
+"""Bytes of datagrams that may wait; how many may is the kernel's rule (net.unix.max_dgram_qlen)."""
 _SEPARATOR = "\0"
 """No name has one. JSON would cost the guardian a megabyte."""
 
@@ -26,16 +28,33 @@ def bind_private(path: str) -> socket.socket:
     left by the dead.
     """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.setblocking(False)
+    _bind(listener, path)
+    listener.listen(512)
+    return listener
+
+
+def bind_private_datagrams(path: str) -> socket.socket:
+    """A non-blocking Unix socket for datagrams that only its owner can send to; as ``bind_private``.
+
+    The kernel adds to each datagram who has sent it.
+    """
+    receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    # Before anybody can send: what is sent without it has no sender.
+    receiver.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _DATAGRAM_ROOM)
+    _bind(receiver, path)
+    return receiver
+
+
+def _bind(new: socket.socket, path: str) -> None:
+    new.setblocking(False)
     if os.path.lexists(path):
         os.unlink(path)
     mask = os.umask(0o177)
     try:
-        listener.bind(path)
+        new.bind(path)
     finally:
         os.umask(mask)
-    listener.listen(512)
-    return listener
 
 
 def send_message(connection: socket.socket, words: Sequence[str], descriptors: Sequence[int] = ()) -> None:

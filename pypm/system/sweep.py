@@ -18,6 +18,7 @@ from pypm.system.marked import run_of
 from pypm.system.process import is_same, read_stat
 
 __all__ = [
+    "Main",
     "Mark",
     "Member",
     "ProcessTable",
@@ -29,11 +30,18 @@ __all__ = [
 ]
 
 
+class Main(NamedTuple):
+    """A process that a run has named its main one, which is not the one that it was started as."""
+
+    pid: int
+    start_ticks: int
+
+
 class Mark(NamedTuple):
     """By what the processes of one run are known."""
 
     pid: int
-    """Of its main process, which is the number of its session and of its first process group too."""
+    """Of its first process, which is the number of its session and of its first process group too."""
     start_ticks: int
     run_id: str
     home: str
@@ -41,6 +49,7 @@ class Mark(NamedTuple):
     """Inode numbers of the pipes that are its stdout and stderr; 0 for none."""
     group: str = ""
     """The folder of its cgroup; empty for none."""
+    main: Main | None = None
 
 
 class Member(NamedTuple):
@@ -99,6 +108,7 @@ class ProcessTable:
         ``other_mains`` are the main processes of other runs, to which what descends from them belongs;
         ``seen`` are processes that were members before, and are so still where they live.
         """
+        other_mains = set(other_mains) - self._own_mains(mark)
         found = self._first_members(mark, other_mains)
         found.update(
             each.pid
@@ -117,6 +127,15 @@ class ProcessTable:
             if (process := self._processes[pid]).alive
         ]
 
+    def _own_mains(self, mark: Mark) -> set[int]:
+        """The pids of a run's first and main process, unless the kernel has given them anew."""
+        own = [(mark.pid, mark.start_ticks)] + ([mark.main] if mark.main else [])
+        return {
+            pid
+            for pid, ticks in own
+            if pid not in self._processes or self._processes[pid].start_ticks == ticks
+        }
+
     def _first_members(self, mark: Mark, other_mains: Collection[int]) -> set[int]:
         """Those that are known by themselves, not by their parents."""
         in_group = cgroup.members(mark.group) if mark.group else set()
@@ -130,6 +149,7 @@ class ProcessTable:
             and pid not in other_mains
             and (
                 (session and session in (process.session, process.pgid))
+                or (pid, process.start_ticks) == mark.main
                 or (pid in in_group and not self._is_of_another_run(pid, mark, other_mains))
                 or (self._lost_its_parents(process, mark) and process.alive and is_marked(pid, mark))
             )
@@ -137,7 +157,7 @@ class ProcessTable:
 
     def _is_of_another_run(self, pid: int, mark: Mark, other_mains: Collection[int]) -> bool:
         """Whether a process belongs to a later run of the instance, which shares the group."""
-        if not (set(other_mains) - {mark.pid}).isdisjoint(self.lineage(pid)):
+        if not set(other_mains).isdisjoint(self.lineage(pid)):
             return True
         return run_of(pid, mark.home) not in (None, mark.run_id)
 
@@ -249,17 +269,26 @@ def _read_children(path: str) -> list[int] | None:
 
 
 def escaped_descendants(mark: Mark) -> list[Member]:
-    """The living descendants of a run's main process that have left its session.
+    """The living descendants of a run's first process, and of its main one, that have left its session.
 
     Read before the run is stopped: afterwards some may have no parent left that tells whose they are.
     """
-    found = []
+    found: dict[int, Member] = {}
     queue = [mark.pid]
+    if mark.main is not None and is_same(*mark.main):
+        queue.append(mark.main.pid)
+        _add_escaped(found, mark.main.pid, mark)
     while queue:
-        for child in child_pids(queue.pop()) or ():
-            process = _read_process(child)
-            if process is not None and process.start_ticks >= mark.start_ticks:
-                queue.append(child)
-                if process.alive and process.session != mark.pid:
-                    found.append(Member(child, process.start_ticks, process.pgid, process.name))
-    return found
+        children = child_pids(queue.pop()) or ()
+        queue += [child for child in children if child not in found and _add_escaped(found, child, mark)]
+    return list(found.values())
+
+
+def _add_escaped(found: dict[int, Member], pid: int, mark: Mark) -> bool:
+    """Whether it is of the run's time; added to ``found`` if it lives and has left the run's session."""
+    process = _read_process(pid)
+    if process is None or process.start_ticks < mark.start_ticks:
+        return False
+    if process.alive and process.session != mark.pid:
+        found[pid] = Member(pid, process.start_ticks, process.pgid, process.name)
+    return True

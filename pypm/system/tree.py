@@ -29,13 +29,13 @@ class _Process(NamedTuple):
 
 
 def measure_trees(roots: Collection[int]) -> dict[int, TreeUsage]:
-    """Measure the trees whose main processes have these pids; a tree that is gone is not in the answer.
+    """Measure the trees whose first processes have (or had) these pids; what is gone is not in the answer.
 
     To a tree belong the processes of its root's session (also those whose parents have ended) and their
     descendants in other sessions. CPU includes that of descendants that have ended and were waited for.
     """
     processes = _read_all()
-    wanted = {pid for pid in roots if pid in processes}
+    wanted = set(roots)
     owner: dict[int, int] = {}
     totals: dict[int, list[int]] = {pid: [0, 0, 0] for pid in wanted}
     for pid, process in processes.items():
@@ -48,6 +48,7 @@ def measure_trees(roots: Collection[int]) -> dict[int, TreeUsage]:
     return {
         pid: TreeUsage(total[0] * _PAGE, total[1] / TICKS_PER_SECOND, total[2])
         for pid, total in totals.items()
+        if total[2]
     }
 
 

@@ -56,13 +56,15 @@ def test_the_shells_environment_is_inherited_and_kept(pypm: RealPypm) -> None:
 def test_nothing_of_an_outer_pypm_leaks_in(pypm: RealPypm) -> None:
     outer = {
         "PYPM_NAME": "outer", "PYPM_AGENT_TOKEN": "stolen", "PYPM_AGENT_ENDPOINT": "ipc:///nowhere",
-        "PYPM_SECRET": "x", "NOTIFY_SOCKET": "/run/systemd/notify",
+        "PYPM_SECRET": "x", "NOTIFY_SOCKET": "/run/systemd/notify", "WATCHDOG_USEC": "1000000",
     }  # fmt: skip
-    start_with(pypm, sleeper("a"), **outer)
+    start_with(pypm, sleeper("a"), sleeper("silent", notify_access="none"), **outer)
     env = environment(pypm, "a")
     assert env["PYPM_NAME"] == "a"
     assert env["PYPM_AGENT_TOKEN"] != "stolen"
-    assert not {"PYPM_SECRET", "NOTIFY_SOCKET"} & set(env)
+    assert env["NOTIFY_SOCKET"] == f"{pypm.home}/notify.sock"
+    assert not {"PYPM_SECRET", "WATCHDOG_USEC"} & set(env)
+    assert "NOTIFY_SOCKET" not in environment(pypm, "silent")
 
 
 def test_an_agent_can_run_a_pypm_of_its_own(pypm: RealPypm) -> None:
@@ -126,7 +128,8 @@ def test_filter_env_drops_names(pypm: RealPypm) -> None:
     assert "PLAIN" in env
     assert env["SECRET_DECLARED"] == "kept"
     assert not {"SECRET_ONE", "MY_SECRET_TWO"} & set(env)
-    assert {name for name in environment(pypm, "b") if not name.startswith("PYPM_")} == set()
+    left = {name for name in environment(pypm, "b") if not name.startswith("PYPM_")}
+    assert left == {"NOTIFY_SOCKET"}
 
 
 def test_the_callers_umask_is_the_agents(pypm: RealPypm) -> None:

@@ -72,6 +72,7 @@ VALUES = {
     "treekill": (False, lambda spec: spec.treekill is False),
     "allow_control": (True, lambda spec: spec.allow_control is True),
     "wait_ready": (True, lambda spec: spec.wait_ready is True),
+    "notify_access": ("main", lambda spec: spec.notify_access == "main"),
     "listen_timeout": (4000, lambda spec: spec.listen_timeout == 4.0),
     "out_file": ("o.log", lambda spec: spec.logs.out_file == f"{spec.cwd}/o.log"),
     "error_file": ("e.log", lambda spec: spec.logs.error_file == f"{spec.cwd}/e.log"),

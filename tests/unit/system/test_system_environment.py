@@ -48,6 +48,11 @@ def test_what_is_another_ones_never_gets_in() -> None:
         "PYPM_AGENT_ENDPOINT": "ipc:///other",
         "PYPM_FUTURE": "1",
         "NOTIFY_SOCKET": "/run/systemd/notify",
+        "WATCHDOG_USEC": "1000000",
+        "WATCHDOG_PID": "1",
+        "LISTEN_FDS": "2",
+        "NODE_CHANNEL_FD": "3",
+        "NODE_CHANNEL_SERIALIZATION_MODE": "json",
         "PATH": "/bin",
     }
     assert built(SPEC, 2, shell, PYPM_HOME="/home") == {
