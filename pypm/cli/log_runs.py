@@ -37,7 +37,7 @@ def runs_of(word: str, entries: Sequence[CatalogEntry]) -> dict[int, str]:
         if entry.id in found and entry.merged and entry.form == "raw":
             raise NotFoundError(
                 f"{entry.app}: several instances write to one file, which does not tell their runs",
-                hint='form = "text" or "json" in [apps.logs] has the run in each line',
+                hint='format = "text" or "json" in [apps.logs] has the run in each line',
             )
     return found
 

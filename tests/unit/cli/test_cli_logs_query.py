@@ -163,7 +163,7 @@ def test_a_run_in_a_file_that_several_instances_share(worked: Home, shown: Shown
     worked.add("shared", instances=2, merge=True)
     with pytest.raises(NotFoundError, match=r"shared: several instances write to one file") as caught:
         shown("--run", "last", "shared")
-    assert 'form = "text"' in (caught.value.hint or "")
+    assert 'format = "text"' in (caught.value.hint or "")
     worked.add("text", instances=2, merge=True, form="text")
     worked.write("text-out.log", (0, "0", b"".join(text(run, b"x " + run[:1].encode()) for run in RUNS)))
     assert shown("--run", "last", "text") == ["text:0 | x a"]
