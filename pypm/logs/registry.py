@@ -9,8 +9,6 @@ from pypm.core.spec import AppSpec
 from pypm.logs.mounts import Mounts
 from pypm.logs.rotation import Identity
 from pypm.logs.threaded import ThreadedLogFile
-from pypm.core.spec import AppSpec
-from pypm.logs.rotation import Identity
 from pypm.logs.writer import LogFile, LogTrouble, OnFull
 
 __all__ = ["LogRegistry"]
@@ -33,10 +31,6 @@ class LogRegistry:
         wake: Callable[..., object] | None = None,
         mounts: Mounts | None = None,
     ) -> None:
-        self.on_kept: Callable[[LogFile, AppSpec], None] = lambda _file, _spec: None
-        """Told of each app that writes into a file, and again when its spec has changed."""
-        self.on_released: Callable[[LogFile], None] = lambda _: None
-        """Told of a file into which nobody writes any more."""
         self.on_kept: Callable[[LogFile, AppSpec], None] = lambda _file, _spec: None
         """Told of each app that writes into a file, and again when its spec has changed."""
         self.on_released: Callable[[LogFile], None] = lambda _: None
@@ -85,7 +79,6 @@ class LogRegistry:
                 self._ending = [each for each in self._ending if not each.join(0.0)] + [file]
             self._files = {key: kept for key, kept in self._files.items() if kept is not file}
             self.on_released(file)
-            self.on_released(file)
 
     def stop(self, timeout: float) -> None:
         """Let all threads come to rest, but wait for those that hang no longer than ``timeout`` seconds."""
@@ -109,10 +102,6 @@ class LogRegistry:
     def files(self) -> list[LogFile]:
         """All files that have users."""
         return list(self._files.values())
-
-    def identities(self) -> set[Identity]:
-        """The files that are open, whatever their names are by now."""
-        return {file.identity for file in self._files.values() if file.identity is not None}
 
     def identities(self) -> set[Identity]:
         """The files that are open, whatever their names are by now."""

@@ -46,8 +46,6 @@ ROTATED = re.compile(r"\.([1-9][0-9]{0,4})(\.gz|\.zst|)")
 """What comes after a log's name in that of a rotated file. Longer numbers are dates, and not ours."""
 INDEX = ".index"
 INDEX_HEAD = struct.Struct("<8sQ")
-PAGE = 4096
-"""What a hole is made of."""
 LISTINGS = 10
 """How often a folder is listed until two listings in a row agree."""
 
@@ -270,14 +268,11 @@ def close_hole(descriptor: int, offset: int, count: int) -> int:
     """Take away the hole that is left where a file was truncated while ``count`` bytes went to ``offset``.
 
     Somebody who copies and truncates (logrotate's ``copytruncate``) can come between two blocks of one
-    splice, which goes on where it was. Gives where the bytes are now: ``offset`` if there is no such hole,
-    and the file begins with a NUL byte for other reasons. Raises ``OSError``.
+    splice, which goes on where it was. Gives where the bytes are now, as if none were missing. Raises
+    ``OSError``.
     """
-    end = offset + count
-    if os.lseek(descriptor, 0, os.SEEK_DATA) < offset // PAGE * PAGE or os.fstat(descriptor).st_size != end:
-        return offset
-    if os.pread(descriptor, min(offset, PAGE), 0).strip(b"\0"):
-        return offset
+    if os.fstat(descriptor).st_size != offset + count:
+        return offset  # others are at it again: the next look finds what they leave
     data = os.pread(descriptor, count, offset).lstrip(b"\0")
     os.pwrite(descriptor, data, 0)
     os.ftruncate(descriptor, len(data))

@@ -105,16 +105,12 @@ class LogFile:
         self._rotate_at = 0.0
         self._splice_fd: int | None = None
         self._spliceable = True
+        self._begins_with_nul = False
 
     @property
     def dropped_bytes(self) -> int:
         """Dropped since this object was made."""
         return self._troubles.dropped_bytes
-
-    @property
-    def identity(self) -> Identity | None:
-        """The file that is open; ``None``: none is."""
-        return None if self._fd is None else self._identity
 
     @property
     def identity(self) -> Identity | None:
@@ -175,7 +171,7 @@ class LogFile:
             self._keep_index(offset)
             assert self._splice_fd is not None
             count = os.splice(pipe, self._splice_fd, min(limit, room), offset_dst=offset)
-            if offset and os.pread(self._splice_fd, 1, 0) == b"\0":
+            if not self._begins_with_nul and os.pread(self._splice_fd, 1, 0) == b"\0":
                 offset = self._close_hole(offset, count)
         except BlockingIOError:
             raise
@@ -202,6 +198,7 @@ class LogFile:
         if self._splice_fd is None:
             # The kernel splices into no file that is open for appending.
             self._splice_fd = os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR | os.O_CLOEXEC)
+            self._begins_with_nul = os.pread(self._splice_fd, 1, 0) == b"\0"
         offset = os.fstat(descriptor).st_size
         if offset < self._size:
             self._emptied()
@@ -210,6 +207,9 @@ class LogFile:
     def _close_hole(self, offset: int, count: int) -> int:
         """Where the bytes just spliced to ``offset`` are, without the hole that a truncation has left."""
         assert self._splice_fd is not None
+        if offset == 0:
+            self._begins_with_nul = True  # that is what the agent prints
+            return 0
         place = close_hole(self._splice_fd, offset, count)
         if place != offset:
             self._emptied()
@@ -347,6 +347,7 @@ class LogFile:
         """The file was truncated, by us or by others: what comes next is its beginning."""
         self._size = 0
         self._at_line_end = True
+        self._begins_with_nul = False
         self._cut = False
         self._index.restart()
         self._note_at = 0.0
@@ -402,6 +403,8 @@ class LogFile:
         count = os.write(descriptor, data)
         if count == 0:
             raise OSError(errno.EIO, "the file system takes no bytes")
+        if not self._size:
+            self._begins_with_nul = data[0] == 0
         self._size += count
         self._at_line_end = data[count - 1] == NEWLINE[0]
         return count

@@ -327,7 +327,6 @@ class InstanceOutput:
             for file in files:
                 file.make_room = functools.partial(self._make_room, spec, file.path)
                 self._registry.on_kept(file, spec)
-                self._registry.on_kept(file, spec)
             old = self._files.get(name, [])
             self._files[name] = files
             if name in self._streams:
