@@ -12,8 +12,7 @@ import errno
 import os
 import struct
 import zlib
-
-import msgspec
+from typing import NamedTuple
 
 __all__ = ["Carry", "CarryError", "Intent", "MemoryCarry"]
 
@@ -23,6 +22,7 @@ SETTINGS = 4096
 """Where the settings begin: the header is a page."""
 DATA = 65536
 """Where the stream's bytes begin."""
+NO_INTENT = (0,) * 10
 COMPACT = 128 * 1024
 """Bytes from which on the file is used from its beginning again."""
 
@@ -31,7 +31,7 @@ class CarryError(Exception):
     """A file that is none of this kind, or is torn."""
 
 
-class Intent(msgspec.Struct, frozen=True):
+class Intent(NamedTuple):
     """What is being written: a batch of waiting bytes, as records, into one file after the other."""
 
     size: int
@@ -193,8 +193,7 @@ class Carry(MemoryCarry):
         self._write_header()
 
     def _write_header(self, moved_to: int = 0) -> None:
-        intent = self.intent
-        fields = (0,) * 10 if intent is None else (1, *msgspec.structs.astuple(intent))
+        fields = NO_INTENT if self.intent is None else (1, *self.intent)
         header = HEADER.pack(MAGIC, self._consumed, moved_to, self.state, *fields)
         os.pwrite(self.descriptor, header, 0)
 

@@ -16,8 +16,11 @@ from pypm.logs.writer import LogFile
 
 __all__ = ["RecordPump", "Settings"]
 
-SHARE = 65536
-"""Bytes that are framed at once: memory for more would come from the kernel anew each time, which is slow."""
+SHARE = 256 * 1024
+"""Bytes that are framed at once."""
+LARGEST_BLOCK = 8 * 1024 * 1024
+"""The C library takes larger blocks of memory from the kernel, and gives them back: for every read, page by
+page, that takes longer than all the rest. From how many bytes on, it learns from what has been freed."""
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -75,6 +78,7 @@ class RecordPump:
         self._looked = 0
         """How many of the waiting bytes are known to have no newline."""
         self._keep_settings()
+        bytes(LARGEST_BLOCK)
 
     @property
     def files(self) -> list[LogFile]:
@@ -132,7 +136,7 @@ class RecordPump:
         """What comes from now on is another run's: what waits goes as it is, and a new line begins."""
         self.drain()
         if self._batch is not None:
-            self._batch.intent = msgspec.structs.replace(self._batch.intent, state=LineState.NEW)
+            self._batch.intent = self._batch.intent._replace(state=LineState.NEW)
         elif self._carry.state != LineState.NEW:
             self._carry.consume(0, LineState.NEW)
         for file in self._files:
@@ -200,7 +204,8 @@ class RecordPump:
 
     def _write(self) -> None:
         """Write all that is ready."""
-        while self._batch is None and not self.blocked and self._carry.waiting:
+        again = not self.blocked
+        while again and self._batch is None and self._carry.waiting:
             data = self._unwritten()
             if not data:
                 return
@@ -216,6 +221,7 @@ class RecordPump:
             intent = Intent(measure.size, measure.state, milliseconds, len(records), 0)
             self._batch = Batch(records, intent, records)
             self._go_on(0)
+            again = self._coming is not None or self._flushing
             self._change()
         if not self._carry.waiting:
             self._flushing = False
@@ -236,7 +242,7 @@ class RecordPump:
         assert batch is not None
         for number in range(first, len(self._files)):
             if number != batch.intent.file:
-                batch.intent = msgspec.structs.replace(batch.intent, file=number)
+                batch.intent = batch.intent._replace(file=number)
             rest, batch.rest = batch.rest, batch.records
             self._files[number].write(rest, functools.partial(self._intend, batch))
             if self._files[number].blocked:
@@ -248,10 +254,7 @@ class RecordPump:
         """Say what is about to be written, in a place that outlives us."""
         if self._batch is not batch:
             return  # a file that blocked has got it after all, and nobody waits for that any more
-        device, inode = identity
-        batch.intent = msgspec.structs.replace(
-            batch.intent, device=device, inode=inode, before=before, missing=missing
-        )
+        batch.intent = Intent(*batch.intent[:5], *identity, before, missing)
         self._carry.intend(batch.intent)
 
     def _let_go(self) -> None:
