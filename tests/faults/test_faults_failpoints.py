@@ -19,8 +19,8 @@ from real_pypm import RealPypm, shell, sleeper, with_command
 
 from pypm.testing import wait_until
 
-SECONDS = "1021.25"
-"""What the agents of these tests sleep: they are known by it."""
+SECONDS = f"1021.{os.getpid()}"
+"""What the agents of these tests sleep: they are known by it, also beside another run of the same tests."""
 
 STEP = 1 if os.environ.get("PYPM_SOAK") else 4
 """Every point in a soak; every so many of them where time is short."""
