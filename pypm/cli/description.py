@@ -36,6 +36,8 @@ def sections(detail: dict[str, Any], width: int | None = None) -> str:
         ("policy", _fields(_policy(spec))),
         ("logs", _fields([(name, detail[f"{key}_file"] or "not kept") for name, key in _STREAMS])),
         ("environment it declares", _fields(sorted(spec.env.items()))),
+        ("metrics", _fields(_metrics(detail))),
+        ("tasks", _fields(_tasks(detail))),
         ("last runs, newest first", [_run(run) for run in detail.get("runs", [])]),
         ("history, oldest first", history_lines(detail.get("history", [])[-_HISTORY:])),
         ("processes", tree_lines(detail["pid"])),
@@ -109,6 +111,19 @@ def _policy(spec: AppSpec) -> list[tuple[str, str]]:
         ("start", "" if spec.autostart else "only when it is told to"),
     ]
     return [(name, text) for name, text in fields if text]
+
+
+def _metrics(detail: dict[str, Any]) -> list[tuple[str, str]]:
+    metrics: dict[str, dict[str, Any]] = detail.get("metrics", {})
+    return [(plain(name), f"{metric['value']:g}") for name, metric in sorted(metrics.items())]
+
+
+def _tasks(detail: dict[str, Any]) -> list[tuple[str, str]]:
+    counted = ("running", "done", "failed")
+    return [
+        (plain(task["name"]), ", ".join(f"{task[key]} {key}" for key in counted if task[key]))
+        for task in detail.get("tasks", [])
+    ]
 
 
 def _run(run: dict[str, Any]) -> str:

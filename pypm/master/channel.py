@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pypm.core.events import Beat, Event, Ready, StatusReported, StoppingReported
+from pypm.core.events import Beat, Event, Progressed, Ready, StatusReported, StoppingReported
+from pypm.master.telemetry import NAME_LENGTH, RunTelemetry, Telemetry
 
 if TYPE_CHECKING:
     import zmq
@@ -27,7 +29,11 @@ MAX_FRAME = 64 * 1024
 MAX_WAITING = 100
 """Messages of one agent that wait here to be read; further ones wait where they come from."""
 MAX_STATUS = 200
-"""Characters of a status text that are kept."""
+"""Characters of a text that are kept."""
+MAX_SECONDS = 366 * 24 * 3600.0
+"""The longest wait that can be announced; an app's ``max_extension`` is the limit that counts."""
+MAX_ITERATION = 2**53
+TASK_STATES = ("begun", "done", "failed")
 SHARE = 200
 """Messages that are read in one turn of the loop."""
 
@@ -38,9 +44,37 @@ class AgentMessage(msgspec.Struct):
     v: int
     token: str
     type: str
+    pid: int = 0
     text: str = ""
     ready: bool = False
     status: str | None = None
+    proves: str = ""
+    extend: float | None = None
+    waiting: str = ""
+    message: str = ""
+    iteration: int | None = None
+    seconds: float | None = None
+    name: str = ""
+    value: int | float | None = None
+    state: str = ""
+    id: str = ""
+
+    def is_complete(self) -> bool:
+        """Whether it has the fields that its type needs, with values that mean something."""
+        match self.type:
+            case "extend":
+                return self.seconds is not None and 0 <= self.seconds <= MAX_SECONDS
+            case "reset_deadline":
+                return self.seconds is None or 0 <= self.seconds <= MAX_SECONDS
+            case "heartbeat":
+                return self.extend is None or 0 <= self.extend <= MAX_SECONDS
+            case "progress":
+                return self.iteration is None or abs(self.iteration) <= MAX_ITERATION
+            case "metric":
+                return bool(self.name) and self.value is not None
+            case "task":
+                return bool(self.name) and self.state in TASK_STATES
+        return True
 
 
 class AgentChannel:
@@ -52,13 +86,15 @@ class AgentChannel:
         loop: asyncio.AbstractEventLoop,
         runs_by_token: Mapping[str, tuple[int, str]],
         handle: Callable[[int, Event], None],
+        telemetry: Telemetry,
     ) -> None:
-        self.dropped = {"malformed": 0, "token": 0, "unknown type": 0}
+        self.dropped = {"malformed": 0, "token": 0, "unknown type": 0, "too many names": 0}
         """Frames that were not taken, by cause."""
         self._listener = listener
         self._loop = loop
         self._runs = runs_by_token
         self._handle = handle
+        self._telemetry = telemetry
         self._context: zmq.Context[Any] | None = None
         self._router: zmq.Socket[Any] | None = None
         self._bound = ""
@@ -108,7 +144,7 @@ class AgentChannel:
             message = self._decoder.decode(parts[-1]) if len(parts) == 2 else None
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             message = None
-        if message is None or message.v != 1:
+        if message is None or message.v != 1 or not message.is_complete():
             self._drop("malformed")
             return
         run = self._runs.get(message.token)
@@ -123,17 +159,50 @@ class AgentChannel:
             case "ready":
                 return [Ready(run_id)]
             case "heartbeat":
-                events: list[Event] = [Beat(run_id)]
-                if message.ready:
-                    events.append(Ready(run_id))
-                if message.status is not None:
-                    events.append(StatusReported(run_id, message.status[:MAX_STATUS]))
-                return events
+                return self._heartbeat(message, run_id)
             case "status":
                 return [StatusReported(run_id, message.text[:MAX_STATUS])]
+            case "progress":
+                return [Progressed(run_id, message.message[:MAX_STATUS], message.iteration)]
             case "stopping":
                 return [StoppingReported(run_id)]
+            case "extend" | "reset_deadline":
+                return self._deadline(message, self._telemetry.of(run_id))
+            case "metric" | "task":
+                return self._report(message, self._telemetry.of(run_id))
         self._drop("unknown type")
+        return []
+
+    def _heartbeat(self, message: AgentMessage, run_id: str) -> list[Event]:
+        run = self._telemetry.of(run_id)
+        events: list[Event] = []
+        if message.proves != "process":
+            run.has_proved_more = True
+            events.append(Beat(run_id))
+        elif not run.has_proved_more:  # else it would hide that the work stands still
+            events.append(Beat(run_id))
+        if message.ready:
+            events.append(Ready(run_id))
+        if message.status is not None:
+            events.append(StatusReported(run_id, message.status[:MAX_STATUS]))
+        if message.extend is not None:
+            text = message.waiting[:MAX_STATUS]
+            events += run.extensions.repeat(message.pid, message.extend, text, self._telemetry.now())
+        return events
+
+    def _deadline(self, message: AgentMessage, run: RunTelemetry) -> list[Event]:
+        seconds, text, now = message.seconds or 0.0, message.text[:MAX_STATUS], self._telemetry.now()
+        if message.type == "extend":
+            return run.extensions.extend(message.pid, seconds, text, now)
+        return run.extensions.reset(message.pid, seconds, text, now)
+
+    def _report(self, message: AgentMessage, run: RunTelemetry) -> list[Event]:
+        name, at = message.name[:NAME_LENGTH], round(time.time(), 3)
+        if message.type == "task":
+            return run.task(name, message.state, message.id[:NAME_LENGTH], at)
+        assert message.value is not None
+        if not run.metric(name, message.value, at):
+            self._drop("too many names")
         return []
 
     def _drop(self, cause: str) -> None:

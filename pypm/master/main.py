@@ -43,6 +43,7 @@ from pypm.master.rows import Detail, Moment, Row, make_detail, make_row
 from pypm.master.sampler import Sampler
 from pypm.master.server import Server
 from pypm.master.store import Store
+from pypm.master.telemetry import Telemetry
 from pypm.master.waiting import Waiting
 from pypm.protocol.names import METHOD_NOT_FOUND
 from pypm.protocol.rpc import BadRequestError, Request, check_protocol, decode_params
@@ -82,6 +83,7 @@ class Master:
         self.begun = BegunRuns(self._begun_memory())
         self.executor.on_begun = self.begun.add
         self.store.noted, self.store.on_saved = self.begun.count, self.begun.saved
+        self.telemetry = Telemetry(self.executor.runs_by_token, boot_time)
         self.receipts = Receipts(self.store, boot_time)
         self.observer = Observer(
             Witness(self.engine.handle, home.logs_folder, boot_time),
@@ -103,7 +105,9 @@ class Master:
         state = read_state(self.home.state_file)
         listener, agents_listener = self._listener("socket"), self._listener("agents")
         self.link.take("lock")
-        channel = AgentChannel(agents_listener, self.loop, self.executor.runs_by_token, self.engine.handle)
+        channel = AgentChannel(
+            agents_listener, self.loop, self.executor.runs_by_token, self.engine.handle, self.telemetry
+        )
         notify = self._notify_socket()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self.loop.add_signal_handler(number, self._signalled, number)
@@ -258,6 +262,7 @@ class Master:
                 moment,
                 self.apps.by_name[each.app],
                 self.engine.history(each.id),
+                None if each.run is None else self.telemetry.find(each.run.run_id),
             )
             for each in instances
         ]

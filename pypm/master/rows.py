@@ -13,6 +13,7 @@ from pypm.core.state import App
 from pypm.logs.paths import log_files
 from pypm.master.engine import Transition
 from pypm.master.sampler import Sample
+from pypm.master.telemetry import Metric, RunTelemetry, TaskReport
 
 __all__ = ["Detail", "LastExit", "Row", "make_detail", "make_row"]
 
@@ -62,6 +63,8 @@ class Detail(Row):
     run_id: str | None
     runs: list[LastExit]
     history: list[dict[str, Any]]
+    metrics: dict[str, Metric]
+    tasks: list[TaskReport]
 
 
 class Moment(msgspec.Struct):
@@ -87,6 +90,7 @@ def make_detail(
     moment: Moment,
     app: App,
     history: list[Transition],
+    telemetry: RunTelemetry | None,
 ) -> Detail:
     """The detail of an instance."""
     run = instance.run
@@ -99,6 +103,8 @@ def make_detail(
         run_id=None if run is None else run.run_id,
         runs=[_last_exit(end, moment) for end in instance.runs],
         history=[_history_entry(each, moment) for each in history],
+        metrics={} if telemetry is None else telemetry.metrics,
+        tasks=[] if telemetry is None else list(telemetry.tasks.values()),
     )
 
 

@@ -11,8 +11,18 @@ from typing import Any
 import pytest
 import zmq
 
-from pypm.core.events import Beat, Event, Ready, StatusReported, StoppingReported
+from pypm.core.events import (
+    Beat,
+    Event,
+    Extended,
+    ExtensionReset,
+    Progressed,
+    Ready,
+    StatusReported,
+    StoppingReported,
+)
 from pypm.master.channel import AgentChannel
+from pypm.master.telemetry import Telemetry
 from pypm.system.sockets import bind_private
 from pypm.testing import wait_until
 
@@ -28,7 +38,11 @@ class Agents:
         self.runs = {TOKEN: (7, "run1")}
         self.context = zmq.Context()
         self.dealers: list[zmq.Socket[bytes]] = []
-        self.channel = AgentChannel(bind_private(path), asyncio.get_running_loop(), self.runs, self._handle)
+        self.now = 1000.0
+        self.telemetry = Telemetry(self.runs, lambda: self.now)
+        self.channel = AgentChannel(
+            bind_private(path), asyncio.get_running_loop(), self.runs, self._handle, self.telemetry
+        )
 
     def _handle(self, instance_id: int, event: Event) -> None:
         self.events.append((instance_id, event))
@@ -95,7 +109,9 @@ def test_each_message_is_its_event(speak: Callable[[Test], None]) -> None:
             StoppingReported("run1"),
         ]
         assert {instance_id for instance_id, _ in agents.events} == {7}
-        assert agents.channel.dropped == {"malformed": 0, "token": 0, "unknown type": 0}
+        assert agents.channel.dropped == dict.fromkeys(
+            ("malformed", "token", "unknown type", "too many names"), 0
+        )
 
     speak(test)
 
@@ -197,7 +213,11 @@ def test_many_agents_come_and_go(speak: Callable[[Test], None]) -> None:
 def test_without_agents_zmq_is_not_touched(home: Path) -> None:
     async def run() -> None:
         channel = AgentChannel(
-            bind_private(str(home / "agents.sock")), asyncio.get_running_loop(), {}, lambda *_: None
+            bind_private(str(home / "agents.sock")),
+            asyncio.get_running_loop(),
+            {},
+            lambda *_: None,
+            Telemetry({}, lambda: 0.0),
         )
         assert channel._context is None
         channel.close()
@@ -225,3 +245,110 @@ def test_an_agent_that_was_there_before_the_master_is_heard(home: Path) -> None:
     finally:
         dealer.close()
         context.term()
+
+
+def test_progress_and_deadlines_are_events(speak: Callable[[Test], None]) -> None:
+    async def test(agents: Agents, agent: zmq.Socket[bytes]) -> None:
+        agent.send(frame("progress"))
+        agent.send(frame("progress", iteration=3, message="x" * 300))
+        agent.send(frame("extend", pid=5, seconds=120, text="model call"))
+        agent.send(frame("reset_deadline", pid=5))
+        assert await agents.heard(4) == [
+            Progressed("run1"),
+            Progressed("run1", "x" * 200, 3),
+            Extended("run1", 120.0, "model call"),
+            ExtensionReset("run1"),
+        ]
+
+    speak(test)
+
+
+def test_what_is_incomplete_or_means_nothing_is_malformed(speak: Callable[[Test], None]) -> None:
+    wrong = [
+        frame("extend"),
+        frame("extend", seconds=-1),
+        frame("extend", seconds=1e300),
+        frame("extend", seconds="60"),
+        frame("reset_deadline", seconds=-1),
+        frame("heartbeat", extend=-1),
+        frame("progress", iteration=2**60),
+        frame("progress", iteration=1.5),
+        frame("metric", name="tokens"),
+        frame("metric", name="", value=1),
+        frame("metric", name="tokens", value="many"),
+        frame("task", name="summary"),
+        frame("task", name="summary", state="dancing"),
+        frame("task", name="", state="done"),
+    ]
+
+    async def test(agents: Agents, agent: zmq.Socket[bytes]) -> None:
+        for data in wrong:
+            agent.send(data)
+        await agents.dropped("malformed", len(wrong))
+        assert agents.events == []
+        assert agents.telemetry.find("run1") is None
+
+    speak(test)
+
+
+def test_a_heartbeat_repeats_a_wait_and_only_news_is_an_event(speak: Callable[[Test], None]) -> None:
+    async def test(agents: Agents, agent: zmq.Socket[bytes]) -> None:
+        agent.send(frame("extend", pid=5, seconds=100, text="model"))
+        agent.send(frame("heartbeat", pid=5, extend=100.2, waiting="model"))  # it was a while on the way
+        agent.send(frame("heartbeat", pid=6, extend=0, waiting=""))  # another process waits for nothing
+        agent.send(frame("heartbeat", pid=5, extend=0, waiting=""))  # the end of the wait was lost
+        agent.send(frame("heartbeat", pid=5, extend=0, waiting=""))
+        assert await agents.heard(6) == [
+            Extended("run1", 100.0, "model"),
+            *[Beat("run1")] * 3,
+            ExtensionReset("run1"),
+            Beat("run1"),
+        ]
+
+    speak(test)
+
+
+def test_a_new_master_hears_of_a_wait_from_a_heartbeat(speak: Callable[[Test], None]) -> None:
+    async def test(agents: Agents, agent: zmq.Socket[bytes]) -> None:
+        agent.send(frame("heartbeat", pid=5, extend=42.5, waiting="a tool"))
+        assert await agents.heard(2) == [Beat("run1"), Extended("run1", 42.5, "a tool")]
+
+    speak(test)
+
+
+def test_a_beat_of_the_process_does_not_hide_that_the_loop_stands_still(
+    speak: Callable[[Test], None],
+) -> None:
+    async def test(agents: Agents, agent: zmq.Socket[bytes]) -> None:
+        agent.send(frame("heartbeat", proves="process"))
+        agent.send(frame("heartbeat", proves="loop"))
+        agent.send(frame("heartbeat", proves="process", ready=True))
+        assert await agents.heard(3) == [Beat("run1"), Beat("run1"), Ready("run1")]
+
+    speak(test)
+
+
+def test_metrics_and_tasks_are_kept_with_a_bound(speak: Callable[[Test], None]) -> None:
+    async def test(agents: Agents, agent: zmq.Socket[bytes]) -> None:
+        for value in (1, 2.5):
+            agent.send(frame("metric", name="tokens", value=value))
+        for number in range(150):
+            agent.send(frame("metric", name=f"metric {number}", value=number))
+        agent.send(frame("metric", name="n" * 5000, value=1))
+        for state, identity in (
+            ("begun", "1"),
+            ("begun", "2"),
+            ("failed", "1"),
+            ("begun", "3"),
+            ("done", "2"),
+        ):
+            agent.send(frame("task", name="summary", state=state, id=identity))
+        assert await agents.heard(1) == [Progressed("run1", "summary")], "what is done is progress"
+        run = agents.telemetry.of("run1")
+        assert run.metrics["tokens"].value == 2.5
+        assert len(run.metrics) == 100
+        assert agents.channel.dropped["too many names"] == 52
+        [task] = run.tasks.values()
+        assert (task.name, task.state, task.running, task.done, task.failed) == ("summary", "done", 1, 1, 1)
+
+    speak(test)

@@ -94,7 +94,7 @@ def test_a_detail_is_a_row_with_all_that_is_known() -> None:
     clock.advance(60.0)
     instance = engine.instances[0]
     app = App(SPEC, 1000.0, Origin({"SECRET": "x"}, 0o027))
-    detail = make_detail(instance, None, "/logs", MOMENT, app, engine.history(0))
+    detail = make_detail(instance, None, "/logs", MOMENT, app, engine.history(0), None)
     data = json.loads(msgspec.json.encode(detail))
     assert data.items() >= row_of(instance).items()
     assert data["spec"]["name"] == "agent"
