@@ -12,7 +12,7 @@ from pypm.cli.history import history_lines, moment
 from pypm.cli.output import plain
 from pypm.cli.process_tree import tree_lines
 from pypm.config.units import format_duration, format_size
-from pypm.core.spec import AppSpec, RestartPolicy
+from pypm.core.spec import AppSpec, RestartPolicy, Rung
 
 __all__ = ["policy_in_words", "sections"]
 
@@ -84,10 +84,54 @@ def _state(detail: dict[str, Any]) -> list[tuple[str, str]]:
         ("memory", "" if detail["memory_bytes"] is None else format_size(detail["memory_bytes"])),
         ("ready", ("yes" if detail["ready"] else "no") if detail["pid"] is not None else ""),
         ("health", "" if detail["health"] == "unknown" else detail["health"]),
+        ("trouble", plain(detail["trouble"])),
+        ("heartbeat", _ago(detail["heartbeat_age_seconds"])),
+        ("progress", _progress(detail)),
+        ("waits for", _waiting(detail)),
+        ("signs of work", plain(detail["evidence"])),
         ("says", plain(detail["status_text"])),
         ("created", moment(detail["created_at"])),
     ]
     return [(name, text) for name, text in fields if text]
+
+
+def _ago(seconds: float | None) -> str:
+    return "" if seconds is None else f"{format_duration(seconds)} ago"
+
+
+def _progress(detail: dict[str, Any]) -> str:
+    iteration = "" if detail["iteration"] is None else f"iteration {detail['iteration']}"
+    parts = (_ago(detail["progress_age_seconds"]), iteration, plain(detail["progress_text"]))
+    return ", ".join(part for part in parts if part)
+
+
+def _waiting(detail: dict[str, Any]) -> str:
+    if detail["waiting_seconds"] is None:
+        return ""
+    what = plain(detail["waiting_for"]) or "something"
+    return f"{what}, for {format_duration(detail['waiting_seconds'])}"
+
+
+def _health(spec: AppSpec) -> list[tuple[str, str]]:
+    """The clocks that an app has, and what follows."""
+    health = spec.health
+    clocks = (
+        ("heartbeat", health.heartbeat_timeout, health.on_heartbeat),
+        ("progress", health.progress_timeout, health.on_stall),
+    )
+    return [
+        (name, f"at least every {format_duration(timeout)}, or else: {_ladder(ladder)}")
+        for name, timeout, ladder in clocks
+        if timeout
+    ]
+
+
+def _ladder(ladder: tuple[Rung, ...]) -> str:
+    steps = (
+        f"{rung.signal or rung.action}{f' after {format_duration(rung.after)}' if rung.after else ''}"
+        for rung in ladder
+    )
+    return ", ".join(steps)
 
 
 def _command(spec: AppSpec) -> list[tuple[str, str]]:
@@ -107,6 +151,7 @@ def _policy(spec: AppSpec) -> list[tuple[str, str]]:
         ("restart", policy_in_words(spec.restart)),
         ("stop", f"{spec.kill_signal} to {target}, SIGKILL after {format_duration(spec.kill_timeout)}"),
         ("ready", f"it says so within {format_duration(spec.listen_timeout)}" if spec.wait_ready else ""),
+        *_health(spec),
         ("memory", f"restarted above {format_size(spec.max_memory)}" if spec.max_memory else ""),
         ("start", "" if spec.autostart else "only when it is told to"),
     ]
@@ -127,9 +172,9 @@ def _tasks(detail: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _run(run: dict[str, Any]) -> str:
-    return (
-        f"{moment(run['at'])}  ended after {format_duration(run['uptime_seconds'])}: {plain(run['reason'])}"
-    )
+    lasted = format_duration(run["uptime_seconds"])
+    report = f" (report: {plain(run['report'])})" if run.get("report") else ""
+    return f"{moment(run['at'])}  ended after {lasted}: {plain(run['reason'])}{report}"
 
 
 def _duration(seconds: float | None) -> str:

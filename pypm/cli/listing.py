@@ -111,7 +111,8 @@ def _room(widths: dict[str, int], width: int, frame: int) -> int:
 
 
 def _note(row: dict[str, Any]) -> str:
-    text = plain(str(row.get("reason") or row.get("status_text") or ""))
+    waiting = row.get("waiting_for") and f"waits for {row['waiting_for']}"
+    text = plain(str(row.get("reason") or waiting or row.get("status_text") or ""))
     retry = row.get("retry_in_seconds")
     if retry is not None:
         text = f"{text}, again in {format_duration(retry)}".lstrip(", ")

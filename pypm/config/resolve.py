@@ -103,6 +103,8 @@ def resolve(settings: Settings, base: Base, place: Place) -> AppSpec | None:
         fields |= {"listen_timeout": settings["health"]["startup_timeout"]}
         if "listen_timeout" in settings:
             place.fault("health.startup_timeout", 'says the same as "listen_timeout"; keep one of them')
+    if settings.get("health"):
+        fields |= {"health": health}
     _check_increment(settings, env, place)
     if program is None or place.count:
         return None
@@ -116,7 +118,6 @@ def resolve(settings: Settings, base: Base, place: Place) -> AppSpec | None:
         env_files=env_files,
         restart=_restart(settings),
         logs=logs,
-        health=health,
         source=base.source,
         **spec_fields,
     )

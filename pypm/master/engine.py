@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from pypm.core.actions import Action, Forget, Publish
-from pypm.core.events import Event
+from pypm.core.events import DeadlinePassed, Event, Evidence, Extended, ExtensionReset
 from pypm.core.instance import Instance, Status
 from pypm.core.machine import VOLATILE, step
 
@@ -20,6 +20,7 @@ __all__ = ["Engine", "Executor", "Transition"]
 
 log = logging.getLogger(__name__)
 
+ROUTINE = (DeadlinePassed, Evidence, Extended, ExtensionReset)
 KEPT_TRANSITIONS = 50
 """How many steps of an instance's history are kept."""
 
@@ -87,7 +88,7 @@ class Engine:
         now = self._clock()
         after, actions = step(before, event, now)
         self.instances[instance_id] = after
-        if after is not before and not isinstance(event, VOLATILE):
+        if after is not before and not _is_routine(event, before, after):
             self._remember(now, event, before, after)
         for action in actions:
             if isinstance(action, Publish):
@@ -116,6 +117,13 @@ class Engine:
         self.changed_at[instance_id] = self.revision
         for listener in self.listeners:
             listener(instance_id)
+
+
+def _is_routine(event: Event, before: Instance, after: Instance) -> bool:
+    """Whether a step says nothing to whoever reads the history: a beat, or a look that found nothing."""
+    if isinstance(event, ROUTINE):
+        return before.status is after.status and before.reason == after.reason
+    return isinstance(event, VOLATILE)
 
 
 def _log_transition(before: Instance, after: Instance) -> None:

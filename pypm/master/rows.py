@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from pypm.core.instance import Instance, RunEnd, Status
+from pypm.core.instance import Instance, Run, RunEnd, Status, Vitals
 from pypm.core.policy import signal_name
 from pypm.core.spec import AppSpec
 from pypm.core.state import App
@@ -24,6 +24,8 @@ class LastExit(msgspec.Struct):
     code: int | None
     signal: str | None
     reason: str
+    cause: str
+    report: str
     at: float
     uptime_seconds: float
 
@@ -48,6 +50,14 @@ class Row(msgspec.Struct):
     reason: str
     last_exit: LastExit | None
     status_text: str
+    heartbeat_age_seconds: float | None
+    progress_age_seconds: float | None
+    progress_text: str
+    iteration: int | None
+    waiting_for: str
+    waiting_seconds: float | None
+    evidence: str
+    trouble: str
     retry_in_seconds: float | None
     out_file: str | None
     error_file: str | None
@@ -132,10 +142,30 @@ def _row_fields(
         "reason": instance.reason,
         "last_exit": None if instance.last is None else _last_exit(instance.last, moment),
         "status_text": "" if run is None else run.status_text,
+        **_vitals(run, moment),
         "retry_in_seconds": round(max(0.0, (instance.deadline or 0.0) - moment.boot), 3) if waiting else None,
         "out_file": files.out,
         "error_file": files.error,
     }
+
+
+def _vitals(run: Run | None, moment: Moment) -> dict[str, Any]:
+    """What is known about the work of a run: ages and texts."""
+    vitals = Vitals() if run is None else run.vitals
+    return {
+        "heartbeat_age_seconds": None if run is None else _age(run.last_beat, moment),
+        "progress_age_seconds": _age(vitals.last_progress, moment),
+        "progress_text": vitals.progress_text,
+        "iteration": vitals.iteration,
+        "waiting_for": vitals.waiting_for,
+        "waiting_seconds": _age(vitals.waiting_since, moment),
+        "evidence": vitals.evidence,
+        "trouble": vitals.trouble_why,
+    }
+
+
+def _age(since: float | None, moment: Moment) -> float | None:
+    return None if since is None else round(max(0.0, moment.boot - since), 3)
 
 
 def _last_exit(end: RunEnd, moment: Moment) -> LastExit:
@@ -143,6 +173,8 @@ def _last_exit(end: RunEnd, moment: Moment) -> LastExit:
         code=end.code,
         signal=None if end.signal is None else signal_name(end.signal),
         reason=end.reason,
+        cause=end.cause,
+        report=end.snapshot,
         at=moment.as_wall(end.at),
         uptime_seconds=round(end.uptime, 3),
     )

@@ -38,7 +38,7 @@ def _cpu(pid: int) -> float:
     data = _read(f"/proc/{pid}/stat")
     if not data:
         return 0.0
-    fields = data[data.rindex(b")") + 2 :].split(None, 14)
+    fields = data[data.rindex(b")") + 2 :].split(None, 16)
     return sum(map(int, fields[11:15])) / TICKS_PER_SECOND
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def agent(pypm: RealPypm, body: str, **health: Any) -> None:
     """Start one agent of this program, which knows ``say``."""
     file = Path(pypm.home) / "agent.py"
     file.write_text(SAY + body)
-    app = {"name": "a", "script": str(file), "health": health}
+    app = {"name": "a", "script": str(file), "interpreter": sys.executable, "health": health}
     pypm.start(app)
 
 
@@ -48,9 +49,10 @@ def test_a_hung_agent_is_restarted_with_a_report(pypm: RealPypm) -> None:
         heartbeat_timeout="1s",
     )
     wait_until(lambda: row(pypm)["restarts"] == 1, 20.0)
-    end = pypm.call("describe", target="a")["runs"][0] if False else row(pypm)["last_exit"]
-    assert end["reason"] == "no heartbeat for 1s"
+    end = row(pypm)["last_exit"]
+    assert (end["reason"], end["cause"]) == ("no heartbeat for 1s", "watchdog")
     reports = list((Path(pypm.home) / "reports" / "a").iterdir())
+    assert str(reports[0]) == end["report"]
     assert (reports[0] / "why.txt").read_text().splitlines()[2] == "no heartbeat for 1s"
     assert "the last words" in (reports[0] / "stdout.txt").read_text()
     assert "agent.py" in (reports[0] / "processes.txt").read_text()
