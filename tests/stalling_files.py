@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import select
 import stat
 import struct
 import subprocess
@@ -27,8 +28,8 @@ ROOT = 1
 SIZE_GIVEN = 1 << 3
 SILENT = {2, 36, 42}
 """FORGET, INTERRUPT, BATCH_FORGET: nobody waits for an answer."""
-NO_ANSWER = {18, 20, 25, 28, 29, 34}
-"""RELEASE, FSYNC, FLUSH, READDIR, RELEASEDIR, ACCESS: there is nothing to say."""
+NO_ANSWER = {18, 20, 28, 29, 34}
+"""RELEASE, FSYNC, READDIR, RELEASEDIR, ACCESS: there is nothing to say."""
 OF_FILES = {3, 4, 15, 16}
 """GETATTR, SETATTR, READ, WRITE."""
 
@@ -53,7 +54,11 @@ class StallingFiles:
         self._thread.start()
 
     def stall(self) -> None:
-        """Answer nobody."""
+        """Answer nobody, and do not even read what is asked, as a server that was stopped.
+
+        Who waits for that can be killed. Nobody can who waits for the answer to a request that was read, or
+        to a FLUSH, for which reason there are none here.
+        """
         self._go.clear()
 
     def go_on(self) -> None:
@@ -74,9 +79,9 @@ class StallingFiles:
     def _serve(self) -> None:
         with contextlib.suppress(OSError):  # ENODEV: it was unmounted
             while True:
-                request = os.read(self._device, LONGEST + 65536)
+                select.select([self._device], [], [])
                 self._go.wait()
-                self._answer(request)
+                self._answer(os.read(self._device, LONGEST + 65536))
 
     def _answer(self, request: bytes) -> None:
         _, operation, unique, node, *_ = REQUEST.unpack_from(request)
