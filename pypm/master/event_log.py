@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable
 
@@ -30,17 +31,19 @@ TROUBLES = {
 class EventLog:
     """Records events in ``path``; a disk that takes none costs events, nothing else.
 
-    ``wall`` gives seconds since 1970.
+    Any thread may record: those that write to slow disks do. ``wall`` gives seconds since 1970.
     """
 
     def __init__(self, path: str, wall: Callable[[], float] = time.time) -> None:
         self._wall = wall
+        self._lock = threading.Lock()
         self._file = LogFile(path, max_size=MAX_SIZE, retain=RETAIN)
         self._file.marker = self._marker
 
     def record(self, event: str, **facts: object) -> None:
         """Write one event; ``facts`` are values that JSON has."""
-        self._file.write(self._line(event, facts))
+        with self._lock:
+            self._file.write(self._line(event, facts))
 
     def log_trouble(self, trouble: LogTrouble) -> None:
         """Record that a log begins or ceases to fail, here and in the master's log."""
