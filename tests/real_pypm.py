@@ -214,13 +214,26 @@ def command_line(pid: int) -> bytes:
 
 
 def with_command(program: str, *arguments: str) -> list[int]:
-    """The pids of living processes that run ``program`` (its path does not matter) with these arguments."""
+    """The pids of living agents of this test's home that run ``program`` with these arguments.
+
+    The program's path does not matter. Those of other homes are none of ours: tests may run side by side.
+    """
+    wanted = [each.encode() for each in arguments]
     found = []
     for name in os.listdir("/proc"):
         first, *rest = command_line(int(name)).split(b"\0") if name.isdecimal() else [b""]
-        if os.path.basename(first) == program.encode() and rest[:-1] == [each.encode() for each in arguments]:
+        if os.path.basename(first) == program.encode() and rest[:-1] == wanted and is_of_home(int(name)):
             found.append(int(name))
     return found
+
+
+def is_of_home(pid: int) -> bool:
+    """Whether a process was started in the home of this test, or by what was."""
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return b"PYPM_HOME=" + os.environb[b"PYPM_HOME"] in variables
 
 
 def app_table(app: dict[str, Any]) -> str:

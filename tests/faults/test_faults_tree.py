@@ -14,7 +14,7 @@ from real_pypm import RealPypm, lives, python, shell, with_command
 
 from pypm.testing import wait_until
 
-MARKER = "4711.25"
+MARKER = f"4711.{os.getpid()}"
 """What the stray programs of these tests sleep: they are known by it, also without their environment."""
 
 ESCAPES = {

@@ -73,7 +73,7 @@ def test_a_python_script_with_arguments_and_options(pypm: RealPypm) -> None:
     pypm.write("agent.py", "import sys, time\nprint(sys.argv[1:], flush=True)\ntime.sleep(1000)\n")
     pypm.ok("start", "agent.py", "--name", "a", "-i", "2", "--no-wait", "--", "--port", "8000")
     assert [row["name"] for row in pypm.rows()] == ["a:0", "a:1"]
-    wait_until(lambda: pypm.log("a:0") and pypm.log("a:1"))
+    wait_until(lambda: pypm.log("a:0").endswith(b"\n") and pypm.log("a:1"))
     assert pypm.log("a:0") == b"['--port', '8000']\n"
 
 
@@ -97,7 +97,7 @@ def test_a_script_runs_in_the_virtual_environment_beside_it(pypm: RealPypm) -> N
 def test_a_module_runs_with_python_m(pypm: RealPypm) -> None:
     pypm.write("mod.py", "import sys, time\nprint(__name__, sys.argv[1:], flush=True)\ntime.sleep(1000)\n")
     pypm.begin({"name": "m", "module": "mod", "args": ["x"]})
-    wait_until(lambda: pypm.log("m"))
+    wait_until(lambda: pypm.log("m").endswith(b"\n"))
     assert pypm.log("m") == b"__main__ ['x']\n"
 
 
