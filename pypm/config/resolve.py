@@ -34,6 +34,9 @@ APP_FIELDS = {
     "allow_control": "allow_control",
     "wait_ready": "wait_ready",
     "notify_access": "notify_access",
+    "ready_fd": "ready_fd",
+    "node_channel": "node_channel",
+    "shutdown_with_message": "shutdown_with_message",
     "listen_timeout": "listen_timeout",
 }
 """Key of the file to field of AppSpec, where the value is taken as it is; the next two are for its parts."""
@@ -53,6 +56,10 @@ LADDERS = {"heartbeat_timeout": "on_heartbeat", "progress_timeout": "on_stall"}
 """What follows when a time of ``health`` is over."""
 
 WHAT_RUNS = ("script", "command", "module")
+NO_CHANNEL = (
+    "there is no channel for the message: that is Node's; with node_channel = true a program other than node "
+    "gets one too"
+)
 GROUND = frozenset((*WHAT_RUNS, "cwd", "env", "interpreter", "shell", "venv"))
 """Keys without whose values nothing can be looked for."""
 
@@ -109,7 +116,7 @@ def resolve(settings: Settings, base: Base, place: Place) -> AppSpec | None:
     if program is None or place.count:
         return None
     spec_fields: dict[str, Any] = {"instance_var": base.instance_var, **fields}
-    return AppSpec(
+    spec = AppSpec(
         name=name,
         command=program.argv,
         cwd=search.cwd,
@@ -121,6 +128,10 @@ def resolve(settings: Settings, base: Base, place: Place) -> AppSpec | None:
         source=base.source,
         **spec_fields,
     )
+    if spec.shutdown_with_message and not spec.has_node_channel:
+        place.fault("shutdown_with_message", NO_CHANNEL)
+        return None
+    return spec
 
 
 def _cwd(settings: Settings, base: Base, place: Place) -> str | None:

@@ -126,6 +126,10 @@ class HealthSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """How long an agent may wait in all, by extending its deadlines, between two signs of progress."""
 
 
+NODE_PROGRAMS = frozenset(("node", "nodejs", "bun"))
+"""Programs that speak over Node's channel by themselves."""
+
+
 class AppSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """One app, as declared and resolved."""
 
@@ -175,6 +179,13 @@ class AppSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     health: HealthSpec = HealthSpec()
     source: str | None = None
     """The file that declared the app, if there is one."""
+
+    @property
+    def has_node_channel(self) -> bool:
+        """Whether its runs get Node's channel to their parent."""
+        if self.node_channel is not None:
+            return self.node_channel
+        return self.command[0].rpartition("/")[2] in NODE_PROGRAMS
 
 
 class Origin(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -11,6 +11,7 @@ from pypm.core.spec import AppSpec, HealthSpec, LogSpec
 __all__ = ["LEAST_LINE", "MOST_INSTANCES", "MOST_LINE", "fault_of"]
 
 MOST_INSTANCES = 10_000
+READY_NUMBERS = range(3, 10)
 LEAST_LINE = 80
 MOST_LINE = 64 * 1024 * 1024
 """Bytes of a line from which on it is split into records; so much of one may wait in memory."""
@@ -33,6 +34,8 @@ def fault_of(spec: AppSpec) -> str:
         return "there is a NUL in its command, folder or environment"
     if any(not name or "\0" in name or "=" in name for name in spec.env):
         return "a variable of its environment has no name, or one with = or NUL in it"
+    if spec.ready_fd is not None and spec.ready_fd not in READY_NUMBERS:
+        return f"the descriptor {spec.ready_fd} cannot tell that it is ready; 3 to 9 can"
     policy = spec.restart
     times = (spec.kill_timeout, spec.listen_timeout, spec.min_uptime, policy.delay, policy.backoff)
     if any(time is not None and not 0 <= time < float("inf") for time in times):

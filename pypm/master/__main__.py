@@ -53,9 +53,11 @@ def _run(home: Home, link: GuardianLink) -> None:
     from pypm.master.log import open_log
     from pypm.master.main import run
     from pypm.system.signals import restore_signals
+    from pypm.system.spawn import keep_passed_numbers
     from pypm.system.subreaper import become_subreaper
 
     faulthandler.register(DUMP_SIGNAL, all_threads=True)
+    keep_passed_numbers(0)
     link.greet()
     open_log(home.master_log)
     setproctitle(f"pypm: master [{home.path}]")

@@ -15,6 +15,7 @@ from itertools import islice
 from pypm.core.actions import (
     Action,
     ArmTimer,
+    AskToEnd,
     CancelTimer,
     Forget,
     Gather,
@@ -32,6 +33,7 @@ from pypm.master.begun import Note
 from pypm.master.ends import End, Ends
 from pypm.master.output import Outputs
 from pypm.master.owners import Owner, Owners
+from pypm.master.run_channels import Keeper, RunChannels
 from pypm.master.store import Store
 from pypm.master.timers import Timers
 from pypm.master.trees import Trees
@@ -58,15 +60,16 @@ KEPT_DESCRIPTORS = 64
 SAVE_PATIENCE = 0.5
 """Seconds that a signal waits for a slow disk."""
 Handle = Callable[[int, Event], None]
+Ending = Signal | AskToEnd
 
 
 class SignalOnce:
     """A signal to a run that is sent when the first of two things allows it."""
 
-    def __init__(self, executor: SystemExecutor, instance_id: int, run_id: str, action: Signal) -> None:
+    def __init__(self, executor: SystemExecutor, instance_id: int, run_id: str, action: Ending) -> None:
         self.timer: asyncio.TimerHandle | None = None
         self._executor = executor
-        self._order: tuple[int, str, Signal] | None = (instance_id, run_id, action)
+        self._order: tuple[int, str, Ending] | None = (instance_id, run_id, action)
 
     def send(self) -> None:
         """Send it, if that has not been done."""
@@ -87,6 +90,7 @@ class SystemExecutor:
         clock: Callable[[], float],
         store: Store,
         outputs: Outputs,
+        keeper: Keeper,
     ) -> None:
         self.runs_by_token: dict[str, tuple[int, str]] = {}
         """Instance id and run id of every run that may speak on the agent channel."""
@@ -105,6 +109,7 @@ class SystemExecutor:
         self._handle: Handle
         self._instances: Mapping[int, Instance]
         self._apps: Mapping[str, App]
+        self._channels = RunChannels(loop, keeper, self._heard)
         self.ends = Ends(loop, store, self)
         self.trees = Trees(loop, home.path, self.ends.mains, self._instance_of, self._tree_gone)
         self._to_spawn: deque[int] = deque()
@@ -123,6 +128,9 @@ class SystemExecutor:
     def _deadline_passed(self, instance_id: int, deadline: float, paused: float) -> None:
         self._handle(instance_id, DeadlinePassed(deadline, paused))
 
+    def _heard(self, instance_id: int, event: Event) -> None:
+        self._handle(instance_id, event)
+
     def perform(self, instance: Instance, action: Action) -> None:
         """Carry out one action."""
         match action:
@@ -133,7 +141,7 @@ class SystemExecutor:
                 if not self._to_spawn:
                     self._loop.call_soon(self._spawn_some)
                 self._to_spawn.append(instance.id)
-            case Signal():
+            case Signal() | AskToEnd():
                 self._signal_when_saved(instance, action)
             case Watch():
                 self._watch_named(instance)
@@ -147,6 +155,7 @@ class SystemExecutor:
                 self.observe(instance, action)
                 self._timers.cancel(instance.id)
                 self._outputs.forget(instance.id)
+                self._channels.forget(instance.id)
                 self.trees.forget(instance.id)
                 self._store.drop_instance(instance.id)
 
@@ -241,16 +250,18 @@ class SystemExecutor:
         output.begin_run(run_id, env)
         out, error = output.open_writers()
         try:
-            return spawn(
-                spec.command,
-                cwd=spec.cwd,
-                env=env,
-                stdin=self._null,
-                stdout=out,
-                stderr=error,
-                umask=origin.umask,
-                open_files=self._open_files,
-            )
+            with self._channels.opened(instance, run_id) as (passed, variables):
+                return spawn(
+                    spec.command,
+                    cwd=spec.cwd,
+                    env=env | variables,
+                    stdin=self._null,
+                    stdout=out,
+                    stderr=error,
+                    umask=origin.umask,
+                    open_files=self._open_files,
+                    passed=passed,
+                )
         finally:
             os.close(out)
             os.close(error)
@@ -262,6 +273,7 @@ class SystemExecutor:
         run = instance.run
         assert run is not None
         self.runs_by_token[run.token] = (instance.id, run.run_id)
+        self._channels.adopt(instance)
         for pid in {run.pid, run.main_pid}:
             self.owners.begun(Owner(instance.id, run.run_id), pid)
         self.trees.adopted(instance)
@@ -288,6 +300,7 @@ class SystemExecutor:
     def run_ended(self, end: End, *, guardians: bool) -> None:
         """The main process of a run has ended: save its last words, look what it left behind, tell."""
         self._outputs.drain(end.instance_id)
+        self._channels.drain(end.instance_id)
         self.before_end()
         instance = self._instances.get(end.instance_id)
         if instance is None or instance.run is None or instance.run.run_id != end.run_id:
@@ -296,6 +309,7 @@ class SystemExecutor:
             return
         self.runs_by_token.pop(instance.run.token, None)
         self.owners.over(end.run_id)
+        self._channels.forget(end.instance_id)
         try:
             leftovers = instance.spec.treekill and self._has_leftovers(instance, end, guardians=guardians)
         except OSError:  # no descriptor left to look with: the next looks will tell
@@ -322,7 +336,7 @@ class SystemExecutor:
 
     # --- signals ---
 
-    def _signal_when_saved(self, instance: Instance, action: Signal) -> None:
+    def _signal_when_saved(self, instance: Instance, action: Ending) -> None:
         """Signal a run once it is on the disk why, or the disk has had its time.
 
         A master that is killed before that has not touched the run; one that is killed later has left word,
@@ -334,11 +348,13 @@ class SystemExecutor:
         sender.timer = self._loop.call_later(SAVE_PATIENCE, sender.send)
         self._store.when_committed(sender.send)
 
-    def signal_run(self, instance_id: int, run_id: str, action: Signal) -> None:
-        """Send a signal to a run, if it is still there."""
+    def signal_run(self, instance_id: int, run_id: str, action: Ending) -> None:
+        """Send a signal to a run, if it is still there; no signal where a message can ask it to end."""
         instance = self._instances.get(instance_id)
         run = None if instance is None else instance.run
         if instance is None or run is None or run.run_id != run_id:
+            return
+        if isinstance(action, AskToEnd) and self._channels.ask_to_end(instance_id):
             return
         number = process.signal_number(action.signal)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import os
 import signal
@@ -20,6 +21,7 @@ from pypm.guardian.holdings import SUCCESSION, Holdings
 from pypm.guardian.renewal import SIGNALS
 from pypm.system.lock import HomeLock
 from pypm.system.sockets import receive_message, send_message
+from pypm.system.spawn import PASSED_NUMBERS
 
 __all__ = ["GuardianLink", "Reaped", "execute_guardian"]
 
@@ -85,8 +87,10 @@ class GuardianLink:
         descriptor = os.environ.pop(GUARDIAN_VARIABLE, None)
         if descriptor is None:
             return None
-        os.set_inheritable(int(descriptor), False)
-        return cls(socket.socket(fileno=int(descriptor)))
+        # Away from the low numbers: they are kept for what agents get.
+        moved = fcntl.fcntl(int(descriptor), fcntl.F_DUPFD_CLOEXEC, PASSED_NUMBERS.stop)
+        os.close(int(descriptor))
+        return cls(socket.socket(fileno=moved))
 
     def greet(self) -> None:
         """Take over what the guardian holds. Raises EOFError or OSError where it is gone or silent."""

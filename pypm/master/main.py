@@ -74,7 +74,7 @@ class Master:
         self.events = EventLog(home.events_file)
         registry = LogRegistry(self.events.log_trouble)
         self.outputs = Outputs(loop, registry, home.logs_folder, link, self.events)
-        self.executor = SystemExecutor(home, loop, boot_time, self.store, self.outputs)
+        self.executor = SystemExecutor(home, loop, boot_time, self.store, self.outputs, link)
         self.engine = Engine(self.executor, boot_time)
         self.apps = Apps(self.engine, self.store, boot_time)
         self.log_files = registry
@@ -162,7 +162,6 @@ class Master:
             raise PypmError(f"the guardian does not hold the listening socket {name!r}")
         return socket.socket(fileno=os.dup(descriptor))
 
-    # --- what the guardian says ---
     def _notify_socket(self) -> NotifySocket:
         notify = NotifySocket(
             self.link, self.loop, self.executor.owners, self.engine.instances.get, self.engine.handle
@@ -172,6 +171,7 @@ class Master:
         return notify
 
 
+    # --- what the guardian says ---
     def guardian_saw(self, ends: Mapping[int, Reaped]) -> None:
         """Ends of runs that an earlier master has started, and of orphans."""
         self.executor.ends.guardian_saw(ends)

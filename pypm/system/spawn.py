@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pypm.system.clock import boot_time
 from pypm.system.limits import limit_open_files
 from pypm.system.process import TICKS_PER_SECOND, start_ticks
 
-__all__ = ["Child", "SpawnError", "spawn"]
+__all__ = ["PASSED_NUMBERS", "Child", "SpawnError", "keep_passed_numbers", "spawn"]
+
+PASSED_NUMBERS = range(3, 10)
+"""Numbers, after the three standard ones, at which a child may want a descriptor."""
 
 _WORDS = {
     errno.ENOENT: "no such file or folder",
@@ -47,26 +51,31 @@ def spawn(
     stderr: int,
     umask: int,
     open_files: int | None = None,
+    passed: Mapping[int, int] | None = None,
 ) -> Child:
     """Start ``command`` in a session of its own; the caller reaps it.
 
-    The descriptors become 0, 1 and 2; no other is inherited. Signals that this process ignores or blocks
-    are ignored or blocked in the new one too: ``restore_signals`` sees to that. ``open_files`` is its soft
-    limit, if that is not to be ours. Raises SpawnError when the
-    kernel refuses, which includes a missing program or cwd.
+    The descriptors become 0, 1 and 2; of others those are inherited that ``passed`` names by the number that
+    they have in the child: one of ``PASSED_NUMBERS``, or the one that they have here.
+
+    Signals that this process ignores or blocks are ignored or blocked in the new one too:
+    ``restore_signals`` sees to that. ``open_files`` is its soft limit, if that is not to be ours. Raises
+    SpawnError when the kernel refuses, which includes a missing program or cwd.
     """
     before = boot_time()
     try:
-        process = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env=env,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            umask=umask,
-            start_new_session=True,
-        )
+        with at_numbers(passed) if passed else contextlib.nullcontext():
+            process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=env,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                umask=umask,
+                start_new_session=True,
+                pass_fds=tuple(passed or ()),
+            )
     except OSError as error:
         raise SpawnError(_explain(error, command[0])) from error
     except ValueError as error:  # a NUL in an argument or in the environment
@@ -77,6 +86,46 @@ def spawn(
         # Done before it has been loaded: lowering our own limit for the fork would be felt by our threads.
         limit_open_files(process.pid, open_files)
     return Child(process.pid, _start_ticks(process.pid, before))
+
+
+def keep_passed_numbers(filler: int) -> None:
+    """Let no descriptor of this process get one of ``PASSED_NUMBERS``: those that are free become ``filler``.
+
+    For a process with threads, which might use one of them in the moment in which it is something else.
+    """
+    for number in PASSED_NUMBERS:
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(filler, number, inheritable=False)
+
+
+@contextlib.contextmanager
+def at_numbers(passed: Mapping[int, int]) -> Iterator[None]:
+    """Let descriptors have these numbers in this process too, for the time of a fork."""
+    saved: dict[int, int | None] = {}
+    try:
+        for number, descriptor in passed.items():
+            if number != descriptor:
+                saved[number] = _duplicate(number)
+                os.dup2(descriptor, number, inheritable=False)
+        yield
+    finally:
+        for number, before in saved.items():
+            if before is None:
+                os.close(number)
+            else:
+                os.dup2(before, number, inheritable=False)
+                os.close(before)
+
+
+def _duplicate(number: int) -> int | None:
+    try:
+        return os.dup(number)
+    except OSError as error:
+        if error.errno == errno.EBADF:
+            return None
+        raise
 
 
 def _start_ticks(pid: int, before: float) -> int:
