@@ -9,6 +9,7 @@ names of logs are changed; until then nothing has happened, whenever this progra
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -16,14 +17,16 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 
-from pypm.logs.compressed import zstd_module
+from pypm.logs.compressed import open_generation, zstd_module
 from pypm.logs.index import index_path, read_index, write_index
-from pypm.logs.rotation import Compression, Generation, look
+from pypm.logs.rotation import Compression, Generation, find
 
 __all__ = ["compress_file", "zstd_module"]
 
 MEMBER = 1024 * 1024
 """Plain bytes of each piece that can be decompressed alone."""
+TRIES = 20
+"""How often a file is looked for that is renamed between looking and opening."""
 GZIP_LEVEL = 6
 ZSTD_LEVEL = 3
 GZIP_WINDOW = 31
@@ -40,20 +43,21 @@ def compress_file(generation: Generation, target: str, kind: Compression) -> int
     Both are on the disk when it returns, with mode and time of last change of the plain file. Gives the inode
     of ``target``.
 
-    Raises ``OSError``, also when ``target`` is there already or the plain file changes meanwhile.
+    Raises ``FileNotFoundError`` when the name is another file's by now, and ``OSError``, also when ``target``
+    is there already or the plain file changes meanwhile.
     """
     packer = packer_of(kind)
     with (
-        open(generation.path, "rb", buffering=0) as source,
+        open(open_generation(generation), "rb", buffering=0) as source,
         open(target, "xb", buffering=0, opener=owner_only) as file,
     ):
-        status = os.fstat(source.fileno())
         index = read_index(generation)  # now: while this works, a rotation may take it elsewhere
         members = [(0, 0)]
         for plain, packed in pieces(source.fileno(), packer):
             write_all(file.fileno(), packed)
             members.append((members[-1][0] + plain, members[-1][1] + len(packed)))
-        if members[-1][0] != generation.size or (status.st_dev, status.st_ino) != generation.identity:
+        status = os.fstat(source.fileno())
+        if members[-1][0] != generation.size or status.st_mtime_ns != generation.modified:
             raise OSError(f"{generation.path} was changed while it was compressed")
         os.fchmod(file.fileno(), status.st_mode & 0o7777)
         os.utime(file.fileno(), ns=(status.st_atime_ns, generation.modified))
@@ -109,16 +113,25 @@ def step_back() -> None:
         libc.syscall(call, 1, 0, IOPRIO_IDLE)
 
 
+def compress_wherever(file: Generation, target: str, kind: Compression) -> int:
+    """Like ``compress_file``, also when rotations rename the file again and again."""
+    for _ in range(TRIES):
+        found = find(file)
+        if found is None or (found.size, found.modified) != (file.size, file.modified):
+            break
+        with contextlib.suppress(FileNotFoundError):
+            return compress_file(found, target, kind)
+    raise OSError(f"{file.path} is gone or was changed")
+
+
 def main() -> int:
     """Compress; print the inode of what was made, or say why it was not."""
-    source, number, target, kind, size, modified = sys.argv[1:7]
+    source, target, kind, *numbers = sys.argv[1:]
+    number, size, modified, device, inode = map(int, numbers)
+    file = Generation(source, number, (device, inode), size, modified)
     step_back()
     try:
-        generation = look(source, int(number))
-        if generation is None or (generation.size, generation.modified) != (int(size), int(modified)):
-            raise OSError(f"{source} is gone or was changed")
-        compression: Compression = "zstd" if kind == "zstd" else "gzip"
-        print(compress_file(generation, target, compression), flush=True)
+        print(compress_wherever(file, target, "zstd" if kind == "zstd" else "gzip"), flush=True)
     except OSError as error:
         print(error, flush=True)
         return 1

@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -96,20 +96,30 @@ class Folder:
         return {base for base in bases if self.is_wanted(base)}
 
 
-def take_inventory(folder: str | None, rules: Mapping[str, LogRules], others: Iterable[str]) -> Inventory:
+def take_inventory(
+    folder: str | None,
+    rules: Mapping[str, LogRules],
+    others: Iterable[str],
+    resolve: Callable[[str], str | None] = os.path.realpath,
+) -> Inventory:
     """The files of all logs of apps (``rules``, by path), of ``others``, and of every log in ``folder``.
 
-    What cannot be read is not there.
+    What cannot be read is not there; nor is that of which ``resolve`` says ``None`` instead of a real path.
     """
     folders: dict[str, Folder] = {}
-    if folder is not None:
-        folders[os.path.realpath(folder)] = Folder(every_log=True)
-    resolved: dict[str, str] = {}
+    if folder is not None and (place := resolve(folder)) is not None:
+        folders[place] = Folder(every_log=True)
+    resolved: dict[str, str | None] = {}
     for path in (*others, *rules):
         parent, name = os.path.split(path)
-        real = resolved.get(parent) or resolved.setdefault(parent, os.path.realpath(parent))
-        if os.path.islink(os.path.join(real, name)):
-            real, name = os.path.split(os.path.realpath(path))
+        if parent not in resolved:
+            resolved[parent] = resolve(parent)
+        real = resolved[parent]
+        if real is not None and os.path.islink(os.path.join(real, name)):
+            target = resolve(path)
+            real, name = (None, "") if target is None else os.path.split(target)
+        if real is None:
+            continue
         folders.setdefault(real, Folder(every_log=False)).rules[name] = rules.get(path)
     for path, each in folders.items():
         with contextlib.suppress(OSError), os.scandir(path) as entries:

@@ -165,6 +165,13 @@ def remove(path: str) -> None:
             os.unlink(name)
 
 
+def remove_rotated(path: str) -> None:
+    """Delete all rotated files of a log. Raises ``OSError`` when one cannot be deleted."""
+    for file in list_generations(os.path.realpath(path)):
+        if file.number:
+            remove(file.path)
+
+
 def shift(path: str, retain: int) -> None:
     """Make room for a new ``path``: it becomes ``path.1``, ``path.1`` becomes ``path.2``, up to ``retain``.
 

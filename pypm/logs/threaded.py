@@ -89,6 +89,10 @@ class ThreadedLogFile(LogFile):
         """As far as it is known without asking the file system."""
         return self._at_line_end is not False
 
+    def do(self, work: Callable[[], object]) -> None:
+        """Have something done with the files of this log between two writes, soon."""
+        self._order(work)
+
     def reopen(self) -> None:
         """Let go of the file, soon."""
         self._order(lambda: LogFile.reopen(self))

@@ -266,6 +266,10 @@ class LogFile:
             return False
         return stat.S_ISREG(status.st_mode) and status.st_size > 0
 
+    def do(self, work: Callable[[], object]) -> None:
+        """Do something with the files of this log between two writes."""
+        work()
+
     def reopen(self) -> None:
         """Let go of the file, because somebody has moved it; the next byte opens the one of that name."""
         self.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -22,11 +23,20 @@ PROGRAM = "import sys; sys.path[:] = {path!r}; from pypm.logs.compress import ma
 
 
 class Compressor:
-    """At most one file is compressed at a time. ``on_done`` is called after each."""
+    """At most one file is compressed at a time. ``on_done`` is called after each.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_done: Callable[[], None]) -> None:
+    ``carry_out`` has the last step, the change of names, done for a file where no rotation crosses it.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_done: Callable[[], None],
+        carry_out: Callable[[Generation, Callable[[], None]], None],
+    ) -> None:
         self._loop = loop
         self._on_done = on_done
+        self._carry_out = carry_out
         self._file: Generation | None = None
         self._partial = ""
         self._output = -1
@@ -45,7 +55,8 @@ class Compressor:
     def start(self, file: Generation, kind: Compression) -> None:
         """Begin to compress ``file``. Raises ``OSError`` where no process can be started."""
         partial = partial_path(file, SUFFIXES[kind])
-        words = [file.path, str(file.number), partial, kind, str(file.size), str(file.modified)]
+        numbers = (file.number, file.size, file.modified, *file.identity)
+        words = [file.path, partial, kind, *map(str, numbers)]
         command = [sys.executable, "-I", "-S", "-c", PROGRAM.format(path=sys.path), *words]
         read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
@@ -92,11 +103,16 @@ class Compressor:
         answer = os.read(self._output, ANSWER).decode(errors="replace").strip()
         self._loop.remove_reader(self._output)
         self._forget()
-        try:
-            if answer.isdigit():
-                put_compressed(file, self._partial, int(answer))
-            else:
-                log.warning("%s was not compressed: %s", file.path, answer or "the compressing was ended")
-        except OSError as error:
-            log.warning("%s was not compressed: %s", file.path, error)
+        if answer.isdigit():
+            self._carry_out(file, functools.partial(put, file, self._partial, int(answer)))
+        else:
+            log.warning("%s was not compressed: %s", file.path, answer or "the compressing was ended")
         self._on_done()
+
+
+def put(file: Generation, partial: str, inode: int) -> None:
+    """Give what was made of ``file`` its name."""
+    try:
+        put_compressed(file, partial, inode)
+    except OSError as error:
+        log.warning("%s was not compressed: %s", file.path, error)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import time
@@ -20,12 +21,23 @@ from pypm.core.instance import Instance
 from pypm.core.spec import AppSpec
 from pypm.logs.bounds import Deletion, deletions, next_expiry, to_compress
 from pypm.logs.inventory import Inventory, LogRules, take_inventory
+from pypm.logs.mounts import Mounts
 from pypm.logs.paths import log_files
 from pypm.logs.registry import LogRegistry
-from pypm.logs.rotation import Compression, Generation, Identity, find, heal_indexes, remove
+from pypm.logs.rotation import (
+    Compression,
+    Generation,
+    Identity,
+    find,
+    heal_indexes,
+    remove,
+    remove_rotated,
+)
+from pypm.logs.threaded import ThreadedLogFile
 from pypm.logs.writer import LogFile
 from pypm.master.compressor import Compressor
 from pypm.master.rotation_times import RotationTimes
+from pypm.master.slow_logs import SlowLogs
 from pypm.system.home import Home
 
 __all__ = ["LogKeeper"]
@@ -60,7 +72,9 @@ class LogKeeper:
         self._instances = instances
         self._wall = wall
         self._times = RotationTimes(loop, wall)
-        self._compressor = Compressor(loop, self._compressed)
+        self._compressor = Compressor(loop, self._compressed, self._carry_out)
+        self._slow = SlowLogs(lambda plain: loop.call_soon_threadsafe(self._slow_found, plain))
+        self._mounts = Mounts()
         self._settings = HomeSettings()
         self._settings_fault = ""
         self._apps: dict[LogFile, str] = {}
@@ -147,6 +161,7 @@ class LogKeeper:
     async def _look(self, apps: set[str] | None) -> None:
         """Look at the logs of some apps, or of all of them and of the home, and do what follows."""
         instances = [each for each in self._instances() if apps is None or each.app in apps]
+        self._look_at_slow(instances)
         # Not at a low priority: who is put aside while it holds the interpreter's lock stops the loop.
         found, gone = await asyncio.to_thread(self._examine, instances, whole=apps is None)
         self._put_in_order(found)
@@ -161,17 +176,36 @@ class LogKeeper:
         self._waiting |= {file.identity: (file, kind) for file, kind in to_compress(found.logs)}
         self._compress_next()
 
+    def _look_at_slow(self, instances: Sequence[Instance]) -> None:
+        """Look at the logs on file systems that may let us wait, which only their own threads do."""
+        slow = {file.path: file for file in self._apps if isinstance(file, ThreadedLogFile)}
+        rules = {path: rule for each in instances for path, rule in self._rules(each) if path in slow}
+        if rules:
+            sizes = {each.app: each.spec.logs.total_size for each in instances}
+            self._slow.look(rules, sizes, slow, self._wall(), self._compressor.partial)
+
+    def _slow_found(self, plain: list[tuple[Generation, Compression]]) -> None:
+        """These files on slow file systems are to be compressed."""
+        self._waiting |= {file.identity: (file, kind) for file, kind in plain}
+        if not self._closed:
+            self._compress_next()
+
     def _examine(self, instances: Sequence[Instance], *, whole: bool) -> tuple[Inventory, list[Deletion]]:
         """What there is and what has to go. In a thread."""
         sizes = {each.app: each.spec.logs.total_size for each in instances}
         rules = {path: rule for each in instances for path, rule in self._rules(each)}
         if whole:
             others = (self._home.master_log, self._home.events_file)
-            found = take_inventory(self._home.logs_folder, rules, others)
+            found = take_inventory(self._home.logs_folder, rules, others, self._local)
         else:
-            found = take_inventory(None, rules, ())
+            found = take_inventory(None, rules, (), self._local)
         bound = self._read_settings().logs_total_size if whole else 0
         return found, deletions(found.logs, sizes, bound, self._wall())
+
+    def _local(self, path: str) -> str | None:
+        """The real path of what is on this machine; ``None`` for what may let us wait."""
+        real, is_local = self._mounts.resolve(path)
+        return real if is_local else None
 
     def _rules(self, instance: Instance) -> Iterable[tuple[str, LogRules]]:
         logs = instance.spec.logs
@@ -207,7 +241,10 @@ class LogKeeper:
 
     async def delete_rotated(self, paths: Sequence[str]) -> list[str]:
         """Delete the rotated files of these logs, compressed or not; gives the paths of what was deleted."""
-        found = await asyncio.to_thread(take_inventory, None, {}, paths)
+        found = await asyncio.to_thread(take_inventory, None, {}, paths, self._local)
+        for log_file in self._apps:
+            if isinstance(log_file, ThreadedLogFile) and log_file.path in paths:
+                log_file.do(functools.partial(remove_rotated, log_file.path))
         return await self._delete([*found.doubles, *(file for each in found.logs for file in each.rotated)])
 
     async def _delete(self, files: Iterable[Generation]) -> list[str]:
@@ -242,12 +279,20 @@ class LogKeeper:
         while self._waiting and not (self._compressor.busy or self._closed):
             waiting, kind = self._waiting.pop(next(iter(self._waiting)))
             try:
-                file = find(waiting)
+                file = waiting if self._slow.log_of(waiting) else find(waiting)
                 # Somebody else may have renamed what we still write to; within a second that is noticed.
                 if file is not None and file.identity not in self._registry.identities():
                     self._compressor.start(file, kind)
             except OSError as error:
                 log.warning("%s was not compressed: %s", waiting.path, error)
+
+    def _carry_out(self, file: Generation, work: Callable[[], None]) -> None:
+        """Change the names of a log's files where that crosses no rotation."""
+        log_file = self._slow.log_of(file)
+        if log_file is None:
+            work()
+        else:
+            log_file.do(work)
 
     def _compressed(self) -> None:
         """A file was compressed, or could not be, which is tried again after the next look at all."""

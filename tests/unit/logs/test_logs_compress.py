@@ -105,7 +105,8 @@ def test_the_program_says_what_it_made_or_why_not(tmp_path: Path) -> None:
     program = "import sys; from pypm.logs.compress import main; sys.exit(main())"
 
     def run(target: str) -> tuple[int, str]:
-        words = [plain.path, "1", target, "gzip", str(plain.size), str(plain.modified)]
+        numbers = (plain.number, plain.size, plain.modified, *plain.identity)
+        words = [plain.path, target, "gzip", *map(str, numbers)]
         done = subprocess.run(
             [sys.executable, "-c", program, *words], capture_output=True, text=True, check=False
         )
@@ -116,6 +117,18 @@ def test_the_program_says_what_it_made_or_why_not(tmp_path: Path) -> None:
     status, text = run(target)
     assert status == 1
     assert "File exists" in text
+
+
+def test_the_program_finds_the_file_that_was_renamed_before_it_began(tmp_path: Path) -> None:
+    plain = rotated(tmp_path / "x.log", b"one\n", [(1_000, 0, 1)])
+    (tmp_path / "x.log").write_bytes(b"two\n")
+    rotation.shift(str(tmp_path / "x.log"), 5)
+    partial = f"{plain.path}.gz.partial"
+    made = put_compressed(plain, partial, compress.compress_wherever(plain, partial, "gzip"))
+    assert made is not None
+    assert made.number == 2
+    assert plain_bytes(tmp_path / "x.log") == b"one\ntwo\n"
+    assert list(read_index(made).records()) == [(1_000, 0, 1)]
 
 
 class Killed(BaseException):
