@@ -60,13 +60,13 @@ def test_any_bytes_in_any_chunks_can_be_had_back(chunks, form, max_line):
     whole = b"".join(chunks)
     records = through(framer(form, max_line=max_line), chunks)
     assert agents_bytes(records) == (whole if whole.endswith(b"\n") or not whole else whole + b"\n")
-    for line in records.splitlines():
+    for line in records.split(b"\n")[:-1]:
         assert len(parse_record(line).message) <= max_line
 
 
 @given(CHUNKS)
 def test_json_tells_even_whether_the_last_words_had_a_newline(chunks):
-    records = [json.loads(line) for line in through(framer("json", max_line=7), chunks).splitlines()]
+    records = [json.loads(line) for line in through(framer("json", max_line=7), chunks).split(b"\n")[:-1]]
     texts = [each["message"].encode("utf-8", "surrogateescape") for each in records]
     ends = [b"" if each.get("partial") else b"\n" for each in records]
     assert b"".join(text + end for text, end in zip(texts, ends, strict=True)) == b"".join(chunks)
