@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import accumulate
 
 __all__ = ["FailureFinder", "is_failure"]
 
@@ -41,10 +43,16 @@ CHAIN = re.compile(
     rb"^[\s|+-]*(?:During handling of the above exception, another exception occurred:"
     rb"|The above exception was the direct cause of the following exception:)"
 )
-FRAME = re.compile(
-    rb"^\s+at\s.+|^\s+\.\.\.\s[0-9]+\smore|^Caused\sby:\s|^\s+\[(?:cause|errors)\]:|^\s+\[stack\]:|^\s*\^+\s*$"
-)
+FRAME = re.compile(rb"^(?:\s*\t|\s{2,})at\s.+")
 """A line of the stack traces of node and Java."""
+MORE = re.compile(rb"^\s+\.\.\.\s[0-9]+\smore|^Caused\sby:\s|^\s+\[(?:cause|errors|stack)\]:")
+"""What else there is between and behind them."""
+WORDS = (
+    *(b"err", b"exception", b"fatal", b"panic", b"crit", b"alert", b"emerg", b"severe", b"fault"),
+    *(b"traceback", b"  at ", b"\tat "),
+)
+"""In small letters; a line without any of them begins no failure, but for the two forms below."""
+NUMBERED = (re.compile(rb"\n<[0-3]>"), re.compile(rb'level": ?(?:[5-9][0-9]|[0-9]{3})'))
 
 
 def is_failure(line: bytes) -> bool:
@@ -74,6 +82,22 @@ def json_level(line: bytes) -> bool | None:
     return None
 
 
+def suspicious(lines: Sequence[bytes]) -> list[int]:
+    """Numbers of the lines with which a failure may begin, ascending: those with a word of failures."""
+    text = b"\n" + b"".join(lines)
+    folded = text.lower()
+    ends = list(accumulate(map(len, lines), initial=1))
+    numbered = (match.end() - 1 for pattern in NUMBERED for match in pattern.finditer(folded))
+    found = {bisect.bisect_right(ends, place) - 1 for place in numbered}
+    for word in WORDS:
+        place = folded.find(word)
+        while place >= 0:
+            number = bisect.bisect_right(ends, place) - 1
+            found.add(number)
+            place = folded.find(word, ends[number + 1])
+    return sorted(found)
+
+
 class FailureFinder:
     """Takes a log's lines in their order and gives those of failures, a group of lines a failure.
 
@@ -90,11 +114,23 @@ class FailureFinder:
         self._blank: list[bytes] = []
         """Blank lines after an exception, which belong to it if a further one was raised from it."""
 
-    def feed(self, lines: Iterable[bytes]) -> list[list[bytes]]:
+    def feed(self, lines: Sequence[bytes]) -> list[list[bytes]]:
         """The failures that have ended with these lines."""
         groups: list[list[bytes]] = []
-        for line in lines:
-            self._take(line, groups)
+        places = suspicious(lines)
+        number = 0
+        while number < len(lines):
+            if not self._group:
+                # Most lines are of no failure: go where one may begin.
+                after = bisect.bisect_left(places, number)
+                if after == len(places):
+                    self._previous = lines[-1]
+                    break
+                if places[after] > number:
+                    number = places[after]
+                    self._previous = lines[number - 1]
+            self._take(lines[number], groups)
+            number += 1
         return groups
 
     def flush(self) -> list[list[bytes]]:
@@ -117,7 +153,7 @@ class FailureFinder:
         match = TRACEBACK.match(line)
         if match is not None:
             self._begin_traceback(line, match[1], groups)
-        elif CHAIN.match(line) and self._group:
+        elif self._group and (CHAIN.match(line) or MORE.match(line)):
             self._join([line])
         elif FRAME.match(line):
             self._frame(line)

@@ -38,7 +38,7 @@ class Record(NamedTuple):
 
 def may_be_record(line: bytes) -> bool:
     """Whether it is worth parsing; quick."""
-    return line.startswith((b"2", JSON_BEGINNING))
+    return line[23:25] == b"Z " or line.startswith(JSON_BEGINNING)
 
 
 def dated_pattern(date_format: str | None) -> re.Pattern[bytes] | None:

@@ -131,6 +131,8 @@ class Picker:
             return lines
         if self._query.invert:
             return [line for line in lines if not any(pattern.search(line) for pattern in patterns)]
+        if len(patterns) == 1:
+            return list(filter(patterns[0].search, lines))
         return [line for line in lines if any(pattern.search(line) for pattern in patterns)]
 
     def _failures(self, finder: FailureFinder, batch: Batch) -> Iterator[Batch]:
