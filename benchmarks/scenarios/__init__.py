@@ -8,6 +8,7 @@ from benchmarks.bench import Bench
 from benchmarks.report import Report
 from benchmarks.scenarios import (
     adoption,
+    agent_days,
     cli_latency,
     crash_storm,
     daemon_kill9,
@@ -38,4 +39,5 @@ SCENARIOS: dict[str, Callable[[Bench], Report]] = {
     "master_killed": master_killed.run,
     "adoption": adoption.run,
     "daemon_kill9": daemon_kill9.run,
+    "agent_days": agent_days.run,
 }
