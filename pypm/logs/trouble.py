@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from typing import Literal
 
 import msgspec
 
-__all__ = ["LogTrouble", "TroubleKind", "Troubles", "dropped_marker", "stamp"]
+__all__ = ["LogTrouble", "TroubleKind", "Troubles", "dropped_marker", "dropped_record", "stamp"]
 
 TroubleKind = Literal["write", "block", "rotation"]
 
@@ -103,3 +104,10 @@ def stamp(seconds: float) -> str:
 def dropped_marker(count: int, reason: str) -> bytes:
     """The line that stands in a log where ``count`` bytes of output were dropped."""
     return f"[pypm] {stamp(time.time())} {count} bytes of output were dropped: {reason}\n".encode()
+
+
+def dropped_record(count: int, reason: str) -> bytes:
+    """The same for a log of JSON records: a record of the type ``pypm``."""
+    message = f"{count} bytes of output were dropped: {reason}"
+    record = {"timestamp": stamp(time.time()), "type": "pypm", "message": message, "dropped_bytes": count}
+    return json.dumps(record, separators=(",", ":")).encode() + b"\n"

@@ -29,6 +29,7 @@ from pypm.logs.pump import Pump
 from pypm.logs.record_pump import RecordPump, Settings
 from pypm.logs.registry import LogRegistry
 from pypm.logs.room import make_room
+from pypm.logs.trouble import dropped_marker, dropped_record
 from pypm.logs.writer import LogFile
 from pypm.master.forms import (
     NO_RUN,
@@ -326,6 +327,7 @@ class InstanceOutput:
             files = [self._registry.open(each, logs.max_size, logs.retain, logs.on_full) for each in wanted]
             for file in files:
                 file.make_room = functools.partial(self._make_room, spec, file.path)
+                file.marker = dropped_record if logs.form == "json" else dropped_marker
                 self._registry.on_kept(file, spec)
             old = self._files.get(name, [])
             self._files[name] = files

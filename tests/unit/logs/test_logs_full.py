@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import re
 import sys
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from pypm.logs.pump import Pump
 from pypm.logs.room import make_room
+from pypm.logs.trouble import dropped_record
 from pypm.logs.writer import LogFile, LogTrouble
 
 MARKER = re.compile(rb"(?m)^\[pypm\] [-0-9]{10}T[:0-9]{8}\.\d{3}Z (\d+) bytes of output were dropped: (.*)\n")
@@ -245,6 +247,19 @@ def test_a_marker_for_which_there_is_no_room_leaves_nothing_behind(tmp_path: Pat
         disk.room = 1000
         file.write(b"four\n")
     assert MARKER.sub(b"<\\1>", path.read_bytes()) == b"one\n<10>four\n"
+    file.close()
+
+
+def test_in_a_log_of_records_the_marker_is_one_too(tmp_path: Path) -> None:
+    file = make(tmp_path / "x.log")
+    file.marker = dropped_record
+    with small_disk(tmp_path, 0) as disk:
+        file.write(b"{}\n")
+        disk.room = 1000
+        file.write(b"{}\n")
+    marker, record = map(json.loads, (tmp_path / "x.log").read_bytes().splitlines())
+    assert (marker["type"], marker["dropped_bytes"], record) == ("pypm", 3, {})
+    assert marker["message"] == "3 bytes of output were dropped: No space left on device"
     file.close()
 
 
