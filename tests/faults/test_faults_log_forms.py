@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from real_pypm import RealPypm, python
+from real_pypm import RealPypm, python, shell
 
 from pypm.logs.parse import parse_record
 from pypm.testing import wait_until
@@ -66,3 +66,24 @@ def test_numbered_lines_while_the_master_is_killed_again_and_again(
         expected = [b"%d %s\n" % (each, b"x" * (each % 300)) for each in range(len(found))]
         assert found == expected
         assert len(found) == int(last.message)
+
+
+def test_records_go_on_after_guardian_and_master_died_together(pypm: RealPypm) -> None:
+    """What waited for its line's end is lost with the guardian; what comes later has the same frames."""
+    script = "trap '' PIPE; i=0; while :; do i=$((i + 1)); echo \"$TOKEN $i\"; sleep 0.02; done 2>/dev/null"
+    logs = {"format": "text", "redact": ["ENV:TOKEN"]}
+    pypm.start(shell("a", script, env={"TOKEN": "hunter22"}, logs=logs))
+    wait_until(lambda: pypm.log("a").count(b"\n") > 5)
+    agent = pypm.pid("a")
+    pypm.kill_both()
+    pypm.ok("list")
+    seen = pypm.log("a").count(b"\n")
+    assert pypm.pid("a") == agent
+    wait_until(lambda: pypm.log("a").count(b"\n") > seen + 5, 20.0, "more records")
+    pypm.ok("stop", "a")
+    found = [parse_record(line) for line in pypm.log("a").splitlines(keepends=True)]
+    assert None not in found
+    assert len({record.run for record in found}) == 1
+    assert {record.message.split(b" ")[0] for record in found} == {b"***"}
+    numbers = [int(record.message.split(b" ")[1]) for record in found]
+    assert numbers == sorted(set(numbers))
