@@ -127,6 +127,7 @@ def with_known(settings: Settings, known: Settings) -> Settings:
     framing, before = settings.framing, known.framing
     if framing.run_id == NO_RUN:
         framing = msgspec.structs.replace(framing, run_id=before.run_id)
-    if framing.run_id == before.run_id and settings.redact == known.redact:
-        framing = msgspec.structs.replace(framing, secrets=before.secrets)
+    if framing.run_id == before.run_id and variables_of(settings.redact):
+        secrets = tuple(dict.fromkeys((*before.secrets, *framing.secrets)))
+        framing = msgspec.structs.replace(framing, secrets=secrets)
     return msgspec.structs.replace(settings, framing=framing)
