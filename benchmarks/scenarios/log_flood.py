@@ -21,7 +21,7 @@ LEAD_SECONDS = 1.0
 """After the last agent is in main(), before the flood."""
 PAUSE_SECONDS = 0.05
 """Between two status commands."""
-LOOK_SECONDS = 0.005
+LOOK_SECONDS = 0.02
 """Between two looks at the newest line of a quiet agent."""
 POLL_SECONDS = 0.1
 """Between two looks at the size of the flood's files: what looks all the time is a load of its own."""

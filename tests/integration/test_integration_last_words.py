@@ -27,6 +27,7 @@ def test_four_megabytes_and_an_exit_leave_nothing_out(pypm: RealPypm, child: boo
             autorestart=True,
             max_restarts=ROUNDS - 1,
             restart_delay=0,
+            logs={"max_size": 0},
         )
     )
     pypm.wait_status("a", "errored", timeout=60.0)
