@@ -22,6 +22,7 @@ __all__ = [
     "carry_name",
     "make_settings",
     "new_carry",
+    "raw_form",
     "read_settings",
     "taken_carry",
     "warn_of_unmasked",
@@ -109,6 +110,11 @@ def make_settings(
         secrets=secrets_of([variables.get(name, "") for name in names]),
     )
     return Settings(framing, logs.redact)
+
+
+def raw_form(settings: Settings) -> Settings:
+    """For a stream whose bytes are to go into the logs as they are from now on."""
+    return Settings(msgspec.structs.replace(settings.framing, form="raw", patterns=(), secrets=()))
 
 
 def warn_of_unmasked(instance: Instance, variables: Mapping[str, str]) -> None:

@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Protocol
 
-import msgspec
-
 from pypm.core.instance import Instance, Run
 from pypm.core.redaction import variables_of
 from pypm.core.spec import AppSpec
@@ -36,6 +34,7 @@ from pypm.master.forms import (
     carry_name,
     make_settings,
     new_carry,
+    raw_form,
     read_settings,
     taken_carry,
     warn_of_unmasked,
@@ -145,12 +144,8 @@ class Stream:
         if isinstance(self.pump, RecordPump):
             before = self.pump.settings
             self.pump.replace_files(files)
-            if settings is None:
-                raw = msgspec.structs.replace(before.framing, form="raw", patterns=(), secrets=())
-                self.pump.reframe(Settings(raw))
-                self._leave_form()
-            else:
-                self.pump.reframe(with_known(settings, before))
+            self.pump.reframe(raw_form(before) if settings is None else with_known(settings, before))
+            self._leave_form()
         elif settings is None:
             # A stream that lost its files keeps its pipe: the present run writes there.
             self.pump.replace_files(files)
@@ -163,8 +158,9 @@ class Stream:
 
     def begin_run(self, settings: Settings | None) -> None:
         """What comes from now on is another run's output."""
-        if isinstance(self.pump, RecordPump) and settings is not None:
-            self.pump.begin_run(settings)
+        if isinstance(self.pump, RecordPump):
+            self.pump.begin_run(raw_form(self.pump.settings) if settings is None else settings)
+            self._leave_form()
 
     def drain(self) -> None:
         """Move what is in the pipe now."""

@@ -162,6 +162,17 @@ while True:
     assert kinds == [b"r", b"2", b"{", b"d", b"r"]
 
 
+def test_a_run_that_begins_after_the_raw_form_was_asked_for_has_no_frames(pypm: RealPypm) -> None:
+    """Also where the run before it was in the middle of a line that is in records."""
+    app = python("a", "import os, time\nos.write(1, b'x' * 5000)\ntime.sleep(1000)")
+    pypm.start({**app, "logs": {"format": "text", "max_line": 1000}})
+    wait_until(lambda: pypm.log("a").count(b"\n") == 4)
+    pypm.start(app)
+    pypm.ok("restart", "a")
+    wait_until(lambda: pypm.log("a").endswith(b"\n" + b"x" * 5000))
+    assert pypm.log("a").count(b"\n") == 5
+
+
 def test_a_line_that_has_not_ended_outlives_an_update_and_a_flush(pypm: RealPypm) -> None:
     script = "printf 'begin '; while ! test -e flag; do sleep 0.05; done; echo end; sleep 1000"
     pypm.start(shell("a", "echo first; " + script, time=True))
