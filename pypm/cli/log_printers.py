@@ -119,19 +119,11 @@ class JsonPrinter:
 
     def show(self, source: Source, batch: Batch) -> None:
         """Write an object for each line, which is given without its newline."""
-        time = iso_time(batch)
-        objects = (
-            {
-                "name": source.name,
-                "stream": source.stream,
-                "line": self._look.line(line).removesuffix(b"\n").decode(errors="replace"),
-                "file": source.file,
-                "time": time,
-                "run": batch.run or None,
-            }
-            for line in batch.lines
-        )
-        write("".join(json.dumps(entry) + "\n" for entry in objects).encode())
+        before = json.dumps({"name": source.name, "stream": source.stream})[:-1]
+        after = json.dumps({"file": source.file, "time": iso_time(batch), "run": batch.run or None})[1:]
+        texts = (self._look.line(line).removesuffix(b"\n").decode(errors="replace") for line in batch.lines)
+        entries = (f'{before}, "line": {json.dumps(text)}, {after}\n' for text in texts)
+        write("".join(entries).encode())
 
 
 class PrefixPrinter:

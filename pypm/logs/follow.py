@@ -38,7 +38,7 @@ class Follower(Generic[Source]):
 
         Raises ``OSError`` when a file may not be read.
         """
-        self._logs[source] = FollowedLog(path, position)
+        self._logs[source] = FollowedLog(path, position, len(self._logs))
 
     def poll(self, sources: Collection[Source] | None = None) -> list[tuple[Source, Chunk]]:
         """Whole lines that have come since the last look, of some sources or of all; one may come twice.
@@ -48,7 +48,11 @@ class Follower(Generic[Source]):
 
         Raises ``OSError`` when a file may not be read.
         """
-        chosen = self._logs if sources is None else [each for each in sources if each in self._logs]
+        if sources is None:
+            chosen = list(self._logs)
+        else:
+            # In the order in which they were added, so that the same events are always shown alike.
+            chosen = sorted(self._logs.keys() & sources, key=lambda source: self._logs[source].number)
         return [(source, chunk) for source in chosen for chunk in self._logs[source].poll()]
 
     def flush(self) -> list[tuple[Source, Chunk]]:
@@ -65,7 +69,8 @@ class Follower(Generic[Source]):
 class FollowedLog:
     """One log: the file that is being read, how far, and the line that has not ended."""
 
-    def __init__(self, path: str, position: Position | None) -> None:
+    def __init__(self, path: str, position: Position | None, number: int) -> None:
+        self.number = number
         self._path = path
         self._position = position
         self._joiner = Joiner()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from click.testing import CliRunner
 from pypm.cli.log_options import with_optional_values
 from pypm.cli.logs import command
 from pypm.core.errors import NotFoundError, PypmError, UsageError
-from pypm.logs.index import index_path, write_index
+from pypm.logs.index import IndexWriter, index_path, write_index
 
 RUNS = ["aaaaaaaaaaaa", "abbbbbbbbbbb", "cccccccccccc"]
 """The present run and those before it."""
@@ -340,3 +341,63 @@ def test_a_damaged_compressed_file_is_an_error_that_names_it(worked: Home) -> No
     (worked.logs / "helper-out.log.1.gz").write_bytes(b"no gzip")
     with pytest.raises(PypmError, match=r"helper-out\.log\.1\.gz: "):
         command.main(["--no-follow", "helper"], standalone_mode=False)
+
+
+def test_logs_of_pm2_are_shown_as_they_are(worked: Home, shown: Shown) -> None:
+    worked.add("pm2")
+    data = (
+        b"plain\n"
+        b"2026-11-22T16:23:42: with a date\n"
+        b'{"message":"json\\n","timestamp":"2026-11-22T16:23:42","type":"out","process_id":0,"app_name":"pm2"}\n'
+    )
+    (worked.logs / "pm2-out__2026-11-21_00-00-00.log").write_bytes(b"rotated\n")
+    os.utime(worked.logs / "pm2-out__2026-11-21_00-00-00.log", (T0 // 1000, T0 // 1000))
+    (worked.logs / "pm2-out.log").write_bytes(data)
+    assert shown("pm2", "--raw") == ["rotated", *data.decode().splitlines()]
+    assert shown("pm2") == [f"pm2 | {line}" for line in ("rotated", *data.decode().splitlines())]
+    assert shown("pm2", "--since", "1h", "--raw") == data.decode().splitlines()
+
+
+def test_where_the_kernel_tells_nothing_that_is_said_once(
+    worked: Home, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    def refused() -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("pypm.logs.watch.Notices", refused)
+    monkeypatch.setattr("pypm.logs.watch.LOOK_EVERY", 0.01)
+    command.main(["--until", f"@{time.time() + 0.3}", "-n", "0"], standalone_mode=False)
+    error = capfdbinary.readouterr().err
+    assert error.count(b"\n") == 1
+    assert b"max_user_instances" in error
+
+
+def test_a_failure_is_followed_and_shown_when_nothing_else_comes(worked: Home) -> None:
+    words = [sys.executable, "-m", "pypm", "logs", "helper", "--errors", "--raw"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as reader:
+        assert reader.stdout is not None
+        with (worked.logs / "helper-out.log").open("ab", buffering=0) as log:
+            log.write(b"fine\nERROR first\n")
+            assert reader.stdout.readline() == b"ERROR first\n"
+            log.write(b"fine\nTraceback (most recent call last):\n  File x\nValueError: no\n")
+            lines = [reader.stdout.readline() for _ in range(3)]
+        reader.send_signal(signal.SIGINT)
+        assert reader.communicate(timeout=30) == (b"", b"")
+    assert lines == [b"Traceback (most recent call last):\n", b"  File x\n", b"ValueError: no\n"]
+
+
+def test_only_the_asked_run_is_followed(worked: Home) -> None:
+    words = [sys.executable, "-m", "pypm", "logs", "worker", "--out", "--run", "last", "--raw"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as reader:
+        assert reader.stdout is not None
+        assert [reader.stdout.readline() for _ in range(2)] == [b"third run\n", b"the end\n"]
+        path = worked.logs / "worker-out.log"
+        writer = IndexWriter()
+        writer.begin(str(path), path.stat().st_ino, path.stat().st_size)
+        for run, line in (("dddddddddddd", b"another run\n"), (RUNS[0], b"the same\n")):
+            writer.note(T0 + 60_000, path.stat().st_size, int(run, 16))
+            with path.open("ab") as log:
+                log.write(line)
+        assert reader.stdout.readline() == b"the same\n"
+        reader.send_signal(signal.SIGINT)
+        assert reader.communicate(timeout=30) == (b"", b"")
