@@ -178,11 +178,11 @@ class SystemExecutor:
     def _next_to_spawn(self) -> Instance | None:
         """Whose turn it is, with pipes; None if it is gone. The pipes of several are made together."""
         if not self._prepared:
-            # Where they are scarce, those of the later ones would be missed by the first one.
+            # Where they are scarce, each one is looked at by itself: the later ones would take what it needs.
             is_ample = self._free_descriptors() > PREPARED_TOGETHER * DESCRIPTORS_OF_A_START
-            ahead = list(islice(self._to_spawn, PREPARED_TOGETHER if is_ample else 1))
+            ahead = list(islice(self._to_spawn, PREPARED_TOGETHER)) if is_ample else []
             self._outputs.prepare(each for key in ahead if (each := self._instances.get(key)) is not None)
-            self._prepared = len(ahead)
+            self._prepared = len(ahead) or 1
         self._prepared -= 1
         return self._instances.get(self._to_spawn.popleft())
 
