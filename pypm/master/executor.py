@@ -235,7 +235,10 @@ class SystemExecutor:
     def _free_descriptors(self) -> int:
         """How many a start may use beyond those that are kept: the kernel gives the lowest free number."""
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        lowest = os.dup(self._null)
+        try:
+            lowest = os.dup(self._null)
+        except OSError:  # there is not even this one
+            return 0
         os.close(lowest)
         return limit - min(KEPT_DESCRIPTORS, limit // 4) - lowest
 
