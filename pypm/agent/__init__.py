@@ -33,6 +33,7 @@ docs/agent.md has more of each of them, docs/agent-protocol.md is the protocol f
 from __future__ import annotations
 
 import atexit
+import math
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -84,6 +85,9 @@ __all__ = [
 
 NAME_LENGTH = 100
 """Characters of the name of a metric or task that are sent."""
+
+LARGEST_WHOLE = 2**53
+"""From here on whole numbers are sent as floats, as not every language can read them."""
 
 restart_info = read_restart_info(os.environ)
 """What is known of the runs before this one: ``is_restart``, ``restarts``, ``cause``, ``reason``,
@@ -167,9 +171,10 @@ def metric(name: str, value: float) -> None:
     second of each, are sent.
     """
     with suppress(Exception):  # as in ready
-        number = value if isinstance(value, int) else float(value)
-        if -1e300 < number < 1e300:  # not infinite, and no whole number beyond what others can read
-            _own_channel().metric(_short_name(name), number)
+        number = float(value)
+        if -math.inf < number < math.inf:
+            whole = isinstance(value, int) and abs(value) < LARGEST_WHOLE
+            _own_channel().metric(_short_name(name), int(value) if whole else number)
 
 
 # --- deadlines ---

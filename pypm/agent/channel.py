@@ -65,7 +65,7 @@ class Channel:
         self._road: Road | None = None
         self._early: deque[dict[str, Any]] = deque()
         """What is said while the road is being opened."""
-        self._not_before: dict[str, float] = {}
+        self._not_before: dict[str, float] = {"heartbeat": 0.0, "progress": 0.0}
         """When the next message may be sent, for each kind that a busy loop would send too often."""
         self._held: dict[str, dict[str, Any]] = {}
         """The last one of each such kind that came too soon: it goes with what is said next."""

@@ -28,7 +28,8 @@ __all__ = ["CheckpointError", "load", "save", "state_folder"]
 
 VERSION = 1
 KEPT = 3
-PREFIX = "checkpoint."
+PREFIX = "checkpoint"
+RANDOM_DIGITS = 8
 NEW_PREFIX = ".new-checkpoint."
 LONGEST_HEADER = 200
 ATTEMPTS = 5
@@ -109,7 +110,7 @@ def _program_name() -> str:
     name = os.path.splitext(os.path.basename(path))[0]
     if name == "__main__":  # python -m package
         name = os.path.basename(os.path.dirname(os.path.abspath(path)))
-    return name if name.strip(".-") else "python"
+    return "python" if name.startswith("-") or not name.strip(".") else name
 
 
 # --- the form ---
@@ -127,7 +128,7 @@ def _encoded(obj: object) -> tuple[str, bytes]:
 
 
 def _header(kind: str, data: bytes) -> bytes:
-    return f"pypm-checkpoint {VERSION} {kind} {len(data)} {_digest(data)}\n".encode()
+    return f"pypm-checkpoint {VERSION} {kind} {len(data)} {_digest(kind, data)}\n".encode()
 
 
 def _decoded(content: bytes) -> Any:
@@ -148,10 +149,12 @@ def _decoded(content: bytes) -> Any:
     return data if kind == "bytes" else json.loads(data)
 
 
-def _digest(data: bytes) -> str:
+def _digest(kind: str, data: bytes) -> str:
     import hashlib
 
-    return hashlib.sha256(data).hexdigest()
+    digest = hashlib.sha256(f"{kind}\n".encode())
+    digest.update(data)
+    return digest.hexdigest()
 
 
 # --- the files ---
@@ -163,12 +166,20 @@ def _checkpoints(folder: str) -> list[str]:
         names = os.listdir(folder)
     except FileNotFoundError:
         return []
-    return sorted((name for name in names if name.startswith(PREFIX)), key=_order, reverse=True)
+    return sorted((name for name in names if _number(name)), key=_order, reverse=True)
 
 
 def _order(name: str) -> tuple[int, str]:
-    number = name.split(".")[1]
-    return (int(number) if number.isdecimal() else -1, name)
+    return (_number(name), name)
+
+
+def _number(name: str) -> int:
+    """The number of a checkpoint; 0 where the name is not that of one: the folder may hold other files."""
+    word, _, rest = name.partition(".")
+    number, _, unique = rest.partition(".")
+    process, _, random = unique.partition("-")
+    is_ours = word == PREFIX and process.isdecimal() and len(random) == RANDOM_DIGITS
+    return int(number) if is_ours and number.isascii() and number.isdecimal() else 0
 
 
 def _write_again(folder: str, kind: str, data: bytes) -> str:
@@ -183,7 +194,7 @@ def _write_again(folder: str, kind: str, data: bytes) -> str:
 
 def _write(folder: str, kind: str, data: bytes) -> str:
     """Write a checkpoint under a name of its own, and give it its place when it is whole on the disk."""
-    unique = f"{os.getpid()}-{os.urandom(4).hex()}"
+    unique = f"{os.getpid()}-{os.urandom(RANDOM_DIGITS // 2).hex()}"
     new = os.path.join(folder, f"{NEW_PREFIX}{unique}")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -192,8 +203,8 @@ def _write(folder: str, kind: str, data: bytes) -> str:
             _write_all(descriptor, _header(kind, data))
             _write_all(descriptor, data)
             os.fsync(descriptor)
-            number = max((_order(name)[0] for name in _checkpoints(folder)), default=0) + 1
-            path = os.path.join(folder, f"{PREFIX}{number:012}.{unique}")
+            number = max(map(_number, _checkpoints(folder)), default=0) + 1
+            path = os.path.join(folder, f"{PREFIX}.{number:012}.{unique}")
             os.rename(new, path)
         finally:
             os.close(descriptor)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["LINGER", "QUEUE_LENGTH", "ZeroMQ", "open_zeromq"]
 
 VERSION = 1
+LASTING = ("ready", "stopping")
+"""What is said once in a life, and so must not be lost in a queue that others have filled."""
+MOST_UNSENT = 100
+"""So many of them wait, where a program repeats itself."""
 QUEUE_LENGTH = 1000
 """Frames that wait for a master; more are dropped."""
 LINGER = 0.2
@@ -32,24 +37,50 @@ class ZeroMQ:
     """Seconds within which a second message of the same kind is not sent."""
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], socket: zmq.Socket[bytes], token: str, flags: int
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        socket: zmq.Socket[bytes],
+        token: str,
+        flags: int,
+        writable: int,
     ) -> None:
         self._context = context
         self._socket = socket
         self._flags = flags
+        self._writable = writable
+        self._unsent: list[bytes] = []
         head = json.dumps({"v": VERSION, "token": token, "pid": os.getpid()})
         self._head = f"{head[:-1]}, "
         self._encode = json.JSONEncoder(check_circular=False, allow_nan=False).encode
 
     def send(self, message: dict[str, Any]) -> None:
-        """Send one message; drops it, and raises what pyzmq raises, where it cannot be queued at once."""
+        """Send one message; drops it, and raises what pyzmq raises, where it cannot be queued at once.
+
+        What is said once in a life is not dropped: it is kept for the next time.
+        """
         message["time"] = time.time()
-        self._socket.send((self._head + self._encode(message)[1:]).encode(), self._flags)
+        frame = (self._head + self._encode(message)[1:]).encode()
+        if message["type"] in LASTING and len(self._unsent) < MOST_UNSENT:
+            self._unsent.append(frame)
+            frame = b""
+        while self._unsent:
+            self._socket.send(self._unsent[0], self._flags)
+            del self._unsent[:1]
+        if frame:
+            self._socket.send(frame, self._flags)
 
     def close(self) -> None:
         """Give unsent frames ``LINGER`` seconds, then close."""
-        self._socket.close(linger=int(LINGER * 1000))
+        end = time.monotonic() + LINGER
+        with suppress(Exception):  # nobody reads: there is no more time
+            while self._unsent and self._socket.poll(_milliseconds_until(end), self._writable):
+                self._socket.send(self._unsent.pop(0), self._flags)
+        self._socket.close(linger=_milliseconds_until(end))
         self._context.term()
+
+
+def _milliseconds_until(end: float) -> int:
+    return max(0, int((end - time.monotonic()) * 1000))
 
 
 def open_zeromq(environment: os._Environ[str]) -> ZeroMQ | None:
@@ -75,4 +106,4 @@ def open_zeromq(environment: os._Environ[str]) -> ZeroMQ | None:
         socket.close(linger=0)
         context.term()
         raise
-    return ZeroMQ(context, socket, token, zmq.DONTWAIT)
+    return ZeroMQ(context, socket, token, zmq.DONTWAIT, zmq.POLLOUT)
