@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pypm.logs.writer import LogFile
 
-__all__ = ["Pump"]
+__all__ = ["PIPE", "Pump"]
 
 TURN = 1024 * 1024
 READ = 4 * 65536

@@ -23,6 +23,8 @@ MOST_LARGE = 16
 """Pipes that are large at a time: a quarter of the pages that a user has."""
 BUSY_TURNS = 8
 """Turns in a row that have to find a pipe full before it is grown."""
+FAST_BYTES = 8 * LARGE
+"""Bytes within a second for which it is grown, too: a reader that is quicker finds no pipe full."""
 LOOK_EVERY = 10.0
 """Seconds between two looks at whether a large pipe is needed."""
 QUIET_BYTES = 10 * LARGE
@@ -35,6 +37,8 @@ class PipeSizes:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._large: dict[AnyPump, int] = {}
+        self._marks: dict[AnyPump, tuple[int, float]] = {}
+        """How much had been moved when it was last looked at how fast that goes."""
         self._refused: set[AnyPump] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -45,14 +49,25 @@ class PipeSizes:
             self._count(pump)
 
     def look(self, pump: AnyPump) -> None:
-        """To be called after each turn: grow the pipe if it has been full again and again."""
-        if pump.full_turns >= BUSY_TURNS and pump.capacity < LARGE and len(self._large) < MOST_LARGE:
+        """To be called after each turn: grow the pipe if it has been full again and again, or much comes."""
+        if pump.capacity >= LARGE or len(self._large) >= MOST_LARGE:
+            return
+        if pump.full_turns >= BUSY_TURNS or self._is_fast(pump):
             self._grow(pump)
 
     def forget(self, pump: AnyPump) -> None:
         """The pipe is about to be closed."""
         self._large.pop(pump, None)
+        self._marks.pop(pump, None)
         self._refused.discard(pump)
+
+    def _is_fast(self, pump: AnyPump) -> bool:
+        moved, at = self._marks.get(pump, (0, float("-inf")))
+        if pump.moved - moved < FAST_BYTES:
+            return False
+        now = self._loop.time()
+        self._marks[pump] = pump.moved, now
+        return now - at < 1.0
 
     def _grow(self, pump: AnyPump) -> None:
         if pump in self._refused:

@@ -24,9 +24,9 @@ __all__ = ["Keeper", "Stream", "find_pipe"]
 
 log = logging.getLogger(__name__)
 
-FIRST_RETRY = 0.05
 REST = 0.002
 """Seconds for which a busy stream is left alone when its pipe was not even half full."""
+FIRST_RETRY = 0.05
 LAST_RETRY = 1.0
 """Seconds between two tries to write to a log whose disk takes nothing, when nothing may be dropped."""
 
@@ -178,9 +178,12 @@ class Stream:
             self._wait()
         else:
             self._sizes.look(self.pump)
-            if moved < self.pump.capacity // 2 and self.pump.capacity > PIPE:
+            if self._may_rest(moved):
                 self._rest()
         self._leave_form()
+
+    def _may_rest(self, moved: int) -> bool:
+        return self.pump.capacity > PIPE and 0 < moved < self.pump.capacity // 2
 
     def _rest(self) -> None:
         """Let the large pipe of a busy stream fill: its writer is slower than we are, and each turn costs."""
@@ -206,10 +209,13 @@ class Stream:
 
     def _retry(self) -> None:
         self._retrying, self._is_waiting = None, False
-        if self.pump.retry():
+        moved = self.pump.retry()
+        if moved:
             self._retry_delay = 0.0
         if self.pump.blocked:
             self._wait()
+        elif self._may_rest(moved):
+            self._rest()
         else:
             self._loop.add_reader(self._read, self._readable)
 

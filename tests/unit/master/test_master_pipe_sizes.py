@@ -10,7 +10,16 @@ from fakes import FakeLoop
 
 from pypm.logs.pump import Pump
 from pypm.master import pipe_sizes
-from pypm.master.pipe_sizes import BUSY_TURNS, LARGE, LOOK_EVERY, MOST_LARGE, QUIET_BYTES, SMALL, PipeSizes
+from pypm.master.pipe_sizes import (
+    BUSY_TURNS,
+    FAST_BYTES,
+    LARGE,
+    LOOK_EVERY,
+    MOST_LARGE,
+    QUIET_BYTES,
+    SMALL,
+    PipeSizes,
+)
 from pypm.testing import FakeClock
 
 
@@ -84,6 +93,16 @@ def test_a_turn_that_does_not_find_it_full_begins_the_count_anew(pipes: Pipes, l
         pipes.keep_busy(pump, sizes, BUSY_TURNS - 1)
         pump.turn()
     assert size(pump) == SMALL
+
+
+def test_one_through_which_much_comes_is_grown_though_it_is_never_full(pipes: Pipes, loop: FakeLoop) -> None:
+    sizes, slow, fast = PipeSizes(loop), pipes.new(), pipes.new()
+    for pump, pause in ((slow, 1.0), (fast, 0.1)):
+        for _ in range(3):
+            pump.moved += FAST_BYTES
+            sizes.look(pump)
+            loop.run(pause)
+    assert (size(slow), size(fast)) == (SMALL, LARGE)
 
 
 def test_only_so_many_are_large_at_a_time(pipes: Pipes, loop: FakeLoop) -> None:
