@@ -13,7 +13,18 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
-from pypm.core.events import Beat, Event, MainPidReported, Ready, StatusReported, StoppingReported
+from pypm.core.events import (
+    Beat,
+    Event,
+    Extended,
+    MainPidReported,
+    Ready,
+    Reloading,
+    StatusReported,
+    StoppingReported,
+    WatchdogSet,
+    WatchdogTriggered,
+)
 from pypm.core.instance import Instance
 from pypm.master.owners import Owner, Owners
 from pypm.protocol.notify import NotAMessageError, Notification, parse_notification
@@ -153,11 +164,23 @@ class NotifySocket:
             events.append(StoppingReported(run_id))
         if said.ready:
             events.append(Ready(run_id))
+        if said.reloading:
+            events.append(Reloading(run_id))
         text = said.text
         if text is not None:
             events.append(StatusReported(run_id, text[:MAX_STATUS]))
+        return events + self._about_time(said, run_id)
+
+    def _about_time(self, said: Notification, run_id: str) -> list[Event]:
+        events: list[Event] = []
+        if said.extend:
+            events.append(Extended(run_id, said.extend, (said.text or "")[:MAX_STATUS]))
+        if said.trigger:
+            events.append(WatchdogTriggered(run_id))
         if said.beat:
             events.append(Beat(run_id))
+        if said.watchdog is not None:
+            events.append(WatchdogSet(run_id, said.watchdog))
         return events
 
     def _main_pid(self, pid: int, owner: Owner) -> Event | None:

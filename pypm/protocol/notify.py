@@ -42,7 +42,7 @@ class Notification(NamedTuple):
     trigger: bool = False
     """Something is wrong, says the program itself: as if it had missed its heartbeat."""
     watchdog: float | None = None
-    """Seconds within which it promises a heartbeat, from now on."""
+    """Seconds within which it promises a heartbeat, from now on; 0: it promises none."""
     extend: float | None = None
     """Seconds that it still needs for what it does now."""
     barrier: bool = False
@@ -103,6 +103,6 @@ def _pid(value: bytes | None) -> int | None:
 
 
 def _seconds(value: bytes | None) -> float | None:
-    """Microseconds as seconds; None for nothing and for no time at all."""
+    """Microseconds as seconds."""
     microseconds = _number(value)
-    return min(microseconds / 1e6, MAX_SECONDS) if microseconds else None
+    return None if microseconds is None else min(microseconds / 1e6, MAX_SECONDS)
