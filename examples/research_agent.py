@@ -9,12 +9,14 @@ chat-completions format; MODEL_API_KEY is sent where there is one.
 
 What it teaches about long-running agents:
 
-- *State.* After each step a checkpoint goes to disk: written beside the old one, fsynced, renamed over it,
-  and the one before is kept. Killed at any moment, the agent resumes at the step where it was.
+- *State.* After each step ``agent.checkpoint.save(...)`` puts what it knows on the disk, whole or not at all.
+  Killed at any moment, the agent resumes at the step where it was.
 - *Readiness.* It says ``agent.ready()`` when the model has answered, so an app with ``wait_ready = true`` is
   "starting" until then.
 - *Alive.* It says ``agent.heartbeat()`` with every piece of a streamed answer, and ``agent.status(...)`` what
   it is doing, which ``pypm list`` shows.
+- *Working.* It says ``agent.progress(...)`` after each step, which is another thing than to be alive, and
+  ``agent.waiting(...)`` around all that may take long without being a stall.
 - *A clean end.* SIGTERM does not interrupt: it is looked at between steps. The step is finished, the
   checkpoint written, the exit code is 0. Give such an agent a ``kill_timeout`` longer than its longest step.
 - *Trouble outside.* Timeouts on everything; 429 waits as long as Retry-After says, 5xx and broken
@@ -43,6 +45,8 @@ STEPS = ("answer", "review")
 CONNECT_AND_READ_TIMEOUT = 5.0
 LONGEST_RETRY_AFTER = 60.0
 LONGEST_WAIT = 15.0
+LONGEST_ANSWER = 60.0
+CHECKPOINTS = "checkpoints"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -75,6 +79,11 @@ class Checkpoint:
         """Count the steps of a round."""
         return len(self.questions) * len(STEPS)
 
+    @property
+    def done(self) -> int:
+        """Count the steps that have been done in all rounds."""
+        return (self.round - 1) * self.steps + self.step - 1
+
     def advance(self, answer: str, tokens: int) -> None:
         """Record that the present step is done."""
         self.tokens += tokens
@@ -84,35 +93,16 @@ class Checkpoint:
             self.round, self.step = self.round + 1, 1
 
 
-class CheckpointFile:
-    """The checkpoint on disk: there is always a whole one, whenever we die."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.previous = path.with_name("checkpoint.previous.json")
-
-    def save(self, checkpoint: Checkpoint) -> None:
-        """Replace the file by a new one; raises OSError where the disk does not take it."""
-        new = self.path.with_name("checkpoint.new.json")
-        write_durably(new, json.dumps(asdict(checkpoint), indent=1))
-        if self.path.exists():
-            os.replace(self.path, self.previous)
-        os.replace(new, self.path)
-        sync_folder(self.path.parent)
-
-    def load(self, questions: list[str]) -> Checkpoint | None:
-        """Give the newest whole checkpoint that fits the questions, or None."""
-        for path in (self.path, self.previous):
-            try:
-                checkpoint = Checkpoint(**json.loads(path.read_text(encoding="utf-8")))
-                if checkpoint.questions == questions and 1 <= checkpoint.step <= checkpoint.steps:
-                    return checkpoint
-                log(f"{path.name} is about other questions; leaving it aside")
-            except FileNotFoundError:
-                continue
-            except (OSError, ValueError, TypeError) as error:
-                log(f"{path.name} cannot be used: {error}")
+def load_checkpoint(folder: Path, questions: list[str]) -> Checkpoint | None:
+    """Give the newest checkpoint, or None where there is none that fits the questions."""
+    saved = agent.checkpoint.load(folder=folder)
+    if saved is None:
         return None
+    checkpoint = Checkpoint(**saved)
+    if checkpoint.questions != questions:
+        log("the checkpoint is about other questions; leaving it aside")
+        return None
+    return checkpoint
 
 
 class TryLaterError(Exception):
@@ -199,13 +189,15 @@ def patiently(model: Model, question: str, stop: Stop, max_tokens: int = 400) ->
     wait = 0.5
     while True:
         try:
-            return model.ask(question, max_tokens)
+            with agent.waiting(LONGEST_ANSWER, "model call"):
+                return model.ask(question, max_tokens)
         except TryLaterError as error:
             pause = wait if error.wait is None else error.wait
             log(f"the model cannot answer ({error}); next try in {pause:g} s")
             agent.status(f"waiting for the model ({error})")
-            if sleep(pause, stop):
-                return None
+            with agent.waiting(pause + 1.0, "the model to be less busy"):
+                if sleep(pause, stop):
+                    return None
             wait = min(wait * 2, LONGEST_WAIT)
 
 
@@ -246,15 +238,6 @@ def write_durably(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def sync_folder(folder: Path) -> None:
-    """Wait until the folder's entries (our renames) are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def read_questions(folder: Path) -> dict[str, str]:
     """Read name -> question from a folder's .txt files, in the order of their names."""
     questions = {path.stem: path.read_text(encoding="utf-8").strip() for path in sorted(folder.glob("*.txt"))}
@@ -267,12 +250,12 @@ def work(
     model: Model,
     questions: dict[str, str],
     checkpoint: Checkpoint,
-    file: CheckpointFile,
+    folder: Path,
     stop: Stop,
     pause: float,
 ) -> None:
     """Do step after step until asked to end."""
-    notes = file.path.parent / "notes"
+    notes = folder / "notes"
     notes.mkdir(exist_ok=True)
     while not stop.asked():
         name = checkpoint.questions[(checkpoint.step - 1) // len(STEPS)]
@@ -286,7 +269,9 @@ def work(
         # the same note. The other way round, a note could be missing for ever.
         write_note(notes, name, questions[name], checkpoint, answer)
         checkpoint.advance(answer, tokens)
-        file.save(checkpoint)
+        agent.checkpoint.save(asdict(checkpoint), folder=folder / CHECKPOINTS)
+        agent.progress(iteration=checkpoint.done, message=f"{what} done")
+        agent.metric("tokens", checkpoint.tokens)
         log(f"{what} done: {name}, {checkpoint.tokens:,} tokens so far")
         sleep(pause, stop)
 
@@ -315,8 +300,9 @@ def main() -> int:
     folder = options.work / "research"
     folder.mkdir(parents=True, exist_ok=True)
     questions = read_questions(options.questions)
-    file = CheckpointFile(folder / "checkpoint.json")
-    checkpoint = file.load(list(questions))
+    checkpoint = load_checkpoint(folder / CHECKPOINTS, list(questions))
+    if agent.restart_info.is_restart:
+        log(f"the run before has ended: {agent.restart_info.reason}")
     if checkpoint is None:
         checkpoint = Checkpoint(list(questions))
         log(f"a new beginning: {checkpoint.steps} steps")
@@ -329,10 +315,10 @@ def main() -> int:
     if patiently(model, "Are you there?", stop, max_tokens=5) is not None:
         log("the model answers; ready")
         agent.ready()
-        work(model, questions, checkpoint, file, stop, options.pause)
+        work(model, questions, checkpoint, folder, stop, options.pause)
 
     agent.stopping()
-    file.save(checkpoint)
+    agent.checkpoint.save(asdict(checkpoint), folder=folder / CHECKPOINTS)
     log(f"ended at step {checkpoint.step} of {checkpoint.steps}, as asked")
     return 0
 

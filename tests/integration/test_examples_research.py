@@ -13,6 +13,8 @@ import pytest
 import zmq
 from example_programs import DEADLINE, EXAMPLES, Program, Run, ScriptedModel, start_model_server
 
+from pypm.agent.checkpoint import load
+
 
 class TestResearchAgent:
     @pytest.fixture
@@ -30,7 +32,7 @@ class TestResearchAgent:
 
     @staticmethod
     def checkpoint(work: Path) -> dict[str, Any]:
-        data = json.loads((work / "research" / "checkpoint.json").read_text())
+        data = load(folder=work / "research" / "checkpoints")
         assert isinstance(data, dict)
         return data
 
@@ -132,7 +134,7 @@ class TestResearchAgent:
         assert agent.wait() == 1
         assert "the model refuses: HTTP 401" in agent.output
 
-    @pytest.mark.parametrize("damage", ["", '{"questions": ["1-tides", "2-be', "[]", "\0" * 100])
+    @pytest.mark.parametrize("damage", ["", "pypm-checkpoint 1 json 100 ab", "\0" * 100])
     def test_a_damaged_checkpoint_costs_one_step(
         self, run: Run, work: Path, model: ScriptedModel, damage: str
     ) -> None:
@@ -143,9 +145,10 @@ class TestResearchAgent:
         model.next_question()
         agent.end(signal.SIGKILL)
         model.answer("unheard")
-        (work / "research" / "checkpoint.json").write_text(damage)
+        newest = max((work / "research" / "checkpoints").iterdir())
+        newest.write_text(damage)
         agent = self.start(run, work, model.url)
-        agent.expect("checkpoint.json cannot be used")
+        agent.expect(f"{newest.name} is damaged")
         agent.expect("resumed at step 2 of 4")
 
     def test_other_questions_are_a_new_beginning(self, run: Run, work: Path, model: ScriptedModel) -> None:
@@ -173,18 +176,21 @@ class TestResearchAgent:
             model.next_question()
             first = json.loads(self.receive(router))
             assert (first["type"], first["text"]) == ("status", "waiting for the model")
+            second = json.loads(self.receive(router))
+            assert (second["type"], second["text"]) == ("extend", "model call")
             assert not router.poll(0), "it has said more than it knows"
             model.answer("I am here")
             types = [first["type"]]
             while types[-1] != "ready":
                 types.append(json.loads(self.receive(router))["type"])
-            assert set(types) <= {"status", "heartbeat", "ready"}
+            assert set(types) <= {"status", "heartbeat", "ready", "reset_deadline"}
             model.next_question()
             model.answer("one")
             agent.process.send_signal(signal.SIGTERM)
             model.answer("two")  # if it had begun the next step already
             while types[-1] != "stopping":
                 types.append(json.loads(self.receive(router))["type"])
+            assert "progress" in types
             assert agent.wait() == 0
 
     @staticmethod
@@ -203,6 +209,7 @@ class TestResearchAgent:
         steps = re.findall(r"step (\d+) of 12, round (\d+) done", agent.output)
         expected = [(str(step), str(number)) for number in range(1, 50) for step in range(1, 13)]
         assert steps == expected[: len(steps)], "every step once, in order"
-        files = sorted(path.name for path in (tmp_path / "research").rglob("*") if path.is_file())
+        files = sorted(path.name for path in (tmp_path / "research" / "notes").iterdir())
         names = [path.stem for path in sorted((EXAMPLES / "questions").glob("*.txt"))]
-        assert files == sorted(["checkpoint.json", "checkpoint.previous.json", *(f"{n}.md" for n in names)])
+        assert files == [f"{name}.md" for name in names]
+        assert len(list((tmp_path / "research" / "checkpoints").iterdir())) == 3
