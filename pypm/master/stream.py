@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 REST = 0.002
 """Seconds for which a busy stream is left alone when its pipe was not even half full."""
+WINDOW = 0.01
+"""Seconds over which it is measured how fast bytes come."""
 FIRST_RETRY = 0.05
 LAST_RETRY = 1.0
 """Seconds between two tries to write to a log whose disk takes nothing, when nothing may be dropped."""
@@ -86,6 +88,9 @@ class Stream:
         self._retry_delay = 0.0
         self._retrying: asyncio.TimerHandle | None = None
         self._is_waiting = False
+        self._mark = (0, 0.0)
+        """How much had been moved when it was last measured how fast that goes."""
+        self._is_leisurely = False
         loop.add_reader(self._read, self._readable)
 
     def open_writer(self) -> int:
@@ -183,7 +188,16 @@ class Stream:
         self._leave_form()
 
     def _may_rest(self, moved: int) -> bool:
-        return self.pump.capacity > PIPE and 0 < moved < self.pump.capacity // 2
+        """Whether the pipe is large, and its writer so slow that he does not fill it during a rest."""
+        capacity = self.pump.capacity
+        if capacity <= PIPE:
+            return False
+        now = self._loop.time()
+        before, at = self._mark
+        if now - at >= WINDOW:
+            self._is_leisurely = self.pump.moved - before < capacity * (now - at) / (2 * REST)
+            self._mark = (self.pump.moved, now)
+        return self._is_leisurely and 0 < moved < capacity // 2
 
     def _rest(self) -> None:
         """Let the large pipe of a busy stream fill: its writer is slower than we are, and each turn costs."""
