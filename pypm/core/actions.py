@@ -13,6 +13,7 @@ __all__ = [
     "Gather",
     "Persist",
     "Publish",
+    "ReadLog",
     "Signal",
     "Snapshot",
     "Spawn",
@@ -75,6 +76,12 @@ class Snapshot(Action, frozen=True):
     """Keep for people what the run looks like now: stacks, children, last lines; ends with ``Captured``."""
 
     why: str
+
+
+class ReadLog(Action, frozen=True):
+    """Look through the last lines of the run, which has ended, for these patterns; ends with ``LogRead``."""
+
+    patterns: tuple[str, ...]
 
 
 class Tell(Action, frozen=True):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
+from pypm.core.causes import Cause
+from pypm.core.rules import LogMatch
 from pypm.core.spec import AppSpec
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "Exited",
     "Extended",
     "ExtensionReset",
+    "LogRead",
     "MainPidReported",
     "MemoryOver",
     "Progressed",
@@ -63,6 +66,7 @@ class RestartRequested(Event, frozen=True):
 
     by: str = "operator"
     reason: str = ""
+    cause: Cause = "operator"
 
 
 class DeleteRequested(Event, frozen=True):
@@ -215,12 +219,21 @@ class Exited(Event, frozen=True):
     """When, if that was not now."""
     reason: str = ""
     """Why, if that is known otherwise than by how it ended."""
+    oom: str = ""
+    """What says that the kernel has killed it for want of memory."""
 
 
 class TreeGone(Event, frozen=True):
     """After the main process the last process of the run's group is gone."""
 
     run_id: str
+
+
+class LogRead(Event, frozen=True):
+    """The last lines of the run have been looked through; what they have of what was looked for."""
+
+    run_id: str
+    matches: tuple[LogMatch, ...]
 
 
 class DeadlinePassed(Event, frozen=True):
@@ -257,5 +270,6 @@ EVENTS: tuple[type[Event], ...] = (
     MemoryOver,
     Exited,
     TreeGone,
+    LogRead,
     DeadlinePassed,
 )

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from pypm.core.causes import Cause
 from pypm.core.spec import AppSpec, instance_name
 
 __all__ = [
@@ -71,26 +72,6 @@ class After(StrEnum):
     """The restart policy decides, by the way the run ended."""
 
 
-Cause = Literal[
-    "exit",
-    "signal",
-    "oom",
-    "memory",
-    "not-ready",
-    "watchdog",
-    "stalled",
-    "probe",
-    "schedule",
-    "operator",
-    "config",
-    "dependency",
-    "spawn",
-    "reboot",
-    "unknown",
-]
-"""The kind of reason for which a run ended; ``exit`` and ``signal``: by itself."""
-
-
 class RunEnd(msgspec.Struct, frozen=True, omit_defaults=True):
     """How a run ended: exit code or signal (neither: it never began, or nobody saw its end), and why."""
 
@@ -108,6 +89,8 @@ class RunEnd(msgspec.Struct, frozen=True, omit_defaults=True):
     cause: Cause = "unknown"
     snapshot: str = ""
     """The folder with what it looked like before we ended it."""
+    rule: str = ""
+    """The rule of its app that has decided what follows, in words; empty: the restart policy has."""
 
 
 Trouble = Literal["", "startup", "heartbeat", "progress"]
@@ -164,7 +147,9 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     status_text: str = ""
     vitals: Vitals = Vitals()
     leaving: RunEnd | None = None
-    """Set when the main process has ended and others of its tree have not."""
+    """Set when the main process has ended and others of its tree have not, or its log is being read."""
+    reading: bool = False
+    """Its tree is gone, and its last lines are looked through for what a rule of its app asks for."""
     named_pid: int = 0
     named_ticks: int = 0
     """Pid and start time of the process that the agent has named as its main one; 0: it has named none."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from pypm.core import events as ev
-from pypm.core import health
+from pypm.core import health, resuming
 from pypm.core import transitions as on
 from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Publish
 from pypm.core.instance import Instance, Status
@@ -103,20 +103,21 @@ _OF_A_RUN = (
     ev.MemoryOver,
     ev.Exited,
     ev.TreeGone,
+    ev.LogRead,
 )
 _NO_RUN = "there is no run, so the event is stale"
 _NOTHING_DUE = "nothing is due in this status"
 
 TABLE: dict[tuple[Status, type[ev.Event]], Handler | str] = {
     (Status.STOPPED, ev.StopRequested): on.stop_stopped,
-    (Status.STOPPED, ev.Recovered): on.recover_at_rest,
+    (Status.STOPPED, ev.Recovered): resuming.recover_at_rest,
     (Status.STOPPED, ev.DeadlinePassed): _NOTHING_DUE,
     (Status.BACKOFF, ev.StopRequested): on.stop_at_rest,
-    (Status.BACKOFF, ev.Recovered): on.recover_waiting,
+    (Status.BACKOFF, ev.Recovered): resuming.recover_waiting,
     (Status.BACKOFF, ev.DeadlinePassed): on.backoff_over,
     (Status.HELD, ev.StopRequested): on.stop_at_rest,
-    (Status.HELD, ev.Recovered): on.recover_waiting,
-    (Status.HELD, ev.DeadlinePassed): on.backoff_over,
+    (Status.HELD, ev.Recovered): resuming.recover_waiting,
+    (Status.HELD, ev.DeadlinePassed): on.hold_over,
     (Status.ERRORED, ev.StopRequested): on.stop_at_rest,
     (Status.ERRORED, ev.Recovered): "it was given up, also for the next master",
     (Status.ERRORED, ev.DeadlinePassed): _NOTHING_DUE,
@@ -127,7 +128,7 @@ TABLE: dict[tuple[Status, type[ev.Event]], Handler | str] = {
     (Status.STARTING, ev.StopRequested): on.stop_running,
     (Status.STARTING, ev.RestartRequested): on.restart_running,
     (Status.STARTING, ev.DeleteRequested): on.delete_running,
-    (Status.STARTING, ev.Recovered): on.recover_running,
+    (Status.STARTING, ev.Recovered): resuming.recover_running,
     (Status.STARTING, ev.Spawned): on.spawned,
     (Status.STARTING, ev.SpawnFailed): on.spawn_failed,
     (Status.STARTING, ev.Ready): on.ready,
@@ -138,7 +139,7 @@ TABLE: dict[tuple[Status, type[ev.Event]], Handler | str] = {
     (Status.ONLINE, ev.StopRequested): on.stop_running,
     (Status.ONLINE, ev.RestartRequested): on.restart_running,
     (Status.ONLINE, ev.DeleteRequested): on.delete_running,
-    (Status.ONLINE, ev.Recovered): on.recover_running,
+    (Status.ONLINE, ev.Recovered): resuming.recover_running,
     (Status.ONLINE, ev.Ready): health.ready_again,
     (Status.ONLINE, ev.MemoryOver): on.memory_over,
     (Status.ONLINE, ev.Exited): on.exited,
@@ -156,13 +157,14 @@ TABLE: dict[tuple[Status, type[ev.Event]], Handler | str] = {
     (Status.STOPPING, ev.StopRequested): on.stop_stopping,
     (Status.STOPPING, ev.RestartRequested): on.restart_stopping,
     (Status.STOPPING, ev.DeleteRequested): on.delete_stopping,
-    (Status.STOPPING, ev.Recovered): on.recover_stopping,
+    (Status.STOPPING, ev.Recovered): resuming.recover_stopping,
     (Status.STOPPING, ev.Ready): "it is being stopped",
     (Status.STOPPING, ev.MainPidReported): "it is being stopped",
     (Status.STOPPING, ev.MemoryOver): "it is being stopped",
     (Status.STOPPING, ev.StoppingReported): "it is being stopped",
     (Status.STOPPING, ev.Exited): on.exited,
     (Status.STOPPING, ev.TreeGone): on.tree_gone,
+    (Status.STOPPING, ev.LogRead): on.log_read,
     (Status.STOPPING, ev.DeadlinePassed): on.grace_over,
 }
 
@@ -190,3 +192,4 @@ for _status in (Status.STARTING, Status.ONLINE):
     TABLE[_status, ev.StoppingReported] = on.stopping_reported
     TABLE[_status, ev.MainPidReported] = on.main_pid_reported
     TABLE[_status, ev.TreeGone] = "its main process lives"
+    TABLE[_status, ev.LogRead] = "its main process lives"

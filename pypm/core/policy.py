@@ -7,12 +7,14 @@ from typing import Literal, NamedTuple
 from zlib import crc32
 
 from pypm.core.instance import Instance, RunEnd
+from pypm.core.rules import Ruling, hold_time
 from pypm.core.spec import AppSpec, RestartPolicy
 
 __all__ = [
     "Verdict",
     "describe_duration",
     "describe_exit",
+    "describe_ruling",
     "ended_well",
     "recent",
     "restart_delay",
@@ -24,25 +26,32 @@ __all__ = [
 FIRST_GROWING_DELAY = 0.1
 """Seconds before the second restart in a row, where the app names no delay of its own."""
 GROWTH = 1.5
+SHOWN_LINE = 100
+"""Characters of a line of the log that a reason quotes."""
 JITTER = 0.1
 """The growing delay varies by this part up and down, so that instances do not fail in step."""
 
 
 class Verdict(NamedTuple):
-    """What follows the end of a run: ``restart`` after ``delay`` seconds, or a status to rest in, and why."""
+    """What follows the end of a run: ``restart`` after ``delay`` seconds, or a status to rest in, and why.
 
-    kind: Literal["restart", "exited", "errored"]
+    ``held`` is for ``delay`` seconds, too; None: until somebody starts it.
+    """
+
+    kind: Literal["restart", "exited", "errored", "held"]
     reason: str
-    delay: float = 0.0
+    delay: float | None = 0.0
 
 
-def should_restart(instance: Instance, end: RunEnd, now: float) -> Verdict:
-    """Decide what follows a run that nobody asked to end.
+def should_restart(instance: Instance, end: RunEnd, now: float, ruling: Ruling | None = None) -> Verdict:
+    """Decide what follows a run that nobody asked to end; ``ruling`` is the rule of the app that fits.
 
     ``exited``: it ended as the policy finds right. ``errored``: it failed and is given up: restarts are off,
     or there were ``max_restarts`` of them within the sliding window already. Unlike PM2, a death by signal is
     not exit code 0, and the brake counts at any age of the app.
     """
+    if ruling is not None:
+        return _ruled(instance, end, now, ruling)
     policy = instance.spec.restart
     if not end.planned:  # the exit code of a run that we ended says nothing
         if end.code is not None and end.code in policy.stop_exit_codes:
@@ -56,6 +65,39 @@ def should_restart(instance: Instance, end: RunEnd, now: float) -> Verdict:
     if end.planned and healthy:
         return Verdict("restart", end.reason)
     return _brake(instance, end, now) or Verdict("restart", end.reason, restart_delay(instance, healthy))
+
+
+def _ruled(instance: Instance, end: RunEnd, now: float, ruling: Ruling) -> Verdict:
+    """What a rule says; no rule takes the brake off."""
+    rule, reason = ruling.rule, end.reason
+    if rule.reason:
+        reason = f"{rule.reason} ({end.reason})"
+    elif ruling.match is not None:
+        reason = f'{end.reason}, "{ruling.match.line[:SHOWN_LINE]}"'
+    if rule.action == "hold":
+        seconds = hold_time(ruling)
+        how_long = "until told" if seconds is None else f"for {describe_duration(seconds)}"
+        return Verdict("held", f"{reason}; held {how_long}", seconds)
+    if rule.action == "stop":
+        is_right = not end.planned and (end.code == 0 or bool(rule.codes))
+        return Verdict("exited" if is_right else "errored", f"{reason}; not restarted")
+    healthy = was_healthy(end, instance.spec.restart)
+    usual = 0.0 if end.planned and healthy else restart_delay(instance, healthy)
+    delay = usual if rule.delay is None else rule.delay
+    unbraked = end.planned and healthy
+    return (None if unbraked else _brake(instance, end, now)) or Verdict("restart", reason, delay)
+
+
+def describe_ruling(ruling: Ruling) -> str:
+    """The rule that has decided: its number, what it asks for and what it does."""
+    rule = ruling.rule
+    conditions = [
+        *([" or ".join(rule.causes)] if rule.causes else []),
+        *([f"exit code {' or '.join(map(str, rule.codes))}"] if rule.codes else []),
+        *([" or ".join(rule.signals)] if rule.signals else []),
+        *([f"log /{rule.log}/"] if rule.log is not None else []),
+    ]
+    return f"rule {ruling.number} ({', '.join(conditions) or 'any end'}): {rule.action}"
 
 
 def was_healthy(end: RunEnd, policy: RestartPolicy) -> bool:

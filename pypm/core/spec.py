@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from pypm.core.causes import Cause
+
 __all__ = [
     "AppSpec",
     "Autorestart",
@@ -17,6 +19,7 @@ __all__ = [
     "LogSpec",
     "Origin",
     "RestartPolicy",
+    "Rule",
     "Rung",
     "instance_name",
 ]
@@ -24,6 +27,32 @@ __all__ = [
 Autorestart = Literal["always", "on-failure", "never"]
 
 MEBIBYTE = 1024 * 1024
+
+
+class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What follows a run that ended in a certain way: all conditions that are given have to fit.
+
+    ``restart``: as the policy has it, or after ``delay`` seconds; it counts towards the brake. ``hold``: the
+    instance is kept down, which is no failure, for ``hold_for`` seconds or as ``hold_like`` says, or until
+    somebody starts it. ``stop``: there is no restart.
+    """
+
+    action: Literal["restart", "hold", "stop"]
+    causes: tuple[Cause, ...] = ()
+    codes: tuple[int, ...] = ()
+    """Exit codes of a run that ended by itself."""
+    signals: tuple[str, ...] = ()
+    """Names of signals of which a run died that we did not end."""
+    log: str | None = None
+    """A regular expression, for one of the last lines of both streams."""
+    delay: float | None = None
+    hold_for: float | None = None
+    hold_like: str = ""
+    """A duration in which ``$1`` stands for the first group of ``log``; a mere number is one of seconds."""
+    longest: float = 86400.0
+    """Seconds that ``hold_like`` can give at most, and gives where it makes no duration."""
+    reason: str = ""
+    """What people are told."""
 
 
 class RestartPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -49,6 +78,8 @@ class RestartPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     max_restarts: int | None = 16
     """Restarts allowed within ``window``; ``None``: no limit."""
     window: float = 900.0
+    rules: tuple[Rule, ...] = ()
+    """The first one that fits decides, before everything else here."""
 
 
 class LogSpec(msgspec.Struct, frozen=True, omit_defaults=True):

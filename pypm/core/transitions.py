@@ -9,22 +9,24 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from pypm.core import events as ev
-from pypm.core.actions import Action, AskToEnd, CancelTimer, Forget, Signal, Spawn, Watch
+from pypm.core.actions import Action, AskToEnd, CancelTimer, Forget, ReadLog, Signal, Spawn, Watch
 from pypm.core.instance import KEPT_RUNS, After, Cause, Desired, Health, Instance, Run, RunEnd, Status
 from pypm.core.policy import (
     describe_duration,
     describe_exit,
+    describe_ruling,
     ended_well,
     recent,
     should_restart,
     signal_name,
     was_healthy,
 )
+from pypm.core.rules import LogMatch, patterns_to_read, rule_for
 
 KILL_AGAIN = 5.0
 """Seconds after which SIGKILL is sent again to what has not gone."""
-SIGNAL_DOUBT = 2.0
-"""Seconds after the beginning of a stop in which its master may have died before it sent the signal."""
+READ_TIME = 3.0
+"""Seconds that looking through the last lines of a run may take; then it is decided without them."""
 
 Result = tuple[Instance, list[Action]]
 
@@ -32,7 +34,7 @@ Result = tuple[Instance, list[Action]]
 # --- what an operator asks for ---
 
 
-def _begin(instance: Instance, now: float, reason: str = "", *, restart: bool = False) -> Result:
+def begin(instance: Instance, now: float, reason: str = "", *, restart: bool = False) -> Result:
     """Enter ``starting`` and order a run; an automatic restart after a failure counts towards the brake."""
     failed = instance.last is None or not ended_well(instance.last, instance.spec)
     times = (*instance.restart_times, now) if restart and failed else instance.restart_times
@@ -61,12 +63,12 @@ def _fresh(instance: Instance) -> Instance:
 
 
 def start(instance: Instance, event: ev.Event, now: float) -> Result:
-    return _begin(_fresh(instance), now)
+    return begin(_fresh(instance), now)
 
 
 def start_waiting(instance: Instance, event: ev.Event, now: float) -> Result:
     """The restart that was due later comes now: it counts, but not towards the brake."""
-    return _begin(replace(_fresh(instance), restarts=instance.restarts + 1), now)
+    return begin(replace(_fresh(instance), restarts=instance.restarts + 1), now)
 
 
 def want_up(instance: Instance, event: ev.Event, now: float) -> Result:
@@ -127,8 +129,8 @@ def stop_running(instance: Instance, event: ev.Event, now: float) -> Result:
 def stop_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
     assert isinstance(event, ev.StopRequested)
     after = instance.after if instance.after is After.DELETE else After.STOP
-    reason = f"stopped by {event.by}"
-    return replace(instance, desired=_stop_desired(instance, event), after=after, stop_reason=reason), []
+    wanted = replace(instance, desired=_stop_desired(instance, event), after=after)
+    return replace(wanted, stop_reason=f"stopped by {event.by}", stop_cause="operator"), []
 
 
 def begin_stop(
@@ -147,7 +149,7 @@ def begin_stop(
         killed=False,
         asked=spec.shutdown_with_message and instance.run is not None and instance.run.leaving is None,
     )
-    return changed, _kill_signal(changed)
+    return changed, kill_signal(changed)
 
 
 def restart_running(instance: Instance, event: ev.Event, now: float) -> Result:
@@ -155,7 +157,7 @@ def restart_running(instance: Instance, event: ev.Event, now: float) -> Result:
     if instance.run is None:
         return want_up(instance, event, now)
     reason = event.reason or f"restarted by {event.by}"
-    return begin_stop(_fresh(instance), now, reason, After.RESTART)
+    return begin_stop(_fresh(instance), now, reason, After.RESTART, event.cause)
 
 
 def restart_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
@@ -275,7 +277,7 @@ def exited(instance: Instance, event: ev.Event, now: float) -> Result:
     if instance.status is Status.STOPPING:
         left = replace(instance, run=leaving, asked=False)
         # What it has left has been sent nothing yet, where only a message has asked it to end.
-        return left, _kill_signal(left) if instance.asked else []
+        return left, kill_signal(left) if instance.asked else []
     # It died by itself and left children behind: they get the same grace as in a stop.
     return begin_stop(replace(instance, run=leaving), now, end.reason, After.DECIDE)
 
@@ -283,6 +285,7 @@ def exited(instance: Instance, event: ev.Event, now: float) -> Result:
 def _end_of_run(instance: Instance, run: Run, event: ev.Exited, now: float) -> RunEnd:
     name = None if event.signal is None else signal_name(event.signal)
     how = event.reason or describe_exit(event.code, name, event.core_dumped)
+    how += f": {event.oom}" if event.oom else ""
     at = now if event.at is None else event.at
     return RunEnd(
         at=at,
@@ -305,7 +308,7 @@ def _cause(instance: Instance, event: ev.Exited) -> Cause:
     if event.reason:
         return "reboot"
     if event.signal is not None:
-        return "signal"
+        return "oom" if event.oom else "signal"
     return "unknown" if event.code is None else "exit"
 
 
@@ -319,45 +322,83 @@ def _why(instance: Instance, how: str) -> str:
 
 def tree_gone(instance: Instance, event: ev.Event, now: float) -> Result:
     assert instance.run is not None
-    if instance.run.leaving is None:
+    if instance.run.leaving is None or instance.run.reading:
         return instance, []
     return _settle(instance, instance.run.leaving, now)
+
+
+def log_read(instance: Instance, event: ev.Event, now: float) -> Result:
+    """What a rule asked for is known: the end of the run can be judged."""
+    assert isinstance(event, ev.LogRead)
+    run = instance.run
+    assert run is not None
+    if run.leaving is None or not run.reading:
+        return instance, []
+    return _settle(instance, run.leaving, now, event.matches)
 
 
 def _record(instance: Instance, end: RunEnd) -> Instance:
     return replace(instance, run=None, runs=(end, *instance.runs[: KEPT_RUNS - 1]))
 
 
-def _settle(instance: Instance, end: RunEnd, now: float) -> Result:
-    """The run is over, its tree is gone: what follows was ordered, or the policy decides."""
+def _settle(
+    instance: Instance, end: RunEnd, now: float, matches: tuple[LogMatch, ...] | None = None
+) -> Result:
+    """The run is over, its tree is gone: what follows was ordered, or the policy decides.
+
+    ``matches`` are what its last lines have of what its rules ask for; None: that has not been looked for.
+    """
     after = instance.after if instance.status is Status.STOPPING else After.DECIDE
+    patterns = patterns_to_read(instance.spec.restart.rules, end) if matches is None else ()
+    if after is After.DECIDE and patterns:
+        return _read_log(instance, end, now), [ReadLog(patterns)]
     recorded = _record(instance, end)
     if after is After.DELETE:
         return recorded, [Forget()]
     if after is After.RESTART:
-        return _begin(replace(recorded, restarts=recorded.restarts + 1), now, end.reason)
+        return begin(replace(recorded, restarts=recorded.restarts + 1), now, end.reason)
     if after is After.STOP:
         return _rest(recorded, Status.STOPPED, end.reason)
-    return _decide(recorded, end, now)
+    return _decide(recorded, end, now, matches or ())
 
 
-def _decide(instance: Instance, end: RunEnd, now: float) -> Result:
-    """Let the restart policy say what follows."""
-    verdict = should_restart(instance, end, now)
+def _read_log(instance: Instance, end: RunEnd, now: float) -> Instance:
+    """Wait for what the last lines of the run say; the next master looks again, if this one is lost."""
+    assert instance.run is not None
+    run = replace(instance.run, leaving=end, reading=True)
+    waiting = replace(instance, run=run, deadline=now + READ_TIME, asked=False, killed=False)
+    if instance.status is Status.STOPPING:
+        return waiting
+    return replace(
+        waiting, status=Status.STOPPING, reason=end.reason, stop_reason=end.reason, after=After.DECIDE
+    )
+
+
+def _decide(instance: Instance, end: RunEnd, now: float, matches: tuple[LogMatch, ...] = ()) -> Result:
+    """Let the rules of the app and its restart policy say what follows."""
+    ruling = rule_for(instance.spec.restart.rules, end, matches)
+    if ruling is not None:
+        end = replace(end, rule=describe_ruling(ruling))
+        instance = replace(instance, runs=(end, *instance.runs[1:]))
+    verdict = should_restart(instance, end, now, ruling)
+    if verdict.kind == "held":
+        held, actions = _rest(instance, Status.HELD, verdict.reason)
+        return replace(held, deadline=None if verdict.delay is None else now + verdict.delay), actions
     if verdict.kind != "restart":
         status = Status.EXITED if verdict.kind == "exited" else Status.ERRORED
         return _rest(instance, status, verdict.reason)
     healthy = was_healthy(end, instance.spec.restart)
     counted = replace(instance, failures=1 if healthy else instance.failures + 1)
-    if end.planned and healthy:
-        return _begin(replace(counted, failures=0, restarts=counted.restarts + 1), now, verdict.reason)
-    if verdict.delay <= 0:
-        return _begin(counted, now, verdict.reason, restart=True)
+    delay = verdict.delay or 0.0
+    if end.planned and healthy and delay <= 0:
+        return begin(replace(counted, failures=0, restarts=counted.restarts + 1), now, verdict.reason)
+    if delay <= 0:
+        return begin(counted, now, verdict.reason, restart=True)
     waiting, actions = _rest(counted, Status.BACKOFF, verdict.reason)
-    return replace(waiting, deadline=now + verdict.delay), actions
+    return replace(waiting, deadline=now + delay), actions
 
 
-# --- time and recovery ---
+# --- time ---
 
 
 def _postponed(instance: Instance, event: ev.Event) -> Instance | None:
@@ -370,9 +411,11 @@ def grace_over(instance: Instance, event: ev.Event, now: float) -> Result:
     assert instance.run is not None
     if postponed := _postponed(instance, event):
         return postponed, []
+    if instance.run.reading and instance.run.leaving is not None:
+        return _settle(instance, instance.run.leaving, now, ())
     if instance.asked:  # it has not heard, or not understood
         signalled = replace(instance, asked=False, deadline=now + instance.spec.kill_timeout)
-        return signalled, _kill_signal(signalled)
+        return signalled, kill_signal(signalled)
     changed = replace(instance, killed=True, asked=False, deadline=now + KILL_AGAIN)
     # Where only children are left, treekill was on when the main process ended.
     group = instance.spec.treekill or instance.run.leaving is not None
@@ -380,53 +423,15 @@ def grace_over(instance: Instance, event: ev.Event, now: float) -> Result:
 
 
 def backoff_over(instance: Instance, event: ev.Event, now: float) -> Result:
-    return _begin(instance, now, instance.reason, restart=True)
+    return begin(instance, now, instance.reason, restart=True)
 
 
-def recover_at_rest(instance: Instance, event: ev.Event, now: float) -> Result:
-    if instance.desired is Desired.DOWN:
-        return instance, []
-    return _begin(instance, now, instance.reason)
+def hold_over(instance: Instance, event: ev.Event, now: float) -> Result:
+    """What it was held for is over; that it was held is no failure, and does not count towards the brake."""
+    return begin(replace(instance, restarts=instance.restarts + 1), now, instance.reason)
 
 
-def recover_waiting(instance: Instance, event: ev.Event, now: float) -> Result:
-    """The rest of the time is waited for: all deadlines are absolute, and the timers derived from them."""
-    return instance, []
-
-
-def recover_running(instance: Instance, event: ev.Event, now: float) -> Result:
-    """The run goes on under its new master; a start that was ordered and not carried out is ordered again.
-
-    What it said while there was no master may be lost, so its silence counts from now on; a snapshot that was
-    being made is not waited for any longer.
-    """
-    run = instance.run
-    if run is None:
-        return instance, [Spawn()]
-    vitals = run.vitals
-    if run.last_beat is None and instance.spec.health.progress_timeout is None and not vitals.trouble:
-        return instance, []
-    judged = replace(
-        vitals, judged_from=now, looked_at=None, rung_at=now if vitals.capturing else vitals.rung_at
-    )
-    return replace(instance, run=replace(run, vitals=judged)), []
-
-
-def recover_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
-    """A stop half done is finished. One that was for the end of the old master is followed by a start.
-
-    A stop is recorded before its signal is sent, so one that has just begun may lack it. An older one is not
-    given it again: many programs take a second signal for impatience.
-    """
-    actions = []
-    if not instance.killed and now - instance.since < SIGNAL_DOUBT:
-        actions = _kill_signal(instance)
-    if instance.after is After.STOP and instance.desired is Desired.UP:
-        instance = replace(instance, after=After.RESTART)
-    return instance, actions
-
-
-def _kill_signal(instance: Instance) -> list[Action]:
+def kill_signal(instance: Instance) -> list[Action]:
     if instance.asked:
         return [AskToEnd(instance.spec.kill_signal, instance.spec.treekill)]
     return [Signal(instance.spec.kill_signal, instance.spec.treekill)]

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from pypm.core import events as ev
-from pypm.core.actions import Action, ArmTimer, AskToEnd, CancelTimer, Forget, Signal, Spawn
+from pypm.core.actions import Action, ArmTimer, AskToEnd, CancelTimer, Forget, ReadLog, Signal, Spawn
 from pypm.core.instance import Instance, Status
 from pypm.core.machine import step
+from pypm.core.rules import search_lines
 from pypm.core.spec import AppSpec
 from pypm.testing.clock import FakeClock
 
@@ -24,7 +25,7 @@ class Program:
     ``lives``: seconds after which it ends by itself with ``code`` or ``signal``; None: it lives on.
     ``ready``: seconds after which it says that it is ready. ``grace``: seconds that it needs to end when
     a signal asks it to; None: it has to be killed. ``listens``: the same for the shutdown message; None:
-    it does not hear it. ``fails``: it cannot be started, for this reason.
+    it does not hear it. ``fails``: it cannot be started, for this reason. ``writes``: its last lines.
     """
 
     lives: float | None = None
@@ -36,6 +37,7 @@ class Program:
     leftovers: float | None = None
     """Seconds for which its children live on after it, if it leaves any."""
     fails: str | None = None
+    writes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -133,6 +135,11 @@ class Simulation:
                 self._arm(action.deadline)
             case CancelTimer():
                 self._timer = None
+            case ReadLog():
+                found = ev.LogRead(
+                    self.process.run_id, search_lines(action.patterns, self.process.program.writes)
+                )
+                self._at(0.0, lambda: self.handle(found))
             case Forget():
                 self.gone = True
 

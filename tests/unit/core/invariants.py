@@ -70,7 +70,7 @@ def check_instance(instance: Instance) -> None:
         assert run is None or run.leaving is None
     if status in (Status.STARTING, Status.ONLINE, Status.BACKOFF):
         assert instance.desired is Desired.UP
-    if status in (Status.BACKOFF, Status.ERRORED, Status.EXITED):
+    if status in (Status.BACKOFF, Status.HELD, Status.ERRORED, Status.EXITED):
         assert instance.reason, "whoever looks is told why"
     check_counters(instance)
 
@@ -79,6 +79,7 @@ def check_vitals(instance: Instance) -> None:
     """A trouble has its reason and its place on the ladder, and is seen from outside."""
     if instance.run is None:
         return
+    assert instance.run.leaving is not None or not instance.run.reading, "there is an end to be judged"
     vitals = instance.run.vitals
     assert (vitals.trouble != "") == (vitals.trouble_why != "")
     assert vitals.trouble or vitals.rung_at is None
@@ -119,7 +120,8 @@ def check_orders(before: Instance, after: Instance, kinds: list[type[Action]]) -
         assert after.run.vitals.trouble, "a step of its ladder"
     if Gather in kinds:
         assert after.status is Status.ONLINE
-    if after.status is Status.STOPPING and before.status is not Status.STOPPING:
+    is_judged = after.run is not None and after.run.reading
+    if after.status is Status.STOPPING and before.status is not Status.STOPPING and not is_judged:
         assert (Signal in kinds) != (AskToEnd in kinds)
     if after.killed and not before.killed:
         assert Signal in kinds

@@ -72,6 +72,7 @@ def event_of(kind: type[ev.Event], instance: Instance) -> ev.Event:
         ev.MemoryOver: ev.MemoryOver(run_id, 2 * LIMIT),
         ev.Exited: ev.Exited(run_id, code=1),
         ev.TreeGone: ev.TreeGone(run_id),
+        ev.LogRead: ev.LogRead(run_id, ()),
         ev.DeadlinePassed: ev.DeadlinePassed(instance.deadline or 1.0),
     }
     return events.get(kind) or kind()
@@ -115,6 +116,7 @@ MainPidReported   ignored   starting  online    ignored   ignored   ignored   ig
 MemoryOver        ignored   stopping  stopping  ignored   ignored   ignored   ignored   ignored
 Exited            ignored   starting  starting  stopped   ignored   ignored   ignored   ignored
 TreeGone          ignored   ignored   ignored   stopping  ignored   ignored   ignored   ignored
+LogRead           ignored   ignored   ignored   stopping  ignored   ignored   ignored   ignored
 DeadlinePassed    ignored   stopping  online    stopping  starting  starting  ignored   ignored
 """
 EXPECTED = {

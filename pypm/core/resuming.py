@@ -1,0 +1,64 @@
+"""What a new master does about the instances that it finds in its state; handlers of the table, pure."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from pypm.core import events as ev
+from pypm.core.actions import Action, ReadLog, Spawn
+from pypm.core.instance import After, Desired, Instance
+from pypm.core.rules import patterns_to_read
+from pypm.core.transitions import begin, kill_signal
+
+__all__ = ["recover_at_rest", "recover_running", "recover_stopping", "recover_waiting"]
+
+SIGNAL_DOUBT = 2.0
+"""Seconds after the beginning of a stop in which its master may have died before it sent the signal."""
+
+Result = tuple[Instance, list[Action]]
+
+
+def recover_at_rest(instance: Instance, event: ev.Event, now: float) -> Result:
+    if instance.desired is Desired.DOWN:
+        return instance, []
+    return begin(instance, now, instance.reason)
+
+
+def recover_waiting(instance: Instance, event: ev.Event, now: float) -> Result:
+    """The rest of the time is waited for: all deadlines are absolute, and the timers derived from them."""
+    return instance, []
+
+
+def recover_running(instance: Instance, event: ev.Event, now: float) -> Result:
+    """The run goes on under its new master; a start that was ordered and not carried out is ordered again.
+
+    What it said while there was no master may be lost, so its silence counts from now on; a snapshot that was
+    being made is not waited for any longer.
+    """
+    run = instance.run
+    if run is None:
+        return instance, [Spawn()]
+    vitals = run.vitals
+    if run.last_beat is None and instance.spec.health.progress_timeout is None and not vitals.trouble:
+        return instance, []
+    judged = replace(
+        vitals, judged_from=now, looked_at=None, rung_at=now if vitals.capturing else vitals.rung_at
+    )
+    return replace(instance, run=replace(run, vitals=judged)), []
+
+
+def recover_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
+    """A stop half done is finished. One that was for the end of the old master is followed by a start.
+
+    A stop is recorded before its signal is sent, so one that has just begun may lack it. An older one is not
+    given it again: many programs take a second signal for impatience.
+    """
+    run = instance.run
+    actions: list[Action] = []
+    if run is not None and run.reading and run.leaving is not None:
+        actions = [ReadLog(patterns_to_read(instance.spec.restart.rules, run.leaving))]
+    elif not instance.killed and now - instance.since < SIGNAL_DOUBT:
+        actions = kill_signal(instance)
+    if instance.after is After.STOP and instance.desired is Desired.UP:
+        instance = replace(instance, after=After.RESTART)
+    return instance, actions
