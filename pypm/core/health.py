@@ -159,8 +159,9 @@ def due(instance: Instance) -> float | None:
     vitals = _run(instance).vitals
     if vitals.trouble:
         return vitals.rung_at
-    times = [time for time in (_heartbeat_due(instance), _progress_look(instance)) if time is not None]
-    return min(times, default=None)
+    # A wait that nobody has ended is over at its announced end, also where no clock runs.
+    moments = (_heartbeat_due(instance), _progress_look(instance), vitals.extended_until)
+    return min((time for time in moments if time is not None), default=None)
 
 
 def _heartbeat_timeout(instance: Instance) -> float | None:

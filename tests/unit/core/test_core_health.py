@@ -96,6 +96,16 @@ def test_an_honest_wait_moves_all_deadlines() -> None:
     assert life.instance.stop_reason == "no heartbeat for 5s"
 
 
+def test_a_wait_that_nobody_ends_is_over_at_its_time() -> None:
+    life = Life(HealthSpec())
+    life.handle(ev.Extended("r", 30.0, "model call"))
+    life.until(29.0)
+    assert life.run.vitals.waiting_for == "model call"
+    life.until(31.0)
+    assert (life.run.vitals.waiting_for, life.run.vitals.waited) == ("", 30.0)
+    assert life.instance.deadline is None
+
+
 def test_an_extension_never_shortens_and_is_capped() -> None:
     life = Life(HealthSpec(heartbeat_timeout=5.0, max_extension=100.0))
     life.handle(ev.Beat("r"))
