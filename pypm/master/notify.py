@@ -174,7 +174,7 @@ class NotifySocket:
     def _about_time(self, said: Notification, run_id: str) -> list[Event]:
         events: list[Event] = []
         if said.extend:
-            events.append(Extended(run_id, said.extend, (said.text or "")[:MAX_STATUS]))
+            events.append(Extended(run_id, said.extend, (said.status or "")[:MAX_STATUS]))
         if said.trigger:
             events.append(WatchdogTriggered(run_id))
         if said.beat:
