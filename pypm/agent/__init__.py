@@ -239,9 +239,10 @@ def serve_health(
 ) -> HealthServer | None:
     """Answer Kubernetes' probes ``/livez``, ``/readyz`` and ``/startupz`` on a port, in a daemon thread.
 
-    The limits are seconds: ``/livez`` fails when a program that has sent heartbeats (or progress) has sent
-    none for longer, and waits for nothing that it has announced. ``/startupz`` and ``/readyz`` fail before
-    ``ready``, ``/readyz`` also when ``/livez`` does or after ``stopping``.
+    The limits are seconds: ``/livez`` fails when a program that has sent heartbeats has sent none for longer,
+    or when one that is ready has made no progress, and it waits for nothing that it has announced.
+    ``/startupz`` and ``/readyz`` fail before ``ready``, ``/readyz`` also when ``/livez`` does or after
+    ``stopping``.
     Returns the server (``port``, ``stop()``), or None, with a line in the log, where it cannot listen.
     """
     try:

@@ -58,7 +58,7 @@ class Channel:
         self.lock = threading.RLock()
         self.opening = threading.RLock()
         """Held while pyzmq is imported and the road opened: nobody forks then."""
-        self.facts = Facts(time.monotonic())
+        self.facts = Facts()
         self.waits = Waits()
         self._state = "new"
         """``new``, ``opening``, ``open`` or ``closed``."""
@@ -74,7 +74,8 @@ class Channel:
 
     def ready(self) -> None:
         with self.lock:
-            self.facts.ready = True
+            if self.facts.ready_at is None:
+                self.facts.ready_at = time.monotonic()
             self._say({"type": "ready"})
 
     def stopping(self) -> None:

@@ -13,9 +13,8 @@ STATUS_LENGTH = 200
 class Facts:
     """The facts of one process. Times are those of the monotonic clock, in seconds."""
 
-    def __init__(self, now: float) -> None:
-        self.since = now
-        self.ready = False
+    def __init__(self) -> None:
+        self.ready_at: float | None = None
         self.stopping = False
         self.status: str | None = None
         self.last_beat: float | None = None
@@ -26,7 +25,7 @@ class Facts:
     def repeated(self) -> dict[str, Any]:
         """What a heartbeat repeats, for a master that was not there or has been replaced."""
         facts: dict[str, Any] = {}
-        if self.ready:
+        if self.ready_at is not None:
             facts["ready"] = True
         if self.status is not None:
             facts["status"] = self.status

@@ -22,10 +22,12 @@ CONNECTION_TIMEOUT = 2.0
 
 
 class Limits(NamedTuple):
-    """How long, in seconds, an agent may be silent that has once spoken; None: for ever."""
+    """How long, in seconds, an agent may be silent; None: for ever."""
 
     heartbeat_timeout: float | None
+    """Holds from the first heartbeat on."""
     progress_timeout: float | None
+    """Holds from ``ready`` on."""
 
 
 def verdict(path: str, facts: Facts, extended_until: float, limits: Limits, now: float) -> str | None:
@@ -35,9 +37,9 @@ def verdict(path: str, facts: Facts, extended_until: float, limits: Limits, now:
     """
     match path:
         case "/startupz":
-            return "" if facts.ready else "not ready yet"
+            return "not ready yet" if facts.ready_at is None else ""
         case "/readyz":
-            if not facts.ready or facts.stopping:
+            if facts.ready_at is None or facts.stopping:
                 return "stopping" if facts.stopping else "not ready yet"
             return _silence(facts, extended_until, limits, now)
         case "/livez":
@@ -46,9 +48,10 @@ def verdict(path: str, facts: Facts, extended_until: float, limits: Limits, now:
 
 
 def _silence(facts: Facts, extended_until: float, limits: Limits, now: float) -> str:
+    worked = facts.ready_at if facts.last_progress is None else facts.last_progress
     for what, last, limit in (
         ("heartbeat", facts.last_beat, limits.heartbeat_timeout),
-        ("progress", facts.last_progress, limits.progress_timeout),
+        ("progress", worked, limits.progress_timeout),
     ):
         if last is not None and limit is not None and now > max(last + limit, extended_until):
             return f"no {what} for {now - last:.1f} s, the limit is {limit:g} s"

@@ -80,21 +80,23 @@ def test_a_stall_is_seen_from_outside(server: HealthServer, alone: Channel) -> N
 
 
 @pytest.mark.parametrize(
-    ("last_beat", "last_progress", "extended_until", "wrong"),
+    ("ready", "last_beat", "last_progress", "extended_until", "wrong"),
     [
-        (None, None, 0.0, ""),
-        (95.0, None, 0.0, ""),
-        (89.0, None, 0.0, "no heartbeat for 11.0 s, the limit is 10 s"),
-        (89.0, None, 101.0, ""),
-        (95.0, 30.0, 0.0, "no progress for 70.0 s, the limit is 60 s"),
-        (95.0, 30.0, 99.0, "no progress for 70.0 s, the limit is 60 s"),
-        (95.0, 41.0, 0.0, ""),
+        (False, None, None, 0.0, ""),
+        (False, 95.0, None, 0.0, ""),
+        (False, 89.0, None, 0.0, "no heartbeat for 11.0 s, the limit is 10 s"),
+        (False, 89.0, None, 101.0, ""),
+        (True, 95.0, None, 0.0, "no progress for 61.0 s, the limit is 60 s"),
+        (True, 95.0, 30.0, 0.0, "no progress for 70.0 s, the limit is 60 s"),
+        (True, 95.0, 30.0, 99.0, "no progress for 70.0 s, the limit is 60 s"),
+        (True, 95.0, 41.0, 0.0, ""),
     ],
 )
 def test_the_limits(
-    last_beat: float | None, last_progress: float | None, extended_until: float, wrong: str
+    ready: bool, last_beat: float | None, last_progress: float | None, extended_until: float, wrong: str
 ) -> None:
-    facts = Facts(0.0)
+    facts = Facts()
+    facts.ready_at = 39.0 if ready else None
     facts.last_beat, facts.last_progress = last_beat, last_progress
     assert verdict("/livez", facts, extended_until, Limits(10.0, 60.0), 100.0) == wrong
     assert verdict("/livez", facts, extended_until, Limits(None, None), 100.0) == ""
