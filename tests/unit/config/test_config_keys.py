@@ -170,6 +170,23 @@ def test_kill_signal_is_made_canonical(folder, written, name):
     assert spec_of(folder, kill_signal=written).kill_signal == name
 
 
+def test_nodes_channel_is_for_node_unless_it_is_said(folder):
+    (folder / "app.js").write_text("")
+    assert not spec_of(folder).has_node_channel
+    assert spec_of(folder, command=["sh"], node_channel=True).has_node_channel
+    assert spec_of(folder, script="app.py", interpreter="env").has_node_channel is False
+    node = folder / "node"
+    node.write_text("#!/bin/sh\n")
+    node.chmod(0o755)
+    assert spec_of(folder, script="app.js", interpreter=str(node)).has_node_channel
+    assert not spec_of(folder, script="app.js", interpreter=str(node), node_channel=False).has_node_channel
+
+
+def test_a_shutdown_message_needs_nodes_channel(folder):
+    assert "node_channel = true" in faults_of(folder, shutdown_with_message=True)
+    assert spec_of(folder, shutdown_with_message=True, node_channel=True).shutdown_with_message
+
+
 def test_the_limit_of_memory_is_off_at_zero_and_suspects_a_missing_unit(folder):
     assert spec_of(folder, max_memory_restart=0).max_memory is None
     assert 'did you mean "300M"?' in faults_of(folder, max_memory_restart=300)
@@ -248,6 +265,10 @@ WRONG = {
     "treekill": ["yes"],
     "allow_control": ["yes"],
     "wait_ready": [1],
+    "notify_access": ["exec", True, "ALL"],
+    "ready_fd": [2, 10, "x", True],
+    "node_channel": ["yes"],
+    "shutdown_with_message": [1],
     "out_file": [True, "", "sub", "app.py/x.log"],
     "merge_logs": ["yes"],
     "cwd": ["nope", "app.py", 5],

@@ -33,6 +33,8 @@ def test_a_good_spec_has_no_fault() -> None:
         ({"logs": LogSpec(form="text", redact=("ENV:",))}, "names no variable"),
         ({"logs": LogSpec(form="text", date_format="Q")}, "not known"),
         ({"logs": LogSpec(form="text", max_line=0)}, "0 bytes"),
+        ({"ready_fd": 2}, "descriptor 2"),
+        ({"ready_fd": 10}, "descriptor 10"),
         ({"instances": 0}, "instances"),
         ({"instances": 10_001}, "instances"),
         ({"kill_signal": "SIGNONSENSE"}, "SIGNONSENSE"),

@@ -22,6 +22,7 @@ def start(
     umask: int = 0o022,
     output: int | None = None,
     open_files: int | None = None,
+    passed: Mapping[int, int] | None = None,
 ) -> int:
     """Spawn a process whose output goes nowhere, or to ``output``; give its pid."""
     null = os.open(os.devnull, os.O_RDWR)
@@ -36,6 +37,7 @@ def start(
             stderr=null,
             umask=umask,
             open_files=open_files,
+            passed=passed,
         )
         return child.pid
     finally:

@@ -14,7 +14,7 @@ from children import SHELL, ask, ask_python, end, running, start
 
 from pypm.system import process
 from pypm.system.signals import restore_signals
-from pypm.system.spawn import SpawnError, spawn
+from pypm.system.spawn import PASSED_NUMBERS, SpawnError, spawn
 
 
 def fails(command: list[str], cwd: str = "/", env: dict[str, str] | None = None) -> str:
@@ -54,6 +54,66 @@ def test_it_inherits_no_other_descriptor() -> None:
     finally:
         os.close(reader)
         os.close(writer)
+
+
+LISTED = "import os; print(sorted(map(int, os.listdir('/proc/self/fd'))))"
+"""What is open; listing that opens the lowest free number."""
+
+
+def is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+def test_what_is_passed_is_at_its_number() -> None:
+    reader, writer = os.pipe()
+    before = {number: is_open(number) and os.fstat(number).st_ino for number in PASSED_NUMBERS}
+    try:
+        assert ask_python(LISTED, passed={5: writer}) == "[0, 1, 2, 3, 5]\n"
+        ask_python("import os; os.write(9, b'nine')", passed={9: writer})
+        assert os.read(reader, 10) == b"nine"
+        assert {n: is_open(n) and os.fstat(n).st_ino for n in PASSED_NUMBERS} == before
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_what_is_passed_may_keep_its_number() -> None:
+    reader, writer = os.pipe()
+    try:
+        ask_python(f"import os; os.write({writer}, b'same')", passed={writer: writer})
+        assert os.read(reader, 10) == b"same"
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_after_a_start_that_failed_the_numbers_are_as_before() -> None:
+    reader, writer = os.pipe()
+    before = {number: is_open(number) and os.fstat(number).st_ino for number in PASSED_NUMBERS}
+    with pytest.raises(SpawnError):
+        start(["/no/such/program"], passed={4: writer})
+    os.close(writer)
+    assert {n: is_open(n) and os.fstat(n).st_ino for n in PASSED_NUMBERS} == before
+    assert os.read(reader, 1) == b"", "nothing of it is left open"
+    os.close(reader)
+
+
+def test_numbers_are_kept_for_what_is_passed() -> None:
+    """In a process of its own: what is open here is pytest's."""
+    program = (
+        f"import os, sys; sys.path.insert(0, {os.getcwd()!r})\n"
+        "from pypm.system.spawn import keep_passed_numbers\n"
+        "mine = os.dup2(0, 4)\nkeep_passed_numbers(1)\n"
+        "print([os.fstat(n).st_ino == os.fstat(1).st_ino for n in range(3, 10)])\n"
+        "print([os.get_inheritable(n) for n in range(3, 10)], os.dup(0))\n"
+    )
+    first, second = ask([sys.executable, "-c", program]).splitlines()
+    assert first == "[True, False, True, True, True, True, True]"
+    assert second == "[False, True, False, False, False, False, False] 10"
 
 
 def test_it_may_have_as_many_open_files_as_it_is_given() -> None:
