@@ -35,6 +35,7 @@ EVENTS = {
     "MemoryOver": "it used too much memory",
     "Exited": "its process ended",
     "TreeGone": "nothing of its run is left",
+    "Probed": "a probe was answered",
     "LogRead": "its last lines were looked through for its rules",
     "DeadlinePassed": "its time was over",
 }

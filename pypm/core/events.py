@@ -8,6 +8,8 @@ from __future__ import annotations
 import msgspec
 
 from pypm.core.causes import Cause
+from pypm.core.instance import ProbeResult
+from pypm.core.probe_spec import ProbeKind
 from pypm.core.rules import LogMatch
 from pypm.core.spec import AppSpec
 
@@ -25,6 +27,7 @@ __all__ = [
     "LogRead",
     "MainPidReported",
     "MemoryOver",
+    "Probed",
     "Progressed",
     "Ready",
     "Recovered",
@@ -99,6 +102,8 @@ class Spawned(Event, frozen=True):
     pipes: tuple[int, int] = (0, 0)
     at: float | None = None
     """When, if that was not now."""
+    logs: tuple[tuple[int, int], ...] = ()
+    """Inode and size of each of its logs before it was started, where a probe looks for lines in them."""
 
 
 class SpawnFailed(Event, frozen=True):
@@ -169,6 +174,15 @@ class Evidence(Event, frozen=True):
     run_id: str
     signs: tuple[str, ...]
     known: bool = True
+
+
+class Probed(Event, frozen=True):
+    """A probe of the run has been answered, or could not be asked (``unknown``)."""
+
+    run_id: str
+    probe: ProbeKind
+    result: ProbeResult
+    output: str = ""
 
 
 class Captured(Event, frozen=True):
@@ -263,6 +277,7 @@ EVENTS: tuple[type[Event], ...] = (
     WatchdogTriggered,
     Reloading,
     Evidence,
+    Probed,
     Captured,
     StatusReported,
     StoppingReported,

@@ -1,8 +1,9 @@
 """Whether a run works: its promises, its progress, its honest waits, and what follows from silence. Pure.
 
-A run is in trouble by one of three clocks (start-up, heartbeat, progress). What is done about it is a ladder
-of steps with times between them; it ends when the run gives the sign that was missing. All that is due
-follows from the instance in one place (``due``), so that the next master goes on where the last one was.
+A run is in trouble by one of three clocks (start-up, heartbeat, progress), or by its liveness probe. What is
+done about it is a ladder of steps with times between them; it ends when the run gives the sign that was
+missing. All that is due follows from the instance in one place (``due``), so that the next master goes on
+where the last one was.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pypm.core.transitions import begin_stop
 
 __all__ = [
     "beat",
+    "begin_trouble",
     "captured",
     "checked",
     "evidence",
@@ -26,6 +28,7 @@ __all__ = [
     "not_ready_in_time",
     "progressed",
     "ready_again",
+    "relieved",
     "reloading",
     "settled",
     "watchdog_set",
@@ -40,7 +43,12 @@ LONGEST_TEXT = 200
 
 Result = tuple[Instance, list[Action]]
 
-CAUSES: dict[Trouble, Cause] = {"startup": "not-ready", "heartbeat": "watchdog", "progress": "stalled"}
+CAUSES: dict[Trouble, Cause] = {
+    "startup": "not-ready",
+    "heartbeat": "watchdog",
+    "progress": "stalled",
+    "probe": "probe",
+}
 
 
 def _run(instance: Instance) -> Run:
@@ -58,7 +66,7 @@ def _with(instance: Instance, vitals: Vitals) -> Instance:
 def beat(instance: Instance, event: ev.Event, now: float) -> Result:
     """It lives; that ends a trouble by its heartbeat."""
     run = replace(_run(instance), last_beat=now)
-    return _relieved(replace(instance, run=run), "heartbeat", now)
+    return relieved(replace(instance, run=run), "heartbeat", now)
 
 
 def progressed(instance: Instance, event: ev.Event, now: float) -> Result:
@@ -73,7 +81,7 @@ def progressed(instance: Instance, event: ev.Event, now: float) -> Result:
         waited=0.0,
         waiting_since=now if vitals.waiting_since is not None else None,
     )
-    return _relieved(_with(instance, changed), "progress", now)
+    return relieved(_with(instance, changed), "progress", now)
 
 
 def ready_again(instance: Instance, event: ev.Event, now: float) -> Result:
@@ -134,7 +142,7 @@ def watchdog_triggered(instance: Instance, event: ev.Event, now: float) -> Resul
     """It says itself that something is wrong."""
     if _run(instance).vitals.trouble:
         return instance, []
-    return _begin_trouble(instance, "heartbeat", "the agent asked for it (watchdog trigger)", now)
+    return begin_trouble(instance, "heartbeat", "the agent asked for it (watchdog trigger)", now)
 
 
 # --- what is due ---
@@ -219,7 +227,7 @@ def checked(instance: Instance, event: ev.Event, now: float) -> Result:
     heartbeat_due, look = _heartbeat_due(instance), _progress_look(instance)
     if heartbeat_due is not None and heartbeat_due <= now:
         timeout = describe_duration(_heartbeat_timeout(instance) or 0.0)
-        return _begin_trouble(instance, "heartbeat", f"no heartbeat for {timeout}", now)
+        return begin_trouble(instance, "heartbeat", f"no heartbeat for {timeout}", now)
     if look is not None and look <= now:
         return _look(instance, now)
     return instance, []
@@ -278,7 +286,7 @@ def evidence(instance: Instance, event: ev.Event, now: float) -> Result:
 def _stalled(instance: Instance, now: float) -> Result:
     timeout = describe_duration(instance.spec.health.progress_timeout or 0.0)
     signs = " and no sign of work" if instance.spec.health.evidence else ""
-    return _begin_trouble(instance, "progress", f"no progress for {timeout}{signs}", now)
+    return begin_trouble(instance, "progress", f"no progress for {timeout}{signs}", now)
 
 
 # --- what is done ---
@@ -292,16 +300,24 @@ def not_ready_in_time(instance: Instance, event: ev.Event, now: float) -> Result
     if _run(instance).vitals.trouble:
         return _climb(instance, now)
     timeout = describe_duration(instance.spec.listen_timeout)
-    return _begin_trouble(instance, "startup", f"not ready within {timeout}", now)
+    probe = _run(instance).probes.readiness
+    answer = f" (readiness probe: {probe.output})" if probe.output else ""
+    return begin_trouble(instance, "startup", f"not ready within {timeout}{answer}", now)
 
 
 def _ladder(instance: Instance) -> tuple[Rung, ...]:
     spec = instance.spec.health
-    ladders = {"startup": spec.on_startup, "heartbeat": spec.on_heartbeat, "progress": spec.on_stall}
+    ladders = {
+        "startup": spec.on_startup,
+        "heartbeat": spec.on_heartbeat,
+        "progress": spec.on_stall,
+        "probe": spec.on_liveness,
+    }
     return ladders[_run(instance).vitals.trouble]
 
 
-def _begin_trouble(instance: Instance, trouble: Trouble, why: str, now: float) -> Result:
+def begin_trouble(instance: Instance, trouble: Trouble, why: str, now: float) -> Result:
+    """A sign is missing: do what the ladder says about it, at once or when its first step is due."""
     vitals = _run(instance).vitals
     began = replace(
         vitals, trouble=trouble, trouble_since=now, trouble_why=why, rung=0, rung_at=now, snapshot=""
@@ -359,7 +375,7 @@ def _restart(instance: Instance, now: float) -> Result:
     return begin_stop(calm, now, vitals.trouble_why, After.DECIDE, CAUSES[vitals.trouble])
 
 
-def _relieved(instance: Instance, trouble: Trouble, now: float) -> Result:
+def relieved(instance: Instance, trouble: Trouble, now: float) -> Result:
     """The sign has come that was missing: nothing more is done about it."""
     vitals = _run(instance).vitals
     if vitals.trouble != trouble or instance.status is Status.STOPPING:
@@ -378,4 +394,5 @@ def _health(instance: Instance) -> Health:
         return Health.UNHEALTHY
     beats = run.last_beat is not None and _heartbeat_timeout(instance) is not None
     works = run.vitals.last_progress is not None and instance.spec.health.progress_timeout is not None
-    return Health.HEALTHY if beats or works else Health.UNKNOWN
+    answers = run.probes.liveness.passing is True
+    return Health.HEALTHY if beats or works or answers else Health.UNKNOWN

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from pypm.core.causes import Cause
+from pypm.core.probe_spec import ProbeKind
 from pypm.core.spec import AppSpec, instance_name
 
 __all__ = [
@@ -20,6 +21,9 @@ __all__ = [
     "Desired",
     "Health",
     "Instance",
+    "ProbeResult",
+    "ProbeState",
+    "Probes",
     "Run",
     "RunEnd",
     "Status",
@@ -93,7 +97,41 @@ class RunEnd(msgspec.Struct, frozen=True, omit_defaults=True):
     """The rule of its app that has decided what follows, in words; empty: the restart policy has."""
 
 
-Trouble = Literal["", "startup", "heartbeat", "progress"]
+Trouble = Literal["", "startup", "heartbeat", "progress", "probe"]
+ProbeResult = Literal["success", "failure", "unknown"]
+"""``unknown``: the question could not be asked, which says nothing about who was to be asked."""
+
+
+class ProbeState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a probe of a run has found so far."""
+
+    passing: bool | None = None
+    """What holds, by its thresholds; None: nothing is decided yet."""
+    result: ProbeResult | None = None
+    """Of the last question; None: it has not been asked."""
+    since: float = 0.0
+    """When the result became what it is."""
+    successes: int = 0
+    """In a row, up to what the threshold asks for."""
+    failures: int = 0
+    """In a row."""
+    output: str = ""
+    """What the last answer was, for people; of successes in a row the first."""
+
+
+class Probes(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the probes of a run have found."""
+
+    startup: ProbeState = ProbeState()
+    liveness: ProbeState = ProbeState()
+    readiness: ProbeState = ProbeState()
+    log_begin: tuple[tuple[int, int], ...] = ()
+    """Inode and size of each of its logs before its first line."""
+
+    def of(self, kind: ProbeKind) -> ProbeState:
+        """The state of one of them."""
+        state: ProbeState = getattr(self, kind)
+        return state
 
 
 class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -146,6 +184,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     last_beat: float | None = None
     status_text: str = ""
     vitals: Vitals = Vitals()
+    probes: Probes = Probes()
     leaving: RunEnd | None = None
     """Set when the main process has ended and others of its tree have not, or its log is being read."""
     reading: bool = False
@@ -153,6 +192,11 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     named_pid: int = 0
     named_ticks: int = 0
     """Pid and start time of the process that the agent has named as its main one; 0: it has named none."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can be used now: it has become ready, and nothing has spoken against it since."""
+        return self.ready and not self.vitals.reloading and self.probes.readiness.passing is not False
 
     @property
     def main_pid(self) -> int:
@@ -239,6 +283,7 @@ def _shift_run(run: Run, seconds: float) -> Run:
         started=run.started + seconds,
         last_beat=None if run.last_beat is None else run.last_beat + seconds,
         vitals=Vitals(),
+        probes=Probes(),
         leaving=None if leaving is None else msgspec.structs.replace(leaving, at=leaving.at + seconds),
     )
 
@@ -246,11 +291,11 @@ def _shift_run(run: Run, seconds: float) -> Run:
 def settled_at(instance: Instance) -> float | None:
     """When (boot clock) a start counts as decided: it worked, or it ended or failed; None: not in sight yet.
 
-    An agent that has to say that it is ready is settled when it does; any other when it has been up for its
+    An agent that has to be ready first is settled when it is; any other when it has been up for its
     ``min_uptime``.
     """
     if instance.status in (Status.STARTING, Status.STOPPING):
         return None
-    if instance.status is Status.ONLINE and instance.run is not None and not instance.spec.wait_ready:
+    if instance.status is Status.ONLINE and instance.run is not None and not instance.spec.waits_for_ready:
         return instance.run.started + instance.spec.min_uptime
     return instance.since

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from pypm.core import events as ev
-from pypm.core import health, resuming
+from pypm.core import health, probes, resuming
 from pypm.core import transitions as on
 from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Publish
 from pypm.core.instance import Instance, Status
@@ -34,8 +34,9 @@ class InvalidTransitionError(Exception):
         self.event = event
 
 
-VOLATILE: tuple[type[ev.Event], ...] = (ev.Beat, ev.StatusReported, ev.Progressed)
-"""Facts that are saved with the next change only: they come often, and the agent repeats them."""
+VOLATILE: tuple[type[ev.Event], ...] = (ev.Beat, ev.StatusReported, ev.Progressed, ev.Probed)
+"""Facts that are saved with the next change only: they come often, and come again. A handler that learns
+something new from one orders ``Persist`` by itself."""
 
 _TIMERLESS: tuple[type[ev.Event], ...] = (ev.Recovered, ev.DeadlinePassed)
 """Events after which no timer is armed: a new master has none yet, and one that has fired is gone."""
@@ -95,6 +96,7 @@ _OF_A_RUN = (
     ev.WatchdogSet,
     ev.WatchdogTriggered,
     ev.Reloading,
+    ev.Probed,
     ev.Evidence,
     ev.Captured,
     ev.StatusReported,
@@ -153,6 +155,7 @@ TABLE: dict[tuple[Status, type[ev.Event]], Handler | str] = {
     (Status.STOPPING, ev.WatchdogTriggered): "it is being stopped",
     (Status.STOPPING, ev.Evidence): "it is being stopped",
     (Status.STOPPING, ev.Reloading): "it is being stopped",
+    (Status.STOPPING, ev.Probed): "it is being stopped",
     (Status.STOPPING, ev.StartRequested): on.start_while_stopping,
     (Status.STOPPING, ev.StopRequested): on.stop_stopping,
     (Status.STOPPING, ev.RestartRequested): on.restart_stopping,
@@ -193,3 +196,4 @@ for _status in (Status.STARTING, Status.ONLINE):
     TABLE[_status, ev.MainPidReported] = on.main_pid_reported
     TABLE[_status, ev.TreeGone] = "its main process lives"
     TABLE[_status, ev.LogRead] = "its main process lives"
+    TABLE[_status, ev.Probed] = probes.probed

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from pypm.core.causes import Cause
+from pypm.core.probe_spec import ProbeSpec
 
 __all__ = [
     "AppSpec",
@@ -151,6 +152,12 @@ class HealthSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     on_startup: tuple[Rung, ...] = RESTART
     on_heartbeat: tuple[Rung, ...] = RESTART
     on_stall: tuple[Rung, ...] = RESTART
+    on_liveness: tuple[Rung, ...] = RESTART
+    startup: ProbeSpec | None = None
+    """It is ``starting`` until this probe succeeds, and has as long as its threshold and period allow."""
+    liveness: ProbeSpec | None = None
+    readiness: ProbeSpec | None = None
+    """Whether it can be used at present; never a reason for a restart once it was ready."""
     evidence: tuple[Sign, ...] = ("output", "io", "cpu")
     """Signs of work of the tree that speak against a stall."""
     max_extension: float = 3600.0
@@ -210,6 +217,12 @@ class AppSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     health: HealthSpec = HealthSpec()
     source: str | None = None
     """The file that declared the app, if there is one."""
+
+    @property
+    def waits_for_ready(self) -> bool:
+        """Whether a run is ``starting`` until it, or a probe, says that it is ready."""
+        health = self.health
+        return self.wait_ready or health.startup is not None or health.readiness is not None
 
     @property
     def has_node_channel(self) -> bool:

@@ -10,7 +10,18 @@ from msgspec.structs import replace
 
 from pypm.core import events as ev
 from pypm.core.actions import Action, AskToEnd, CancelTimer, Forget, ReadLog, Signal, Spawn, Watch
-from pypm.core.instance import KEPT_RUNS, After, Cause, Desired, Health, Instance, Run, RunEnd, Status
+from pypm.core.instance import (
+    KEPT_RUNS,
+    After,
+    Cause,
+    Desired,
+    Health,
+    Instance,
+    Probes,
+    Run,
+    RunEnd,
+    Status,
+)
 from pypm.core.policy import (
     describe_duration,
     describe_exit,
@@ -203,10 +214,13 @@ def spawned(instance: Instance, event: ev.Event, now: float) -> Result:
         start_ticks=event.start_ticks,
         started=started,
         pipes=event.pipes,
-        ready=not spec.wait_ready,
+        ready=not spec.waits_for_ready,
+        probes=Probes(log_begin=event.logs),
     )
-    if spec.wait_ready:
-        return replace(instance, run=run, deadline=now + spec.listen_timeout), []
+    if spec.waits_for_ready:
+        # The startup probe has a budget of its own, which is counted by its failures.
+        deadline = now + spec.listen_timeout if spec.health.startup is None else None
+        return replace(instance, run=run, deadline=deadline), []
     run = replace(run, vitals=replace(run.vitals, judged_from=started))
     return replace(instance, run=run, status=Status.ONLINE), []
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from pypm.core.actions import Action, Forget, Publish
-from pypm.core.events import DeadlinePassed, Event, Evidence, Extended, ExtensionReset
+from pypm.core.events import DeadlinePassed, Event, Evidence, Extended, ExtensionReset, Probed
 from pypm.core.instance import Instance, Status
 from pypm.core.machine import VOLATILE, step
 
@@ -20,7 +20,7 @@ __all__ = ["Engine", "Executor", "Transition"]
 
 log = logging.getLogger(__name__)
 
-ROUTINE = (DeadlinePassed, Evidence, Extended, ExtensionReset)
+ROUTINE = (DeadlinePassed, Evidence, Extended, ExtensionReset, Probed)
 KEPT_TRANSITIONS = 50
 """How many steps of an instance's history are kept."""
 
@@ -54,6 +54,8 @@ class Engine:
         """The revision at which each instance last changed."""
         self.listeners: list[Callable[[int], None]] = []
         """Called with the id of an instance after each change that clients can see."""
+        self.observers: list[Callable[[Instance, Instance, Event], None]] = []
+        """Called with an instance before and after a step that changed its status or ended a run."""
         self._executor = executor
         self._clock = clock
         self._queue: deque[tuple[int, Event]] = deque()
@@ -90,6 +92,9 @@ class Engine:
         self.instances[instance_id] = after
         if after is not before and not _is_routine(event, before, after):
             self._remember(now, event, before, after)
+            if after.status is not before.status or after.runs is not before.runs:
+                for observer in self.observers:
+                    observer(before, after, event)
         for action in actions:
             if isinstance(action, Publish):
                 self._changed(instance_id)

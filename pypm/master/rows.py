@@ -137,7 +137,7 @@ def _row_fields(
         "uptime_seconds": None if run is None else round(moment.boot - run.started, 3),
         "cpu_percent": None if sample is None else round(sample.percent, 1),
         "memory_bytes": None if sample is None else sample.memory,
-        "ready": run is not None and run.ready and not run.vitals.reloading,
+        "ready": run is not None and run.is_ready,
         "health": instance.health,
         "reason": instance.reason,
         "last_exit": None if instance.last is None else _last_exit(instance.last, moment),

@@ -34,7 +34,10 @@ def checked_step(instance: Instance, event: ev.Event, now: float) -> tuple[Insta
     check_timer(instance, event, after, actions)
     changed = after is not instance
     assert (Publish in kinds) == changed
-    assert (Persist in kinds) == (changed and not isinstance(event, VOLATILE))
+    if not isinstance(event, ev.Probed):  # saved where it is news
+        assert (Persist in kinds) == (changed and not isinstance(event, VOLATILE))
+    elif after.status is not instance.status:
+        assert Persist in kinds
     check_orders(instance, after, kinds)
     check_brake(instance, event, after)
     if after.status is not instance.status:
@@ -60,7 +63,10 @@ def check_instance(instance: Instance) -> None:
         assert status not in (Status.STOPPED, Status.ERRORED, Status.EXITED)
     if status is Status.STARTING:
         is_late = run is not None and run.vitals.trouble != ""
-        assert is_late or (instance.deadline is not None) == (run is not None), "only a run can be late"
+        is_asked = instance.spec.health.startup is not None
+        assert is_late or is_asked or (instance.deadline is not None) == (run is not None), (
+            "only a run can be late"
+        )
     check_vitals(instance)
     if status is not Status.STOPPING:
         assert not instance.killed

@@ -10,7 +10,8 @@ from pypm.core import events as ev
 from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Publish, Signal, Spawn, Tell
 from pypm.core.instance import After, Desired, Instance, Run, RunEnd, Status
 from pypm.core.machine import TABLE, InvalidTransitionError, step
-from pypm.core.spec import AppSpec
+from pypm.core.probe_spec import ProbeSpec
+from pypm.core.spec import AppSpec, HealthSpec
 
 NOW = 5000.0
 LIMIT = 100 * 2**20
@@ -65,6 +66,7 @@ def event_of(kind: type[ev.Event], instance: Instance) -> ev.Event:
         ev.WatchdogTriggered: ev.WatchdogTriggered(run_id),
         ev.Reloading: ev.Reloading(run_id),
         ev.Evidence: ev.Evidence(run_id, ()),
+        ev.Probed: ev.Probed(run_id, "readiness", "success"),
         ev.Captured: ev.Captured(run_id, "/snapshot"),
         ev.StatusReported: ev.StatusReported(run_id, "thinking"),
         ev.StoppingReported: ev.StoppingReported(run_id),
@@ -109,6 +111,7 @@ WatchdogSet       ignored   starting  online    stopping  ignored   ignored   ig
 WatchdogTriggered ignored   ignored   online    ignored   ignored   ignored   ignored   ignored
 Reloading         ignored   ignored   online    ignored   ignored   ignored   ignored   ignored
 Evidence          ignored   ignored   online    ignored   ignored   ignored   ignored   ignored
+Probed            ignored   online    online    ignored   ignored   ignored   ignored   ignored
 Captured          ignored   starting  online    stopping  ignored   ignored   ignored   ignored
 StatusReported    ignored   starting  online    stopping  ignored   ignored   ignored   ignored
 StoppingReported  ignored   starting  online    ignored   ignored   ignored   ignored   ignored
@@ -136,6 +139,8 @@ def prepared(status: Status, kind: type[ev.Event]) -> Instance:
     if status is Status.STARTING and kind in (ev.Spawned, ev.SpawnFailed):
         spec = replace(SPEC, wait_ready=False)
         return replace(instance, run=None, deadline=None, spec=spec)
+    if kind is ev.Probed:
+        return replace(instance, spec=replace(SPEC, health=HealthSpec(readiness=ProbeSpec(tcp="h:1"))))
     return instance
 
 
