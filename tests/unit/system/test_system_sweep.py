@@ -15,6 +15,7 @@ from pypm.system import cgroup
 from pypm.system.process import is_same, start_ticks
 from pypm.system.subreaper import become_subreaper
 from pypm.system.sweep import (
+    Main,
     Mark,
     Member,
     ProcessTable,
@@ -243,6 +244,30 @@ def test_another_run_that_descends_from_this_one_is_left_alone(running: Running)
     other = running.members()[1]
     found = ProcessTable.read().members(mark, other_mains={other.pid})
     assert other not in found
+
+
+def named(running: Running) -> Member:
+    """A process without marks that has left the session and the group, and that the run has named."""
+    script = "env -i setsid sleep 987 > /dev/null & : > $0; wait"
+    mark = running.shell(script)
+    wait_until(lambda: running.names() == ["bash", "sleep"])
+    member = running.members()[1]
+    running.mark = mark._replace(main=Main(member.pid, member.start_ticks))
+    return member
+
+
+def test_a_named_main_process_is_the_runs_own(running: Running) -> None:
+    """It is no other run's, also where it is among the main processes of all runs."""
+    member = named(running)
+    found = ProcessTable.read().members(running.mark, other_mains={member.pid, running.mark.pid})
+    assert [each.name for each in found] == ["bash", "sleep"]
+    assert escaped_descendants(running.mark) == [member]
+    become_subreaper()
+    running.kill_main()
+    assert running.members() == [member]
+    assert escaped_descendants(running.mark) == [member]
+    before = running.mark._replace(main=Main(member.pid, member.start_ticks - 1))
+    assert ProcessTable.read().members(before, other_mains={member.pid}) == []
 
 
 def test_nothing_older_than_the_run_is_found(running: Running) -> None:
