@@ -63,7 +63,7 @@ class Witness:
         assert run is not None
         files = log_files(self._logs_folder, instance.spec, instance.index)
         states = tuple(_state(path) for path in (files.out, files.error) if path is not None)
-        return Look(run.run_id, self._clock(), measure_activity(tree_pids(run.pid)), states)
+        return Look(run.run_id, self._clock(), measure_activity(tree_pids(run.main_pid, run.pid)), states)
 
 
 def signs_of_work(before: Look, now: Look, spec: HealthSpec) -> tuple[str, ...]:

@@ -112,7 +112,7 @@ class InstanceOutput:
         names = variables_of(instance.spec.logs.redact)
         if run is not None and (run.run_id != self._run_id or not self._known.issuperset(names)):
             self._run_id = run.run_id
-            self._keep_variables(environment_of(run.pid) if names else {})
+            self._keep_variables(environment_of(run.main_pid) if names else {})
 
     def _keep_variables(self, variables: Mapping[str, str]) -> None:
         self._known = frozenset(variables_of(self._instance.spec.logs.redact))

@@ -79,7 +79,7 @@ class Reports:
         folder = os.path.join(parent, f"{at.replace(':', '')}-{run.run_id}")
         for each in (self._folder, parent, folder):
             make_private_folder(each)
-        facts = f"{instance.name}, run {run.run_id}, pid {run.pid}\n{at}\n{why}\n"
+        facts = f"{instance.name}, run {run.run_id}, pid {run.main_pid}\n{at}\n{why}\n"
         facts += f"status text: {run.status_text}\nlast progress: {run.vitals.progress_text}\n"
         facts += f"waits for: {run.vitals.waiting_for}\n"
         _put(folder, "why", facts.encode())
@@ -87,7 +87,7 @@ class Reports:
         for name, path in (("stdout", files.out), ("stderr", files.error)):
             if path is not None:
                 _put(folder, name, b"".join(tail(path, LAST_LINES))[-LAST_BYTES:])
-        for name, text in portrait(tree_pids(run.pid), SECONDS):
+        for name, text in portrait(tree_pids(run.main_pid, run.pid), SECONDS):
             _put(folder, name, text.encode("utf-8", "replace"))
         for old in sorted(os.listdir(parent))[:-KEPT]:
             shutil.rmtree(os.path.join(parent, old), ignore_errors=True)

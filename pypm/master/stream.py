@@ -264,7 +264,7 @@ def find_pipe(run: Run | None, name: str) -> int | None:
     if run is None:
         return None
     number, inode = (1, run.pipes[0]) if name == "out" else (2, run.pipes[1])
-    path = f"/proc/{run.pid}/fd/{number}"
+    path = f"/proc/{run.main_pid}/fd/{number}"
     try:
         if not inode or os.readlink(path) != f"pipe:[{inode}]":
             return None

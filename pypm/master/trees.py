@@ -133,7 +133,7 @@ class Trees:
     def adopted(self, instance: Instance) -> None:
         """The run of another master goes on: its group may be elsewhere than where we would make it."""
         if instance.run is not None:
-            folder = cgroup.folder_of(instance.run.pid)
+            folder = cgroup.folder_of(instance.run.main_pid)
             ours = f"{cgroup.group_name(self._home)}/{instance.id}"
             found = folder if folder.endswith(f"/{ours}") else self.groups.path(instance.id)
             if found and instance.spec.treekill:

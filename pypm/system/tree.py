@@ -52,14 +52,17 @@ def measure_trees(roots: Collection[int]) -> dict[int, TreeUsage]:
     }
 
 
-def tree_pids(root: int) -> list[int]:
-    """The pids of a tree, as ``measure_trees`` has it; its main process first, empty if that is gone."""
+def tree_pids(main: int, first: int) -> list[int]:
+    """The pids of a tree, as ``measure_trees`` has it; its main process in front, empty if that is gone.
+
+    ``first`` is the process with which it began, mostly the same one.
+    """
     processes = _read_all()
-    if root not in processes:
+    if main not in processes:
         return []
     owner: dict[int, int] = {}
-    others = [pid for pid in processes if pid != root and _owner_of(pid, processes, {root}, owner)]
-    return [root, *sorted(others)]
+    others = [pid for pid in processes if pid != main and _owner_of(pid, processes, {main, first}, owner)]
+    return [main, *sorted(others)]
 
 
 def _owner_of(pid: int, processes: dict[int, _Process], wanted: set[int], owner: dict[int, int]) -> int:

@@ -142,6 +142,17 @@ def test_a_tree_has_its_children_also_where_they_have_left() -> None:
         wait_until(lambda: measure_trees({pid})[pid].processes == 3)
 
 
+def test_a_tree_outlives_its_first_process() -> None:
+    """Its session has the number of the first process as long as anything of it lives."""
+    with running([SHELL, "-c", "sleep 100 & wait"]) as pid:
+        wait_until(lambda: children_of(pid))
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        assert measure_trees({pid})[pid].processes == 1
+        process.send_group(pid, signal.SIGKILL)
+        wait_until(lambda: measure_trees({pid}) == {})
+
+
 def test_each_process_belongs_to_one_tree() -> None:
     with running(["/bin/sleep", "100"]) as one, running([SHELL, "-c", "sleep 100 & wait"]) as two:
         wait_until(lambda: children_of(two))
