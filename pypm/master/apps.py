@@ -13,6 +13,7 @@ from pypm.core.plan import changed_keys, needs_restart
 from pypm.core.snapshot import SavedApp
 from pypm.core.spec import AppSpec, Origin
 from pypm.core.state import App
+from pypm.master.asker import asked_by
 from pypm.master.engine import Engine
 from pypm.master.store import Store
 
@@ -106,7 +107,7 @@ class Apps:
             is_wanted = instance.desired is Desired.DOWN and instance.index in saved.up
             changes.append(change_of(instance, "started" if is_wanted else "unchanged"))
             if is_wanted:
-                self._engine.handle(instance.id, StartRequested())
+                self._engine.handle(instance.id, StartRequested(by=asked_by()))
         return changes
 
     def set_origin(self, name: str, origin: Origin) -> None:
@@ -134,7 +135,7 @@ class Apps:
                 self._engine.handle(instance.id, SpecChanged(spec))
                 if instance.after is After.DELETE:  # it is wanted again before it was gone
                     changes.append(change_of(instance, "started"))
-                    self._engine.handle(instance.id, StartRequested())
+                    self._engine.handle(instance.id, StartRequested(by=asked_by()))
         known = {instance.index for instance in present}
         missing = [index for index in range(spec.instances) if index not in known]
         return changes + [self._add_instance(spec, index, up=spec.autostart) for index in missing]
@@ -144,13 +145,13 @@ class Apps:
         if not keys or _is_down(instance):
             return self._bring_up(instance)
         reason = f"restarted for a change of {', '.join(keys)}"
-        self._engine.handle(instance.id, RestartRequested(reason=reason))
+        self._engine.handle(instance.id, RestartRequested(by=asked_by(), reason=reason, cause="config"))
         return change_of(instance, "restarted")
 
     def _bring_up(self, instance: Instance) -> Change:
         if not _is_down(instance) or not instance.spec.autostart:
             return change_of(instance, "unchanged")
-        self._engine.handle(instance.id, StartRequested())
+        self._engine.handle(instance.id, StartRequested(by=asked_by()))
         return change_of(instance, "started")
 
     def _add_instance(self, spec: AppSpec, index: int, *, up: bool) -> Change:
@@ -169,7 +170,7 @@ class Apps:
         self._engine.add(instance)
         self._store.put_instance(instance)
         if up:
-            self._engine.handle(instance.id, StartRequested())
+            self._engine.handle(instance.id, StartRequested(by=asked_by()))
         return change_of(instance, "added")
 
     def _changed(self, instance_id: int) -> None:

@@ -55,7 +55,7 @@ class Engine:
         self.listeners: list[Callable[[int], None]] = []
         """Called with the id of an instance after each change that clients can see."""
         self.observers: list[Callable[[Instance, Instance, Event], None]] = []
-        """Called with an instance before and after a step that changed its status or ended a run."""
+        """Called with an instance before and after a step that changed its status, or began or ended a run."""
         self._executor = executor
         self._clock = clock
         self._queue: deque[tuple[int, Event]] = deque()
@@ -92,7 +92,7 @@ class Engine:
         self.instances[instance_id] = after
         if after is not before and not _is_routine(event, before, after):
             self._remember(now, event, before, after)
-            if after.status is not before.status or after.runs is not before.runs:
+            if _is_news(before, after):
                 for observer in self.observers:
                     observer(before, after, event)
         for action in actions:
@@ -122,6 +122,12 @@ class Engine:
         self.changed_at[instance_id] = self.revision
         for listener in self.listeners:
             listener(instance_id)
+
+
+def _is_news(before: Instance, after: Instance) -> bool:
+    """Whether it has another status, or a run has begun or ended."""
+    has_begun = before.run is None and after.run is not None
+    return after.status is not before.status or after.runs is not before.runs or has_begun
 
 
 def _is_routine(event: Event, before: Instance, after: Instance) -> bool:

@@ -20,6 +20,7 @@ from pypm.core.actions import (
     Forget,
     Gather,
     Persist,
+    ReadLog,
     Signal,
     Snapshot,
     Spawn,
@@ -31,6 +32,7 @@ from pypm.core.instance import Instance, Status
 from pypm.core.state import App
 from pypm.master.begun import Note
 from pypm.master.ends import End, Ends
+from pypm.master.oom import OomWatch
 from pypm.master.output import Outputs
 from pypm.master.owners import Owner, Owners
 from pypm.master.run_channels import Keeper, RunChannels
@@ -101,6 +103,9 @@ class SystemExecutor:
         self.owners = Owners(home.path)
         self.observe: Callable[[Instance, Action], None] = lambda _instance, _action: None
         """Looks at runs and tells of them, as the core orders it."""
+        self.oom = OomWatch(loop)
+        self._killed: set[str] = set()
+        """Runs that have been sent SIGKILL."""
         self._home = home
         self._loop = loop
         self._store = store
@@ -149,7 +154,7 @@ class SystemExecutor:
                 self._timers.arm(instance.id, action.deadline)
             case CancelTimer():
                 self._timers.cancel(instance.id)
-            case Gather() | Snapshot() | Tell():
+            case Gather() | Snapshot() | Tell() | ReadLog():
                 self.observe(instance, action)
             case Forget():
                 self.observe(instance, action)
@@ -322,10 +327,16 @@ class SystemExecutor:
         else:
             self.trees.over(end.run_id)
         death = end.death or Death(0, None, None, False)
-        self._handle(
-            end.instance_id,
-            Exited(end.run_id, death.code, death.signal, death.core_dumped, leftovers=leftovers, at=end.at),
-        )
+        how = (death.code, death.signal, death.core_dumped)
+        oom = self._oom_of(end, death)
+        self._handle(end.instance_id, Exited(end.run_id, *how, leftovers=leftovers, at=end.at, oom=oom))
+
+    def _oom_of(self, end: End, death: Death) -> str:
+        """What says that the kernel has killed a run for want of memory, unless we have killed it."""
+        if end.run_id in self._killed:
+            self._killed.discard(end.run_id)
+            return ""
+        return self.oom.evidence(end.pid) if death.signal == signal.SIGKILL else ""
 
     def _has_leftovers(self, instance: Instance, end: End, *, guardians: bool) -> bool:
         if end.death is None:  # its parent may have been init, and so may be that of what it left
@@ -360,6 +371,8 @@ class SystemExecutor:
         if isinstance(action, AskToEnd) and self._channels.ask_to_end(instance_id):
             return
         number = process.signal_number(action.signal)
+        if number == signal.SIGKILL and run.leaving is None:
+            self._killed.add(run_id)
         try:
             if run.leaving is not None:
                 if action.group:

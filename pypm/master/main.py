@@ -22,6 +22,7 @@ from pypm.core.targets import match
 from pypm.logs.registry import LogRegistry
 from pypm.master.adoption import Adoption
 from pypm.master.apps import Apps
+from pypm.master.asker import Asker, Peer, asker_of, set_asker
 from pypm.master.begun import BegunRuns, new_memory
 from pypm.master.channel import AgentChannel
 from pypm.master.engine import Engine
@@ -33,6 +34,7 @@ from pypm.master.home_watch import HomeWatch
 from pypm.master.link import GuardianLink, Reaped
 from pypm.master.log import reopen_log
 from pypm.master.log_keeper import LogKeeper
+from pypm.master.log_search import LogSearch
 from pypm.master.notify import NotifySocket
 from pypm.master.observer import Observer
 from pypm.master.output import Outputs
@@ -43,6 +45,7 @@ from pypm.master.rows import Detail, Moment, Row, make_detail, make_row
 from pypm.master.sampler import Sampler
 from pypm.master.server import Server
 from pypm.master.store import Store
+from pypm.master.story import Story
 from pypm.master.telemetry import Telemetry
 from pypm.master.waiting import Waiting
 from pypm.protocol.names import METHOD_NOT_FOUND
@@ -58,6 +61,10 @@ STARTING = frozenset(("start", "apply", "scale", "restart", "resurrect", "update
 """Methods that may start something."""
 CONTROL = frozenset(("kill", "update"))
 """Methods that end this master; an agent may use them only where its app says so."""
+ONLY_ASKED = frozenset(("describe", "doctor", "env", "list", "ping", "snapshot_list", "wait"))
+"""Methods that change nothing, and are no part of the story."""
+TOLD_PARAMS = ("targets", "app", "instances", "signal", "name", "rotated")
+"""What of an order the story tells."""
 SAVE_TIME = 5.0
 """Seconds that saving the state may take before a master becomes the guardian all the same."""
 
@@ -88,9 +95,12 @@ class Master:
         self.observer = Observer(
             Witness(self.engine.handle, home.logs_folder, boot_time),
             Reports(loop, self.engine.handle, home.path, home.logs_folder),
+            LogSearch(loop, self.engine.handle, home.logs_folder),
             self.events,
         )
         self.executor.observe = self.observer.perform
+        self.story = Story(loop, self.events.record, self.engine.instances, boot_time)
+        self.engine.observers.append(self.story.step)
         self.sampler = Sampler(self.engine, loop, boot_time)
         self.waiting = Waiting(self.engine, boot_time)
         self.server = Server(loop, self._dispatch)
@@ -112,12 +122,18 @@ class Master:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self.loop.add_signal_handler(number, self._signalled, number)
         self.loop.add_signal_handler(signal.SIGUSR2, self.reload_logs)
+        self.events.record("master.started", pid=os.getpid(), guardian_pid=os.getppid(), version=__version__)
         if state is not None:
             self.apps.restore(state.apps, state.instances, state.next_id)
             self.receipts.restore(state.receipts)
             adoption = Adoption(self.engine, self.executor, self.outputs, self.link, self.home.path)
             adoption.run(self.begun.notes(), same_boot=state.boot_id == boot_id(), saved_at=state.boot_time)
             self._acknowledge(self.link.ends)
+            running = sum(each.run is not None for each in self.engine.instances.values())
+            found = len(self.engine.instances)
+            same_boot = state.boot_id == boot_id()
+            self.events.record("master.adopted", instances=found, running=running, rebooted=not same_boot)
+        self.executor.oom.start()
         self.link.start(self.loop, self)
         await self.server.listen(listener)
         self.link.serving()
@@ -138,9 +154,12 @@ class Master:
         notify.close()
         self.executor.trees.close()
         self.log_keeper.close()
-        self.observer.close()
         await self.outputs.finish()
+        self.observer.close()
         self.outputs.close()
+        self.executor.oom.close()
+        self.story.close()
+        self.events.record("master.ended", pid=os.getpid())
         self.events.close()
         await self.store.close()
         if watch.is_ours():
@@ -171,8 +190,8 @@ class Master:
         self.executor.before_end = notify.drain
         return notify
 
-
     # --- what the guardian says ---
+
     def guardian_saw(self, ends: Mapping[int, Reaped]) -> None:
         """Ends of runs that an earlier master has started, and of orphans."""
         self.executor.ends.guardian_saw(ends)
@@ -194,6 +213,7 @@ class Master:
         self.link.succeed(self.home.succession_file)
         if self.ending:
             return
+        self.events.record("guardian.lost", pid=os.getpid())
         log.error("the guardian is gone: this master takes its place and starts another one")
         self._succession = self.loop.create_task(self._become_guardian())
 
@@ -207,6 +227,7 @@ class Master:
         if self.ending:  # the end is not to be undone by a newer master: that one is not waited for
             return
         written = self.store.written
+        self.events.record("master.standing_by", pid=os.getpid(), version=__version__)
         log.info("master %s stands by for a newer one", os.getpid())
         gone = False
         try:
@@ -225,6 +246,7 @@ class Master:
 
     def update_failed(self, reason: str) -> None:
         """There is no newer master: tell who asked for it, and go on."""
+        self.events.record("update.failed", pid=os.getpid(), reason=reason)
         log.error("the update failed: %s", reason)
         if self.update is not None and not self.update.done():
             self.update.set_exception(RequestError(f"the update failed: {reason}", hint="see master.log"))
@@ -307,7 +329,7 @@ class Master:
 
     # --- inner workings ---
 
-    def _dispatch(self, request: Request, peer: int) -> Any | Awaitable[Any]:
+    def _dispatch(self, request: Request, peer: Peer) -> Any | Awaitable[Any]:
         check_protocol(request)
         handler = HANDLERS.get(request.method)
         if handler is None:
@@ -318,22 +340,36 @@ class Master:
             self._check_control(request.method, peer)
         params = decode_params(request.params, handler.Params)
         if hasattr(handler, "order"):
-            return self._carry_out(handler, params, request.key)
+            return self._carry_out(handler, request, params, peer)
+        if request.method not in ONLY_ASKED:
+            self._tell_order(request.method, params, asker_of(peer))
         return handler.handle(self, params)
 
-    async def _carry_out(self, handler: ModuleType, params: msgspec.Struct, key: str) -> Any:
+    async def _carry_out(
+        self, handler: ModuleType, request: Request, params: msgspec.Struct, peer: Peer
+    ) -> Any:
         """Order what is asked for, unless this or an earlier master has done that already, and answer."""
+        key, asker = request.key, asker_of(peer)
+        set_asker(asker)
         receipt = self.receipts.find(key)
         if receipt is None:
+            self._tell_order(request.method, params, asker)
             # Nothing comes between: the receipt is part of the commit that has the order's effects.
             receipt = self.receipts.keep(key, await handler.order(self, params))
         if hasattr(handler, "answer"):
             return await handler.answer(self, params, receipt)
         return await self.done(receipt.changes, receipt.warnings)
 
-    def _check_control(self, method: str, peer: int) -> None:
+    def _tell_order(self, method: str, params: msgspec.Struct, asker: Asker) -> None:
+        """Tell who has ordered what."""
+        told = {key: getattr(params, key) for key in TOLD_PARAMS if hasattr(params, key)}
+        if hasattr(params, "apps"):
+            told["apps"] = [spec.name for spec in params.apps]
+        self.events.record(f"operator.{method}", by=str(asker), **told, **asker.facts())
+
+    def _check_control(self, method: str, peer: Peer) -> None:
         """Raise RequestError where an agent of ours asks for our own end, and its app does not allow that."""
-        owner = self.executor.trees.owner_of(peer, self.engine.instances.values())
+        owner = self.executor.trees.owner_of(peer.pid, self.engine.instances.values())
         if owner is not None and not owner.spec.allow_control:
             raise RequestError(
                 f"{method} was asked for from within {owner.name}, which this master supervises",

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from pypm.core.actions import Action, Forget, Gather, Snapshot, Tell
+from pypm.core.actions import Action, Forget, Gather, ReadLog, Snapshot, Tell
 from pypm.core.instance import Instance
 from pypm.master.event_log import EventLog
 from pypm.master.evidence import Witness
+from pypm.master.log_search import LogSearch
 from pypm.master.reports import Reports
 
 __all__ = ["Observer"]
 
 
 class Observer:
-    """Looks at runs (``witness``), makes ``reports`` of them, and tells ``events``."""
+    """Looks at runs (``witness``) and into logs (``search``), makes ``reports``, tells ``events``."""
 
-    def __init__(self, witness: Witness, reports: Reports, events: EventLog) -> None:
+    def __init__(self, witness: Witness, reports: Reports, search: LogSearch, events: EventLog) -> None:
         self._witness = witness
         self._reports = reports
+        self._search = search
         self._events = events
 
     def perform(self, instance: Instance, action: Action) -> None:
@@ -30,8 +32,11 @@ class Observer:
                 run_id = None if instance.run is None else instance.run.run_id
                 facts = {"name": instance.name, "id": instance.id, "run_id": run_id}
                 self._events.record(action.what, **facts, reason=action.why)
+            case ReadLog():
+                self._search.read(instance, action.patterns)
             case Forget():
                 self._witness.forget(instance.id)
+                self._events.record("instance.deleted", name=instance.name, id=instance.id)
 
     def close(self) -> None:
         """Begin nothing more."""

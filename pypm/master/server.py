@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from pypm.core.errors import PypmError
+from pypm.master.asker import Peer
 from pypm.protocol.names import INVALID_REQUEST, MAX_LINE
 from pypm.protocol.rpc import (
     BadRequestError,
@@ -42,8 +43,8 @@ ABANDONED = frozenset(("wait",))
 LOOK = 5.0
 """Seconds between two looks whether a client that has said all it had to say is still there."""
 
-Dispatch = Callable[[Request, int], Any | Awaitable[Any]]
-"""Takes a request and the pid of who connected."""
+Dispatch = Callable[[Request, Peer], Any | Awaitable[Any]]
+"""Takes a request and who has connected."""
 
 
 class Server:
@@ -86,7 +87,7 @@ class Client(asyncio.Protocol):
         self._tasks: set[asyncio.Task[None]] = set()
         self._asking: set[asyncio.Task[None]] = set()
         """Those of them that nobody needs once the client is gone."""
-        self._peer = 0
+        self._peer = Peer(0, 0)
         self._has_said_all = False
         self._closing = False
 
@@ -94,8 +95,8 @@ class Client(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._clients.add(self)
-        self._peer, uid = _peer(transport)
-        if uid not in (0, os.geteuid()):
+        self._peer = _peer(transport)
+        if self._peer.uid not in (0, os.geteuid()):
             self._refuse("this master answers its own user only")
         elif len(self._clients) > MAX_CLIENTS:
             self._refuse(f"there are {MAX_CLIENTS} clients already")
@@ -225,9 +226,9 @@ class Client(asyncio.Protocol):
         self._transport.close()
 
 
-def _peer(transport: asyncio.Transport) -> tuple[int, int]:
-    """Pid and user id of who connected, as the kernel tells (SO_PEERCRED)."""
+def _peer(transport: asyncio.Transport) -> Peer:
+    """Who has connected."""
     connection = transport.get_extra_info("socket")
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     pid, uid, _ = struct.unpack("3i", credentials)
-    return pid, uid
+    return Peer(pid, uid)

@@ -30,7 +30,8 @@ def test_stop_ends_the_process_and_keeps_it_down(pypm: RealPypm) -> None:
     assert not lives(pid)
     row = pypm.row("a")
     assert (row["status"], row["desired"], row["pid"], row["ready"]) == ("stopped", "down", None, False)
-    assert row["reason"] == "stopped by operator"
+    assert row["reason"].startswith("stopped by ")
+    assert "(pypm stop" in row["reason"]
     assert row["last_exit"]["signal"] == "SIGTERM"
     assert pypm.row("b")["status"] == "online"
     assert actions(pypm.json("stop", "a")) == {"a": "unchanged"}

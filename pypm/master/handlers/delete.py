@@ -10,6 +10,7 @@ from pypm.core.events import DeleteRequested
 from pypm.core.instance import After
 from pypm.core.receipt import Receipt
 from pypm.master.apps import change_of
+from pypm.master.asker import asked_by
 
 if TYPE_CHECKING:
     from pypm.master.main import Master
@@ -25,7 +26,7 @@ async def order(master: Master, params: Params) -> Receipt:
     """Order it for all of them."""
     chosen = master.select(params.targets)
     for instance in chosen:
-        master.engine.handle(instance.id, DeleteRequested())
+        master.engine.handle(instance.id, DeleteRequested(by=asked_by()))
     return Receipt([change_of(each, "deleted") for each in chosen])
 
 

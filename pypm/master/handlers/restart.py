@@ -12,6 +12,7 @@ from pypm.core.instance import Status
 from pypm.core.receipt import Receipt
 from pypm.core.spec import Origin
 from pypm.master.apps import change_of
+from pypm.master.asker import asked_by
 
 if TYPE_CHECKING:
     from pypm.master.main import Master
@@ -44,7 +45,7 @@ async def answer(master: Master, params: Params, receipt: Receipt) -> dict[str, 
 async def _restart(master: Master, instance_id: int, slots: asyncio.Semaphore, receipt: Receipt) -> None:
     async with slots:
         if instance_id not in receipt.carried_out:
-            master.engine.handle(instance_id, RestartRequested())
+            master.engine.handle(instance_id, RestartRequested(by=asked_by()))
             master.receipts.carried_out(receipt, instance_id)
         revision = 0
         while _is_under_way(master, instance_id):

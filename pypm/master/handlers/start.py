@@ -10,6 +10,7 @@ from pypm.core.events import StartRequested
 from pypm.core.instance import Status
 from pypm.core.receipt import Receipt
 from pypm.master.apps import change_of
+from pypm.master.asker import asked_by
 
 if TYPE_CHECKING:
     from pypm.master.main import Master
@@ -27,5 +28,5 @@ async def order(master: Master, params: Params) -> Receipt:
     for instance in master.select(params.targets):
         is_up = instance.status in (Status.STARTING, Status.ONLINE)
         changes.append(change_of(instance, "unchanged" if is_up else "started"))
-        master.engine.handle(instance.id, StartRequested())
+        master.engine.handle(instance.id, StartRequested(by=asked_by()))
     return Receipt(changes)

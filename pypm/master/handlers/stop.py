@@ -10,6 +10,7 @@ from pypm.core.events import StopRequested
 from pypm.core.instance import Desired
 from pypm.core.receipt import Receipt
 from pypm.master.apps import change_of
+from pypm.master.asker import asked_by
 
 if TYPE_CHECKING:
     from pypm.master.main import Master
@@ -27,5 +28,5 @@ async def order(master: Master, params: Params) -> Receipt:
     for instance in master.select(params.targets):
         is_down = instance.desired is Desired.DOWN
         changes.append(change_of(instance, "unchanged" if is_down else "stopped"))
-        master.engine.handle(instance.id, StopRequested())
+        master.engine.handle(instance.id, StopRequested(by=asked_by()))
     return Receipt(changes)

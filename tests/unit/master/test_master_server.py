@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from pypm.core.errors import NotFoundError
+from pypm.master import asker
 from pypm.master import server as server_module
 from pypm.master.server import Server
 from pypm.protocol.rpc import Request
@@ -31,8 +32,8 @@ class Harness:
         self.gates: dict[str, asyncio.Future[Any]] = {}
         self.server: Server
 
-    def dispatch(self, request: Request, peer: int) -> Any | Awaitable[Any]:
-        assert peer == os.getpid()
+    def dispatch(self, request: Request, peer: asker.Peer) -> Any | Awaitable[Any]:
+        assert peer == asker.Peer(os.getpid(), os.geteuid())
         self.seen.append(request.method)
         match request.method:
             case "echo":
@@ -382,7 +383,9 @@ def test_who_is_not_the_owner_is_refused(
     serve: Callable[[Test], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test(harness: Harness) -> None:
-        monkeypatch.setattr(server_module, "_peer", lambda transport: (os.getpid(), os.geteuid() + 1))
+        monkeypatch.setattr(
+            server_module, "_peer", lambda transport: asker.Peer(os.getpid(), os.geteuid() + 1)
+        )
         peer = await harness.connect()
         peer.ask(1, "echo")
         assert (await peer.answer())["error"]["message"] == "this master answers its own user only"
