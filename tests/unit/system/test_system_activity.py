@@ -33,9 +33,7 @@ def test_the_pids_of_a_tree() -> None:
     command = [sys.executable, "-c", "import subprocess; subprocess.run(['sleep', '1000'])"]
     process = subprocess.Popen(command, start_new_session=True)
     try:
-        pids = wait_until(
-            lambda: tree if len(tree := tree_pids(process.pid, process.pid)) == 2 else [], 20.0
-        )
+        pids = wait_until(lambda: tree if len(tree := tree_pids(process.pid, process.pid)) == 2 else [], 20.0)
         assert pids[0] == process.pid
         assert tree_pids(pids[1], process.pid) == [pids[1], process.pid], "another one is its main process"
     finally:
