@@ -24,6 +24,7 @@ Proof = Literal["", "loop", "process"]
 
 MOST_EARLY = 1000
 """Messages that wait for the road to be open."""
+DEADLINES = ("extend", "reset_deadline")
 FIRST_INTERVAL = 0.1
 """Seconds between two messages of a kind, before the road says what it can take."""
 MOST_KINDS = 102
@@ -102,9 +103,10 @@ class Channel:
             if proves:
                 message["proves"] = proves
             if self.waits.ever:
-                until, text = self.waits.longest()
-                message["extend"] = round(max(0.0, until - now), 3)
-                message["waiting"] = text
+                if self.waits.overdue:
+                    self._announce(self.waits.settle(now))
+                message["extend"] = round(max(0.0, self.waits.announced - now), 3)
+                message["waiting"] = self.waits.longest()[1]
             self._say(message)
 
     def progress(self, iteration: int | None, text: object) -> None:
@@ -213,6 +215,8 @@ class Channel:
         if self._state == "open":
             if self._held:
                 self._send_held()
+            if self.waits.overdue and message["type"] not in DEADLINES:
+                self._announce(self.waits.settle(time.monotonic()))
             assert self._road is not None
             self._road.send(message)
         elif self._state != "closed" and len(self._early) < MOST_EARLY:

@@ -3,6 +3,10 @@
 The deadline that holds is that of the wait with the longest time left. Entering one that lasts longer than
 all others announces it; leaving the last one takes the announcement back; leaving one of several announces
 the longest of those that are left.
+
+A busy loop that waits a thousand times a second must not keep the master busy. Beyond some announcements a
+second a wait that ends is not told at once (``overdue``), so that the next one, which lasts no longer, need
+not be told either. What is announced is never sooner than the truth by more than ``TOLERANCE``.
 """
 
 from __future__ import annotations
@@ -20,6 +24,12 @@ BY_HAND = 0
 """The key of the one wait that ``extend_deadline`` makes and ``reset_deadline`` ends."""
 LONGEST = 30 * 24 * 3600.0
 """Seconds; whoever announces more has no deadline in mind. The master has a lower limit of its own."""
+BURST = 20
+"""Announcements that may follow each other at once."""
+PACE = 10.0
+"""Announcements a second after that."""
+TOLERANCE = 0.1
+"""Seconds by which a wait may last longer than what is announced."""
 MOST_WAITS = 10_000
 """So many waits at a time are remembered; one more is announced, and not taken back when it ends."""
 
@@ -41,7 +51,11 @@ class Waits:
         """Until when the last announcement lasts; 0: none, or it was taken back."""
         self.ever = False
         """Something has been announced in this process."""
+        self.overdue = False
+        """A wait has ended, and that is still to be announced."""
         self._waits: dict[int, tuple[float, str]] = {}
+        self._allowed = float(BURST)
+        self._allowed_at = 0.0
 
     def enter(self, key: int, seconds: float, text: str, now: float) -> Announcement | None:
         """Add a wait; says what is to be announced, if that changes anything."""
@@ -51,8 +65,9 @@ class Waits:
             return None
         if len(self._waits) < MOST_WAITS or known is not None:
             self._waits[key] = (until, text)
-        if until <= self.announced:
+        if until <= self.announced + (TOLERANCE if self.overdue else 0.0):
             return None
+        self._take(now)
         self.announced, self.ever = until, True
         return Announcement(until - now, text, anew=False)
 
@@ -60,20 +75,29 @@ class Waits:
         """Remove a wait; says what is to be announced, if that changes anything."""
         if self._waits.pop(key, None) is None:
             return None
+        return self.settle(now)
+
+    def settle(self, now: float) -> Announcement | None:
+        """Say what is to be announced because waits have ended, if that is due."""
         until, text = self.longest()
-        if until <= now:
-            if not self.announced:
-                return None
-            self.announced = 0.0
-            return Announcement(0.0, "", anew=True)
-        if until == self.announced:
+        until = until if until > now else 0.0
+        self.overdue = until < self.announced
+        if not self.overdue or not self._take(now):
             return None
-        self.announced = until
-        return Announcement(until - now, text, anew=True)
+        self.announced, self.overdue = until, False
+        return Announcement(until - now, text, anew=True) if until else Announcement(0.0, "", anew=True)
 
     def longest(self) -> tuple[float, str]:
         """Until when the longest wait lasts, and what it is for; 0 where there is none."""
         return max(self._waits.values(), default=(0.0, ""))
+
+    def _take(self, now: float) -> bool:
+        """Use up one of the announcements that are allowed; False where there is none left."""
+        self._allowed = min(float(BURST), self._allowed + (now - self._allowed_at) * PACE)
+        self._allowed_at = now
+        is_allowed = self._allowed >= 1.0
+        self._allowed = max(0.0, self._allowed - 1.0)
+        return is_allowed
 
 
 class Wait:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pypm import agent
 from pypm.agent.channel import Channel
-from pypm.agent.waits import BY_HAND, Waits, bounded_seconds
+from pypm.agent.waits import BURST, BY_HAND, PACE, TOLERANCE, Announcement, Waits, bounded_seconds
 
 
 def said(message: dict[str, object]) -> tuple[object, ...]:
@@ -111,7 +111,7 @@ class TestMessages:
         for thread in threads:
             thread.join()
         assert channel.waits.longest() == (0.0, "")
-        assert channel.waits.announced == 0.0
+        assert channel.waits.overdue == (channel.waits.announced > 0.0)
 
     def test_heartbeats_repeat_what_is_waited_for(
         self, master: Master, channel: Channel, monkeypatch: pytest.MonkeyPatch
@@ -165,6 +165,24 @@ class TestSet:
     def test_seconds_are_bounded(self, given_seconds: object, expected: float) -> None:
         assert bounded_seconds(given_seconds) == expected
 
+    def test_a_busy_loop_announces_little_and_never_too_little(self) -> None:
+        waits, told, now, count = Waits(), 0.0, 0.0, 0
+        for _ in range(10_000):
+            entered = waits.enter(1, 5, "", now)
+            if entered is not None:
+                count, told = count + 1, now + entered.seconds
+            assert told - now >= 5 - TOLERANCE
+            now += 0.001
+            left = waits.leave(1, now)
+            if left is not None:
+                count, told = count + 1, 0.0
+        assert count < 2 * BURST + 10 * 2 * PACE, "ten seconds have passed"
+        assert waits.overdue
+        announcement = waits.settle(now + 1)
+        assert announcement is not None
+        assert (announcement.seconds, announcement.anew) == (0.0, True)
+        assert waits.settle(now + 2) is None
+
     def test_leaving_what_was_never_entered_is_nothing(self) -> None:
         waits = Waits()
         assert waits.leave(5, 0.0) is None
@@ -189,16 +207,26 @@ class TestSet:
         """Replayed by a listener that never shortens but by a reset, the deadline is that of the waits."""
         waits, told, now = Waits(), 0.0, 0.0
         own: dict[int, float] = {}
-        for key, enters, seconds, pause in steps:
-            now += pause
-            if enters:
-                announcement = waits.enter(key, seconds, "", now)
-                own[key] = max(own.get(key, 0.0), now + seconds)
-            else:
-                announcement = waits.leave(key, now)
-                own.pop(key, None)
+
+        def hear(announcement: Announcement | None) -> None:
+            nonlocal told
             if announcement is not None:
                 told = 0.0 if announcement.anew else told
                 told = max(told, now + announcement.seconds)
+
+        for key, enters, seconds, pause in steps:
+            now += pause
+            if enters:
+                hear(waits.enter(key, seconds, "", now))
+                own[key] = max(own.get(key, 0.0), now + seconds)
+            else:
+                hear(waits.leave(key, now))
+                own.pop(key, None)
             left = max((until - now for until in own.values()), default=0.0)
-            assert max(told - now, 0.0) == max(left, 0.0)
+            assert max(told - now, 0.0) >= left - TOLERANCE
+            if not waits.overdue:
+                assert max(told - now, 0.0) == max(left, 0.0)
+        now += 1.0
+        hear(waits.settle(now))
+        left = max((until - now for until in own.values()), default=0.0)
+        assert max(told - now, 0.0) == max(left, 0.0)
