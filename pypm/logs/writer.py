@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from pypm.logs.index import IndexWriter
+from pypm.logs.peek import peek
 from pypm.logs.rotation import Identity, close_hole, make_folder, shift
 from pypm.logs.trouble import LogTrouble, Troubles, dropped_marker
 
@@ -155,22 +156,20 @@ class LogFile:
     def splice(self, pipe: int, limit: int) -> int | None:
         """Let the kernel move up to ``limit`` bytes from a pipe, so that none is ever only in our memory.
 
-        Gives how many it moved, or None where ``write`` has to do it: a rotation is due, the disk refuses, or
-        the file system cannot. Raises BlockingIOError when the pipe is empty, or the file is ``blocked``.
+        Gives how many it moved, or None where ``write`` has to do it: the disk refuses, or the file system
+        cannot. Raises BlockingIOError when the pipe is empty, or the file is ``blocked``.
         """
         if self._blocked:
             raise BlockingIOError
         if not self._spliceable or self._troubles.has("write"):
             return None
         try:
-            if (offset := self._splice_offset()) is None:
+            if (place := self._splice_place(pipe, limit)) is None:
                 return None
-            room = self.max_size - offset if self._may_rotate() else limit
-            if room <= 0 or self._cut:
-                return None
+            offset, room = place
             self._keep_index(offset)
             assert self._splice_fd is not None
-            count = os.splice(pipe, self._splice_fd, min(limit, room), offset_dst=offset)
+            count = os.splice(pipe, self._splice_fd, room, offset_dst=offset)
             if not self._begins_with_nul and os.pread(self._splice_fd, 1, 0) == b"\0":
                 offset = self._close_hole(offset, count)
         except BlockingIOError:
@@ -186,6 +185,28 @@ class LogFile:
         if self._troubles.any():
             self._troubles.ended("write", "block")
         return count
+
+    def _splice_place(self, pipe: int, limit: int) -> tuple[int, int] | None:
+        """Where what is in a pipe goes now, and how much of it at most; None where it cannot be spliced.
+
+        Where a rotation is due, the line's end is looked for without reading: who is killed in the middle of
+        a rotation has no byte in his memory.
+        """
+        while (offset := self._splice_offset()) is not None:
+            if not self._may_rotate():
+                return offset, limit
+            room = 0 if self._cut else self.max_size - offset
+            if room > 0:
+                return offset, min(limit, room)
+            if offset != self._size:
+                self._size, self._at_line_end = offset, None
+            data = peek(pipe)
+            if not data:
+                return offset, limit  # the pipe's end, which the splice tells
+            if count := self._fitting(memoryview(data)):
+                return offset, min(limit, count)
+            self._rotate()
+        return None
 
     def _splice_offset(self) -> int | None:
         """Where the file ends now; None for what is no regular file. Others may have changed it meanwhile."""
