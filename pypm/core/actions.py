@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 __all__ = [
@@ -11,15 +13,20 @@ __all__ = [
     "CancelTimer",
     "Forget",
     "Gather",
+    "HookName",
     "Persist",
     "Publish",
     "ReadLog",
+    "RunHook",
     "Signal",
     "Snapshot",
     "Spawn",
     "Tell",
     "Watch",
 ]
+
+
+HookName = Literal["post_start", "pre_stop", "on_failure"]
 
 
 class Action(msgspec.Struct, frozen=True, tag=True):
@@ -82,6 +89,12 @@ class ReadLog(Action, frozen=True):
     """Look through the last lines of the run, which has ended, for these patterns; ends with ``LogRead``."""
 
     patterns: tuple[str, ...]
+
+
+class RunHook(Action, frozen=True):
+    """Run a hook of the app; ``pre_stop`` is answered by ``HookEnded``, whatever comes of it."""
+
+    hook: HookName
 
 
 class Tell(Action, frozen=True):

@@ -19,11 +19,15 @@ __all__ = [
     "Captured",
     "DeadlinePassed",
     "DeleteRequested",
+    "DependencyFailed",
     "Event",
     "Evidence",
     "Exited",
     "Extended",
     "ExtensionReset",
+    "HeldBack",
+    "HookEnded",
+    "LetGo",
     "LogRead",
     "MainPidReported",
     "MemoryOver",
@@ -62,6 +66,8 @@ class StopRequested(Event, frozen=True):
 
     by: str = "operator"
     keep_desired: bool = False
+    waits_for: str = ""
+    """What has to be down first, in words; then ``LetGo`` follows."""
 
 
 class RestartRequested(Event, frozen=True):
@@ -76,6 +82,8 @@ class DeleteRequested(Event, frozen=True):
     """Somebody wants the instance stopped and forgotten."""
 
     by: str = "operator"
+    waits_for: str = ""
+    """What has to be down first, in words; then ``LetGo`` follows."""
 
 
 class ResetRequested(Event, frozen=True):
@@ -86,6 +94,28 @@ class SpecChanged(Event, frozen=True):
     """The app has been declared anew; it holds from the next run on."""
 
     spec: AppSpec
+
+
+class HeldBack(Event, frozen=True):
+    """Before it can be started or stopped something else has to happen first."""
+
+    waits_for: str
+
+
+class LetGo(Event, frozen=True):
+    """What it was held back for, or a dependency that had failed, is in its way no longer."""
+
+
+class DependencyFailed(Event, frozen=True):
+    """What it needs will not be there by itself."""
+
+    why: str
+
+
+class HookEnded(Event, frozen=True):
+    """The ``pre_stop`` hook of the run is over, or could not be run."""
+
+    run_id: str
 
 
 class Recovered(Event, frozen=True):
@@ -265,6 +295,10 @@ EVENTS: tuple[type[Event], ...] = (
     DeleteRequested,
     ResetRequested,
     SpecChanged,
+    HeldBack,
+    LetGo,
+    DependencyFailed,
+    HookEnded,
     Recovered,
     Spawned,
     SpawnFailed,

@@ -15,7 +15,7 @@ from pypm.core.actions import Action, Gather, Signal, Snapshot, Tell
 from pypm.core.instance import After, Cause, Health, Instance, Run, Status, Trouble, Vitals
 from pypm.core.policy import describe_duration
 from pypm.core.spec import Rung
-from pypm.core.transitions import begin_stop
+from pypm.core.stopping import begin_stop
 
 __all__ = [
     "beat",

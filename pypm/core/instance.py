@@ -245,6 +245,12 @@ class Instance(msgspec.Struct, frozen=True, omit_defaults=True):
     """SIGKILL has been sent to the present run."""
     asked: bool = False
     """The present run has been sent the shutdown message, and no signal yet."""
+    waits_for: str = ""
+    """What has to happen before it is started or stopped, in words."""
+    preparing: bool = False
+    """Its ``pre_stop`` hook is run before the present run is told to end."""
+    told_at: float = 0.0
+    """When the present run was told to end."""
 
     @property
     def name(self) -> str:

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from pypm.core import events as ev
-from pypm.core import health, probes, resuming
+from pypm.core import health, holding, probes, resuming, stopping
 from pypm.core import transitions as on
 from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Publish
+from pypm.core.hooks import hooks_due
 from pypm.core.instance import Instance, Status
 
 __all__ = ["TABLE", "VOLATILE", "InvalidTransitionError", "step"]
@@ -61,6 +62,7 @@ def step(instance: Instance, event: ev.Event, now: float) -> Result:
     after = health.settled(after, now)
     if after.status is not instance.status:
         after = replace(after, since=now)
+    actions = actions + hooks_due(instance, after)
     # What is decided is part of the next commit before anything is done about it.
     return after, _derived(instance, after, event) + actions
 
@@ -100,6 +102,7 @@ _OF_A_RUN = (
     ev.Evidence,
     ev.Captured,
     ev.StatusReported,
+    ev.HookEnded,
     ev.StoppingReported,
     ev.MainPidReported,
     ev.MemoryOver,
@@ -109,6 +112,7 @@ _OF_A_RUN = (
 )
 _NO_RUN = "there is no run, so the event is stale"
 _NOTHING_DUE = "nothing is due in this status"
+_WAITS_FOR_NOTHING = "it does not wait for others in this status"
 
 TABLE: dict[tuple[Status, type[ev.Event]], Handler | str] = {
     (Status.STOPPED, ev.StopRequested): on.stop_stopped,
@@ -172,6 +176,8 @@ TABLE: dict[tuple[Status, type[ev.Event]], Handler | str] = {
 }
 
 for _status in Status:
+    TABLE[_status, ev.HeldBack] = TABLE[_status, ev.LetGo] = _WAITS_FOR_NOTHING
+    TABLE[_status, ev.DependencyFailed] = _WAITS_FOR_NOTHING
     TABLE[_status, ev.ResetRequested] = on.reset
     TABLE[_status, ev.SpecChanged] = on.change_spec
 
@@ -191,7 +197,14 @@ for _status in (Status.STARTING, Status.ONLINE, Status.STOPPING):
     TABLE[_status, ev.WatchdogSet] = health.watchdog_set
     TABLE[_status, ev.Captured] = health.captured
     TABLE[_status, ev.StatusReported] = on.status_reported
+for _status in (Status.STARTING, Status.STOPPING):
+    TABLE[_status, ev.HeldBack] = holding.held_back
+    TABLE[_status, ev.LetGo] = holding.let_go
+TABLE[Status.HELD, ev.LetGo] = holding.let_go
+TABLE[Status.STARTING, ev.DependencyFailed] = holding.dependency_failed
+TABLE[Status.STOPPING, ev.HookEnded] = stopping.hook_ended
 for _status in (Status.STARTING, Status.ONLINE):
+    TABLE[_status, ev.HookEnded] = "nothing waits for its end"
     TABLE[_status, ev.StoppingReported] = on.stopping_reported
     TABLE[_status, ev.MainPidReported] = on.main_pid_reported
     TABLE[_status, ev.TreeGone] = "its main process lives"

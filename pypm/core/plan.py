@@ -14,6 +14,8 @@ _LIVE = frozenset(
         "namespace",
         "instances",
         "autostart",
+        "depends_on",
+        "hooks",
         "restart",
         "min_uptime",
         "kill_signal",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from pypm.core import events as ev
-from pypm.core.actions import Action, ReadLog, Spawn
+from pypm.core.actions import Action, ReadLog, RunHook, Spawn
 from pypm.core.instance import After, Desired, Instance
 from pypm.core.rules import patterns_to_read
-from pypm.core.transitions import begin, kill_signal
+from pypm.core.stopping import kill_signal
+from pypm.core.transitions import begin
 
 __all__ = ["recover_at_rest", "recover_running", "recover_stopping", "recover_waiting"]
 
@@ -57,7 +58,9 @@ def recover_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
     actions: list[Action] = []
     if run is not None and run.reading and run.leaving is not None:
         actions = [ReadLog(patterns_to_read(instance.spec.restart.rules, run.leaving))]
-    elif not instance.killed and now - instance.since < SIGNAL_DOUBT:
+    elif instance.preparing:
+        actions = [RunHook("pre_stop")]
+    elif not instance.killed and not instance.waits_for and now - instance.told_at < SIGNAL_DOUBT:
         actions = kill_signal(instance)
     if instance.after is After.STOP and instance.desired is Desired.UP:
         instance = replace(instance, after=After.RESTART)

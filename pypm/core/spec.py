@@ -16,7 +16,10 @@ from pypm.core.probe_spec import ProbeSpec
 __all__ = [
     "AppSpec",
     "Autorestart",
+    "Condition",
     "HealthSpec",
+    "Hook",
+    "Hooks",
     "LogSpec",
     "Origin",
     "RestartPolicy",
@@ -164,6 +167,25 @@ class HealthSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """How long an agent may wait in all, by extending its deadlines, between two signs of progress."""
 
 
+Condition = Literal["started", "ready", "healthy", "completed"]
+"""What a dependency has to have come to before a dependent is started."""
+
+
+class Hook(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A command that is run at a point of an app's life: an argument vector, and its time in seconds."""
+
+    command: tuple[str, ...]
+    timeout: float = 30.0
+
+
+class Hooks(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The commands that are run beside a run: when it is up, before it is stopped, after it has failed."""
+
+    post_start: Hook | None = None
+    pre_stop: Hook | None = None
+    on_failure: Hook | None = None
+
+
 NODE_PROGRAMS = frozenset(("node", "nodejs", "bun"))
 """Programs that speak over Node's channel by themselves."""
 
@@ -190,6 +212,9 @@ class AppSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     filter_env: tuple[str, ...] | Literal[True] = ()
     """Substrings of names that are dropped from the shell's environment; ``True``: all are."""
     autostart: bool = True
+    depends_on: dict[str, Condition] = {}
+    """Names of apps, and what all their instances have to have come to before an instance is started."""
+    hooks: Hooks = Hooks()
     restart: RestartPolicy = RestartPolicy()
     min_uptime: float = 1.0
     """Uptime in seconds from which a start counts as a success."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from pypm.core import events as ev
-from pypm.core.actions import Action, AskToEnd, CancelTimer, Forget, ReadLog, Signal, Spawn, Watch
+from pypm.core.actions import Action, CancelTimer, Forget, ReadLog, Signal, Spawn, Watch
 from pypm.core.instance import (
     KEPT_RUNS,
     After,
@@ -33,6 +33,7 @@ from pypm.core.policy import (
     was_healthy,
 )
 from pypm.core.rules import LogMatch, patterns_to_read, rule_for
+from pypm.core.stopping import begin_stop, kill_signal, tell_to_end
 
 KILL_AGAIN = 5.0
 """Seconds after which SIGKILL is sent again to what has not gone."""
@@ -62,6 +63,8 @@ def begin(instance: Instance, now: float, reason: str = "", *, restart: bool = F
         stop_reason="",
         killed=False,
         asked=False,
+        waits_for="",
+        preparing=False,
         restarts=instance.restarts + restart,
         restart_times=recent(times, instance.spec.restart, now),
     )
@@ -92,7 +95,7 @@ def start_while_stopping(instance: Instance, event: ev.Event, now: float) -> Res
     return replace(instance, desired=Desired.UP, after=after), []
 
 
-def _rest(instance: Instance, status: Status, reason: str) -> Result:
+def rest(instance: Instance, status: Status, reason: str) -> Result:
     """Enter a status without a run in which nothing is due."""
     changed = replace(
         instance,
@@ -105,6 +108,8 @@ def _rest(instance: Instance, status: Status, reason: str) -> Result:
         stop_reason="",
         killed=False,
         asked=False,
+        waits_for="",
+        preparing=False,
     )
     return changed, []
 
@@ -117,7 +122,7 @@ def stop_at_rest(instance: Instance, event: ev.Event, now: float) -> Result:
     assert isinstance(event, ev.StopRequested)
     if event.keep_desired:  # the next master waits for the rest of the delay
         return instance, [] if instance.deadline is None else [CancelTimer()]
-    rested, actions = _rest(instance, Status.STOPPED, f"stopped by {event.by}")
+    rested, actions = rest(instance, Status.STOPPED, f"stopped by {event.by}")
     return replace(rested, desired=Desired.DOWN), actions
 
 
@@ -133,8 +138,8 @@ def stop_running(instance: Instance, event: ev.Event, now: float) -> Result:
     reason = f"stopped by {event.by}"
     wanted = replace(instance, desired=_stop_desired(instance, event))
     if instance.run is None:
-        return _rest(wanted, Status.STOPPED, reason)
-    return begin_stop(wanted, now, reason, After.STOP)
+        return rest(wanted, Status.STOPPED, reason)
+    return begin_stop(wanted, now, reason, After.STOP, waits_for=event.waits_for)
 
 
 def stop_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
@@ -142,25 +147,6 @@ def stop_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
     after = instance.after if instance.after is After.DELETE else After.STOP
     wanted = replace(instance, desired=_stop_desired(instance, event), after=after)
     return replace(wanted, stop_reason=f"stopped by {event.by}", stop_cause="operator"), []
-
-
-def begin_stop(
-    instance: Instance, now: float, reason: str, after: After, cause: Cause = "operator"
-) -> Result:
-    """Enter ``stopping``: the kill signal now (or a message first), SIGKILL when the grace period is over."""
-    spec = instance.spec
-    changed = replace(
-        instance,
-        status=Status.STOPPING,
-        reason=reason,
-        stop_reason=reason,
-        stop_cause=cause,
-        after=after,
-        deadline=now + spec.kill_timeout,
-        killed=False,
-        asked=spec.shutdown_with_message and instance.run is not None and instance.run.leaving is None,
-    )
-    return changed, kill_signal(changed)
 
 
 def restart_running(instance: Instance, event: ev.Event, now: float) -> Result:
@@ -184,7 +170,7 @@ def delete_running(instance: Instance, event: ev.Event, now: float) -> Result:
     if instance.run is None:
         return instance, [Forget()]
     wanted = replace(instance, desired=Desired.DOWN)
-    return begin_stop(wanted, now, f"deleted by {event.by}", After.DELETE)
+    return begin_stop(wanted, now, f"deleted by {event.by}", After.DELETE, waits_for=event.waits_for)
 
 
 def delete_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
@@ -220,15 +206,15 @@ def spawned(instance: Instance, event: ev.Event, now: float) -> Result:
     if spec.waits_for_ready:
         # The startup probe has a budget of its own, which is counted by its failures.
         deadline = now + spec.listen_timeout if spec.health.startup is None else None
-        return replace(instance, run=run, deadline=deadline), []
+        return replace(instance, run=run, deadline=deadline, waits_for=""), []
     run = replace(run, vitals=replace(run.vitals, judged_from=started))
-    return replace(instance, run=run, status=Status.ONLINE), []
+    return replace(instance, run=run, status=Status.ONLINE, waits_for=""), []
 
 
 def spawn_failed(instance: Instance, event: ev.Event, now: float) -> Result:
     assert isinstance(event, ev.SpawnFailed)
     end = RunEnd(at=now, uptime=0.0, reason=f"could not start: {event.error}", cause="spawn")
-    return _decide(_record(instance, end), end, now)
+    return decide(record(instance, end), end, now)
 
 
 def ready(instance: Instance, event: ev.Event, now: float) -> Result:
@@ -288,6 +274,8 @@ def exited(instance: Instance, event: ev.Event, now: float) -> Result:
     if not event.leftovers or not instance.spec.treekill:
         return _settle(instance, end, now)
     leaving = replace(run, leaving=end)
+    if instance.waits_for or instance.preparing:
+        return tell_to_end(replace(instance, run=leaving), now)
     if instance.status is Status.STOPPING:
         left = replace(instance, run=leaving, asked=False)
         # What it has left has been sent nothing yet, where only a message has asked it to end.
@@ -351,7 +339,7 @@ def log_read(instance: Instance, event: ev.Event, now: float) -> Result:
     return _settle(instance, run.leaving, now, event.matches)
 
 
-def _record(instance: Instance, end: RunEnd) -> Instance:
+def record(instance: Instance, end: RunEnd) -> Instance:
     return replace(instance, run=None, runs=(end, *instance.runs[: KEPT_RUNS - 1]))
 
 
@@ -366,14 +354,14 @@ def _settle(
     patterns = patterns_to_read(instance.spec.restart.rules, end) if matches is None else ()
     if after is After.DECIDE and patterns:
         return _read_log(instance, end, now), [ReadLog(patterns)]
-    recorded = _record(instance, end)
+    recorded = record(instance, end)
     if after is After.DELETE:
         return recorded, [Forget()]
     if after is After.RESTART:
         return begin(replace(recorded, restarts=recorded.restarts + 1), now, end.reason)
     if after is After.STOP:
-        return _rest(recorded, Status.STOPPED, end.reason)
-    return _decide(recorded, end, now, matches or ())
+        return rest(recorded, Status.STOPPED, end.reason)
+    return decide(recorded, end, now, matches or ())
 
 
 def _read_log(instance: Instance, end: RunEnd, now: float) -> Instance:
@@ -381,6 +369,7 @@ def _read_log(instance: Instance, end: RunEnd, now: float) -> Instance:
     assert instance.run is not None
     run = replace(instance.run, leaving=end, reading=True)
     waiting = replace(instance, run=run, deadline=now + READ_TIME, asked=False, killed=False)
+    waiting = replace(waiting, waits_for="", preparing=False)
     if instance.status is Status.STOPPING:
         return waiting
     return replace(
@@ -388,7 +377,7 @@ def _read_log(instance: Instance, end: RunEnd, now: float) -> Instance:
     )
 
 
-def _decide(instance: Instance, end: RunEnd, now: float, matches: tuple[LogMatch, ...] = ()) -> Result:
+def decide(instance: Instance, end: RunEnd, now: float, matches: tuple[LogMatch, ...] = ()) -> Result:
     """Let the rules of the app and its restart policy say what follows."""
     ruling = rule_for(instance.spec.restart.rules, end, matches)
     if ruling is not None:
@@ -396,11 +385,11 @@ def _decide(instance: Instance, end: RunEnd, now: float, matches: tuple[LogMatch
         instance = replace(instance, runs=(end, *instance.runs[1:]))
     verdict = should_restart(instance, end, now, ruling)
     if verdict.kind == "held":
-        held, actions = _rest(instance, Status.HELD, verdict.reason)
+        held, actions = rest(instance, Status.HELD, verdict.reason)
         return replace(held, deadline=None if verdict.delay is None else now + verdict.delay), actions
     if verdict.kind != "restart":
         status = Status.EXITED if verdict.kind == "exited" else Status.ERRORED
-        return _rest(instance, status, verdict.reason)
+        return rest(instance, status, verdict.reason)
     healthy = was_healthy(end, instance.spec.restart)
     counted = replace(instance, failures=1 if healthy else instance.failures + 1)
     delay = verdict.delay or 0.0
@@ -408,7 +397,7 @@ def _decide(instance: Instance, end: RunEnd, now: float, matches: tuple[LogMatch
         return begin(replace(counted, failures=0, restarts=counted.restarts + 1), now, verdict.reason)
     if delay <= 0:
         return begin(counted, now, verdict.reason, restart=True)
-    waiting, actions = _rest(counted, Status.BACKOFF, verdict.reason)
+    waiting, actions = rest(counted, Status.BACKOFF, verdict.reason)
     return replace(waiting, deadline=now + delay), actions
 
 
@@ -443,9 +432,3 @@ def backoff_over(instance: Instance, event: ev.Event, now: float) -> Result:
 def hold_over(instance: Instance, event: ev.Event, now: float) -> Result:
     """What it was held for is over; that it was held is no failure, and does not count towards the brake."""
     return begin(replace(instance, restarts=instance.restarts + 1), now, instance.reason)
-
-
-def kill_signal(instance: Instance) -> list[Action]:
-    if instance.asked:
-        return [AskToEnd(instance.spec.kill_signal, instance.spec.treekill)]
-    return [Signal(instance.spec.kill_signal, instance.spec.treekill)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from pypm.core import events as ev
-from pypm.core.actions import Action, ArmTimer, AskToEnd, CancelTimer, Forget, ReadLog, Signal, Spawn
+from pypm.core.actions import Action, ArmTimer, AskToEnd, CancelTimer, Forget, ReadLog, RunHook, Signal, Spawn
 from pypm.core.instance import Instance, Status
 from pypm.core.machine import step
 from pypm.core.rules import search_lines
@@ -38,6 +38,8 @@ class Program:
     """Seconds for which its children live on after it, if it leaves any."""
     fails: str | None = None
     writes: tuple[str, ...] = ()
+    hook: float = 0.0
+    """Seconds that the ``pre_stop`` hook of its app takes."""
 
 
 @dataclass
@@ -135,6 +137,9 @@ class Simulation:
                 self._arm(action.deadline)
             case CancelTimer():
                 self._timer = None
+            case RunHook(hook="pre_stop"):
+                ended = ev.HookEnded(self.process.run_id)
+                self._at(self.process.program.hook, lambda: self.handle(ended))
             case ReadLog():
                 found = ev.LogRead(
                     self.process.run_id, search_lines(action.patterns, self.process.program.writes)

@@ -13,6 +13,7 @@ from pypm.core.actions import (
     Gather,
     Persist,
     Publish,
+    RunHook,
     Signal,
     Spawn,
 )
@@ -57,8 +58,7 @@ def check_instance(instance: Instance) -> None:
     if status is Status.ONLINE:
         assert run is not None
         assert run.ready
-    if status in (Status.STOPPING, Status.BACKOFF):
-        assert instance.deadline is not None
+    check_waits(instance)
     if instance.deadline is not None:
         assert status not in (Status.STOPPED, Status.ERRORED, Status.EXITED)
     if status is Status.STARTING:
@@ -79,6 +79,18 @@ def check_instance(instance: Instance) -> None:
     if status in (Status.BACKOFF, Status.HELD, Status.ERRORED, Status.EXITED):
         assert instance.reason, "whoever looks is told why"
     check_counters(instance)
+
+
+def check_waits(instance: Instance) -> None:
+    """Who waits for others has no time of its own; whatever else is begun has an end."""
+    status = instance.status
+    if status in (Status.STOPPING, Status.BACKOFF):
+        is_held_back = status is Status.STOPPING and (instance.waits_for != "" or instance.preparing)
+        assert (instance.deadline is None) == is_held_back
+    if instance.waits_for:
+        is_unborn = status is Status.STARTING and instance.run is None
+        assert is_unborn or status in (Status.STOPPING, Status.HELD)
+    assert not instance.preparing or (status is Status.STOPPING and not instance.waits_for)
 
 
 def check_vitals(instance: Instance) -> None:
@@ -128,7 +140,8 @@ def check_orders(before: Instance, after: Instance, kinds: list[type[Action]]) -
         assert after.status is Status.ONLINE
     is_judged = after.run is not None and after.run.reading
     if after.status is Status.STOPPING and before.status is not Status.STOPPING and not is_judged:
-        assert (Signal in kinds) != (AskToEnd in kinds)
+        told = [kind for kind in kinds if kind in (Signal, AskToEnd, RunHook)]
+        assert len(told) == (0 if after.waits_for else 1)
     if after.killed and not before.killed:
         assert Signal in kinds
 

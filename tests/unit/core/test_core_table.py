@@ -55,6 +55,9 @@ def event_of(kind: type[ev.Event], instance: Instance) -> ev.Event:
     events: dict[type[ev.Event], ev.Event] = {
         ev.SpecChanged: ev.SpecChanged(replace(SPEC, namespace="other")),
         ev.Recovered: ev.Recovered(),
+        ev.HeldBack: ev.HeldBack("model-server to be ready"),
+        ev.DependencyFailed: ev.DependencyFailed("model-server is errored"),
+        ev.HookEnded: ev.HookEnded(run_id),
         ev.Spawned: ev.Spawned("r2", "t2", 4001, 78),
         ev.SpawnFailed: ev.SpawnFailed("no such file"),
         ev.Ready: ev.Ready(run_id),
@@ -99,6 +102,10 @@ RestartRequested  starting  stopping  stopping  stopping  starting  starting  st
 DeleteRequested   gone      stopping  stopping  stopping  gone      gone      gone      gone
 ResetRequested    stopped   starting  online    stopping  backoff   held      errored   exited
 SpecChanged       stopped   starting  online    stopping  backoff   held      errored   exited
+HeldBack          ignored   starting  ignored   stopping  ignored   ignored   ignored   ignored
+LetGo             ignored   starting  ignored   stopping  ignored   held      ignored   ignored
+DependencyFailed  ignored   held      ignored   ignored   ignored   ignored   ignored   ignored
+HookEnded         ignored   ignored   ignored   stopping  ignored   ignored   ignored   ignored
 Recovered         stopped   starting  online    stopping  backoff   held      ignored   ignored
 Spawned           error     online    error     error     error     error     error     error
 SpawnFailed       error     starting  error     error     error     error     error     error
@@ -129,6 +136,9 @@ EXPECTED = {
 }
 
 
+BEFORE_ITS_RUN = (ev.Spawned, ev.SpawnFailed, ev.HeldBack, ev.LetGo, ev.DependencyFailed)
+
+
 def kind_name(value: object) -> str:
     return value.__name__ if isinstance(value, type) else str(value)
 
@@ -136,7 +146,7 @@ def kind_name(value: object) -> str:
 def prepared(status: Status, kind: type[ev.Event]) -> Instance:
     """The instance to which an event can happen: one that waits for its process, where it is told of it."""
     instance = instance_in(status)
-    if status is Status.STARTING and kind in (ev.Spawned, ev.SpawnFailed):
+    if status is Status.STARTING and kind in BEFORE_ITS_RUN:
         spec = replace(SPEC, wait_ready=False)
         return replace(instance, run=None, deadline=None, spec=spec)
     if kind is ev.Probed:
@@ -271,9 +281,9 @@ def test_without_treekill_only_the_main_process_is_signalled_and_its_tree_where_
 
 
 def test_a_stop_that_has_just_begun_may_lack_its_signal_when_its_master_died() -> None:
-    stopping = replace(instance_in(Status.STOPPING), since=NOW - 1.0)
+    stopping = replace(instance_in(Status.STOPPING), told_at=NOW - 1.0)
     assert TERM in checked_step(stopping, ev.Recovered(), NOW)[1]
-    assert TERM not in checked_step(replace(stopping, since=NOW - 3.0), ev.Recovered(), NOW)[1]
+    assert TERM not in checked_step(replace(stopping, told_at=NOW - 3.0), ev.Recovered(), NOW)[1]
     assert TERM not in checked_step(replace(stopping, killed=True), ev.Recovered(), NOW)[1]
 
 

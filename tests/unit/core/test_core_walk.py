@@ -12,7 +12,7 @@ from invariants import check_instance, checked_step
 
 from pypm.core import events as ev
 from pypm.core.instance import Desired, Instance, Status
-from pypm.core.spec import AppSpec, RestartPolicy
+from pypm.core.spec import AppSpec, Hook, Hooks, RestartPolicy
 from pypm.core.state import App, assemble, decode, encode_app, encode_instance, encode_origin
 from pypm.testing import Program, Simulation
 
@@ -44,6 +44,7 @@ specs = st.builds(
     kill_timeout=st.sampled_from([0.0, 1.0, 5.0]),
     treekill=st.booleans(),
     max_memory=st.sampled_from([None, LIMIT]),
+    hooks=st.sampled_from([Hooks(), Hooks(Hook(("/bin/a",)), Hook(("/bin/b",)), Hook(("/bin/c",)))]),
 )
 programs = st.builds(
     Program,
@@ -54,6 +55,7 @@ programs = st.builds(
     grace=st.none() | seconds,
     leftovers=st.none() | seconds,
     fails=st.sampled_from([None, None, None, "no such file"]),
+    hook=seconds,
 )
 
 
@@ -78,6 +80,10 @@ WHAT = [
     "ready",
     "talk",
     "suspend",
+    "stop later",
+    "hold back",
+    "let go",
+    "dependency",
 ]
 orders = st.builds(Order, what=st.sampled_from(WHAT), pause=seconds)
 
@@ -129,6 +135,10 @@ class Life(Simulation):
                 "stop": ev.StopRequested(),
                 "leave": ev.StopRequested(keep_desired=True),
                 "restart": ev.RestartRequested(),
+                "stop later": ev.StopRequested(waits_for="b to stop"),
+                "hold back": ev.HeldBack("a to be ready"),
+                "let go": ev.LetGo(),
+                "dependency": ev.DependencyFailed("a is errored"),
                 "delete": ev.DeleteRequested(),
                 "reset": ev.ResetRequested(),
                 "spec": ev.SpecChanged(other),
@@ -163,6 +173,7 @@ def test_random_lives(spec: AppSpec, other: AppSpec, scripts: list[Program], tod
 def assert_it_ends(life: Life) -> None:
     """Whatever has happened: an order to stop, or to delete, is carried out in the end."""
     life.handle(ev.StopRequested())
+    life.handle(ev.LetGo())
     life.run(1000)
     if not life.gone:
         assert life.instance.status is Status.STOPPED
