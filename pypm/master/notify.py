@@ -68,8 +68,8 @@ class NotifySocket:
         instance_of: Callable[[int], Instance | None],
         handle: Callable[[int, Event], None],
     ) -> None:
-        self.dropped = {"malformed": 0, "sender": 0, "access": 0}
-        """Datagrams that were not taken, by cause."""
+        self.dropped = {"malformed": 0, "sender": 0, "access": 0, "main pid": 0}
+        """Datagrams that were not taken, by cause; of the last kind only the MAINPID."""
         self._keeper = keeper
         self._loop = loop
         self._owners = owners
@@ -144,7 +144,7 @@ class NotifySocket:
             return
         if said.barrier:
             return
-        owner = self._owners.of(datagram.pid)
+        owner = self._owner(datagram.pid)
         instance = None if owner is None else self._instance_of(owner.instance_id)
         if owner is None or instance is None or instance.run is None or instance.run.run_id != owner.run_id:
             self._drop("sender", datagram.pid)
@@ -183,11 +183,17 @@ class NotifySocket:
             events.append(WatchdogSet(run_id, said.watchdog))
         return events
 
+    def _owner(self, pid: int) -> Owner | None:
+        try:
+            return self._owners.of(pid)
+        except OSError:  # no descriptor is left to look with
+            return None
+
     def _main_pid(self, pid: int, owner: Owner) -> Event | None:
         """The named process as the main one, if it lives and is of the run's own tree."""
-        kinship = read_kinship(pid)
-        if kinship is None or self._owners.of(pid) != owner:
-            log.warning("MAINPID=%s of run %s is no process of its tree", pid, owner.run_id)
+        kinship = read_kinship(pid) if self._owner(pid) == owner else None
+        if kinship is None:
+            self._drop("main pid", pid)
             return None
         return MainPidReported(owner.run_id, pid, kinship.start_ticks)
 

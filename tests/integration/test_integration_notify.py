@@ -230,7 +230,7 @@ def test_a_foreign_main_process_is_refused(pypm: RealPypm) -> None:
     pypm.begin(speaker("a", script))
     row = pypm.wait_row("a", lambda row: row["status_text"] == "two")
     assert row["pid"] not in (1, os.getpid())
-    assert "MAINPID=1 of run" in pypm.master_log()
+    assert "messages dropped so far: main pid (pid 1)" in pypm.master_log()
 
 
 # --- the watchdog ---
@@ -402,4 +402,4 @@ def test_a_flood_of_nonsense_harms_nobody(pypm: RealPypm) -> None:
     log = pypm.master_log()
     assert "messages dropped so far: malformed" in log
     assert "Traceback" not in log
-    assert log.count("messages dropped so far") < 40
+    assert log.count("\n") < 100, "a flood does not flood the log"

@@ -136,12 +136,13 @@ def test_a_named_process_is_told_with_its_start_time(channel: Channel) -> None:
     assert channel.heard(b"MAINPID=%d" % ME) == [ev.MainPidReported("r", ME, kinship.start_ticks)]
     assert channel.heard(b"MAINPID=1\nREADY=1") == [ev.Ready("r")], "it is none of its tree"
     assert channel.heard(b"MAINPID=4194304") == [], "there is no such process"
+    assert channel.notify.dropped["main pid"] == 2
 
 
 @pytest.mark.parametrize("data", [b"", b"READY=1\0X", b"READY=1\n" * 1000])
 def test_what_is_no_message_is_dropped_and_counted(channel: Channel, data: bytes) -> None:
     assert channel.heard(data) == []
-    assert channel.notify.dropped == {"malformed": 1, "sender": 0, "access": 0}
+    assert channel.notify.dropped == {"malformed": 1, "sender": 0, "access": 0, "main pid": 0}
 
 
 def test_who_is_not_asked_is_not_heard(channel: Channel) -> None:
@@ -153,6 +154,15 @@ def test_who_is_not_asked_is_not_heard(channel: Channel) -> None:
     channel.instance = replace(channel.instance, run=replace(channel.instance.run, named_pid=ME + 1))
     assert channel.heard(b"READY=1") == [], "another one is the main process now"
     assert channel.notify.dropped["access"] == 2
+
+
+def test_without_a_descriptor_to_look_with_nobody_is_known(channel: Channel) -> None:
+    def of(pid: int) -> Owner | None:
+        raise OSError(24, "Too many open files")
+
+    channel.owners.of = of  # type: ignore[method-assign]
+    assert channel.heard(b"READY=1") == []
+    assert channel.notify.dropped["sender"] == 1
 
 
 def test_nobody_speaks_for_a_run_that_is_over(channel: Channel) -> None:
