@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pypm.config import ladders, log_bounds, values
+from pypm.config import ladders, log_bounds, probes, rules, values
 from pypm.config.faults import Place, nearest
 from pypm.config.units import parse_duration, parse_size, shown
 from pypm.core.errors import ConfigError
 
-__all__ = ["HEALTH_KEYS", "KEYS", "LOG_KEYS", "Key", "is_app_key", "read_app", "read_table"]
+__all__ = ["HEALTH_KEYS", "KEYS", "LOG_KEYS", "RESTART_KEYS", "Key", "is_app_key", "read_app", "read_table"]
 
 
 class Key:
@@ -97,10 +97,17 @@ HEALTH_KEYS = (
     Key("on_startup", ladders.ladder),
     Key("on_heartbeat", ladders.ladder),
     Key("on_stall", ladders.ladder),
+    Key("on_liveness", ladders.ladder),
+    Key("startup", probes.probe("startup")),
+    Key("liveness", probes.probe("liveness")),
+    Key("readiness", probes.probe("readiness")),
     Key("evidence", ladders.evidence),
     Key("max_extension", parse_duration),
 )
 """The keys of the table ``health``."""
+
+RESTART_KEYS = (Key("rules", rules.rules),)
+"""The keys of the table ``restart``, which may also be the list of the rules itself."""
 
 NOT_YET = frozenset(
     (
@@ -118,7 +125,6 @@ NOT_YET = frozenset(
         "pid_file",
         "port",
         "post_update",
-        "restart",
         "sandbox",
         "schedule",
         "static",
@@ -199,7 +205,7 @@ def _index(keys: Iterable[Key]) -> dict[str, Key]:
 
 
 _APP = _index(KEYS)
-TABLES = {"logs": _index(LOG_KEYS), "health": _index(HEALTH_KEYS)}
+TABLES = {"logs": _index(LOG_KEYS), "health": _index(HEALTH_KEYS), "restart": _index(RESTART_KEYS)}
 """The keys of an app that are tables of their own."""
 _REFUSED = _spellings((*NOT_YET, *NEVER, *ASK_NOTHING))
 
@@ -232,6 +238,8 @@ def read_app(raw: Mapping[str, object], place: Place) -> dict[str, Any]:
 def read_table(name: str, raw: object, place: Place) -> dict[str, Any]:
     """The settings of one of the ``TABLES``."""
     settings: dict[str, Any] = {}
+    if name == "restart" and isinstance(raw, list):
+        raw = {"rules": raw}
     if not isinstance(raw, Mapping):
         place.fault(name, f"{shown(raw)} is {values.kind(raw)}: expected a table such as [apps.{name}]")
         return settings

@@ -13,6 +13,7 @@ from pypm.config.search import Search
 from pypm.config.units import shown
 from pypm.config.values import name as checked_name
 from pypm.core.errors import ConfigError
+from pypm.core.probe_validity import fault_of_log_probes
 from pypm.core.spec import AppSpec, HealthSpec, LogSpec, RestartPolicy
 
 __all__ = ["Base", "duplicates", "merge", "resolve"]
@@ -54,6 +55,7 @@ LOG_FILES = {"out_file": "out_file", "error_file": "error_file", "log_file": "co
 
 LADDERS = {"heartbeat_timeout": "on_heartbeat", "progress_timeout": "on_stall"}
 """What follows when a time of ``health`` is over."""
+NO_BUDGET = "the startup probe has a budget of its own: failure_threshold x period"
 
 WHAT_RUNS = ("script", "command", "module")
 NO_CHANNEL = (
@@ -131,6 +133,9 @@ def resolve(settings: Settings, base: Base, place: Place) -> AppSpec | None:
     if spec.shutdown_with_message and not spec.has_node_channel:
         place.fault("shutdown_with_message", NO_CHANNEL)
         return None
+    if fault := fault_of_log_probes(spec):
+        place.fault("health", fault)
+        return None
     return spec
 
 
@@ -185,6 +190,7 @@ def _env_files(settings: Settings, search: Search, place: Place) -> tuple[str, .
 
 def _restart(settings: Settings) -> RestartPolicy:
     fields = {field: settings[key] for key, field in RESTART_FIELDS.items() if key in settings}
+    fields |= settings.get("restart", {})
     # As in PM2 the growing delay wins over the constant one, and is off when it is 0.
     backoff = settings.get("exp_backoff_restart_delay") or None
     delay = settings.get("restart_delay") if backoff is None else None
@@ -197,6 +203,12 @@ def _health(settings: Settings, place: Place) -> HealthSpec:
     for timeout, ladder in LADDERS.items():
         if ladder in fields and timeout not in settings.get("health", {}):
             place.fault(f"health.{ladder}", f"says what follows, but {timeout} is not set")
+    if "on_liveness" in fields and "liveness" not in {*fields, *place.failed}:
+        place.fault("health.on_liveness", "says what follows, but there is no liveness probe")
+    if "startup" in fields:
+        for key, table in (("listen_timeout", settings), ("startup_timeout", settings["health"])):
+            if key in table:
+                place.fault(key, NO_BUDGET)
     for timeout in LADDERS:
         fields[timeout] = fields.get(timeout) or None  # 0: off
     return HealthSpec(**fields)

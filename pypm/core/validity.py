@@ -5,7 +5,9 @@ from __future__ import annotations
 from signal import Signals
 
 from pypm.core.date_format import DateFormatError, compile_date_format
+from pypm.core.probe_validity import fault_of_probes
 from pypm.core.redaction import RedactionError, check_redactions
+from pypm.core.rule_validity import fault_of_rules
 from pypm.core.spec import AppSpec, HealthSpec, LogSpec
 
 __all__ = ["LEAST_LINE", "MOST_INSTANCES", "MOST_LINE", "fault_of"]
@@ -40,7 +42,9 @@ def fault_of(spec: AppSpec) -> str:
     times = (spec.kill_timeout, spec.listen_timeout, spec.min_uptime, policy.delay, policy.backoff)
     if any(time is not None and not 0 <= time < float("inf") for time in times):
         return "one of its durations is negative or no number"
-    return _fault_of_health(spec.health) or _fault_of_bounds(spec.logs) or _fault_of_form(spec.logs)
+    if fault := _fault_of_health(spec.health) or fault_of_probes(spec) or fault_of_rules(policy.rules):
+        return fault
+    return _fault_of_bounds(spec.logs) or _fault_of_form(spec.logs)
 
 
 def _fault_of_bounds(logs: LogSpec) -> str:
@@ -54,7 +58,7 @@ def _fault_of_bounds(logs: LogSpec) -> str:
 
 def _fault_of_health(health: HealthSpec) -> str:
     """What is wrong with the clocks and the ladders."""
-    rungs = (*health.on_startup, *health.on_heartbeat, *health.on_stall)
+    rungs = (*health.on_startup, *health.on_heartbeat, *health.on_stall, *health.on_liveness)
     times = (health.heartbeat_timeout, health.progress_timeout, health.max_extension)
     if any(
         time is not None and not 0 <= time < float("inf")

@@ -10,6 +10,7 @@ import pytest
 from pypm.config import load
 from pypm.config.files import DEFAULT_NAMES
 from pypm.config.keys import ASK_NOTHING, HEALTH_KEYS, KEYS, LOG_KEYS, NEVER, NOT_YET
+from pypm.config.probes import PROBE_KEYS
 from pypm.config.program import INTERPRETERS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "ecosystem.md").read_text()
@@ -25,7 +26,7 @@ def test_every_key_has_a_row_with_all_its_names(key):
 
 
 def test_no_row_is_about_a_key_that_is_not_there():
-    assert set(ROWS) == {key.name for key in (*KEYS, *LOG_KEYS, *HEALTH_KEYS)} | {"env_<name>"}
+    assert set(ROWS) == {key.name for key in (*KEYS, *LOG_KEYS, *HEALTH_KEYS)} | {*PROBE_KEYS, "env_<name>"}
 
 
 def test_every_key_that_is_refused_is_listed():
