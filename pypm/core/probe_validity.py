@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
 
 from pypm.core.probe_spec import ProbeKind, ProbeSpec
 from pypm.core.spec import AppSpec, HealthSpec
@@ -14,6 +13,8 @@ LEAST_PERIOD = 0.1
 LEAST_TIMEOUT = 0.01
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """What a method or the name of a header is."""
+PLACE = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|(?:[^/?#@]*@)?[^/?#@:\[\]]+)(?::([^/?#]*))?(?:[/?#]|$)")
+"""The host of a URL, with the user if there is one, and its port."""
 STATUSES = range(100, 600)
 
 
@@ -99,13 +100,14 @@ def _fault_of_http(spec: ProbeSpec) -> str:
         return "one of its statuses is not between 100 and 599"
     if "$" in written:
         return ""  # what it is only shows when it is asked
-    try:
-        url = urlsplit(written)
-        if not url.hostname or url.port == 0:
-            return f"{written!r} has no host, or no port that can be"
-    except ValueError as error:
-        return f"{written!r}: {error}"
-    return f"{written!r} has a user in it: use headers" if url.username is not None else ""
+    place = PLACE.match(written)
+    if place is None or (place[2] and not _is_port(place[2])):
+        return f"{written!r} has no host, or no port that can be"
+    return f"{written!r} has a user in it: use headers" if "@" in place[1] else ""
+
+
+def _is_port(text: str) -> bool:
+    return text.isdecimal() and text.isascii() and 1 <= int(text) <= 65535
 
 
 def _fault_of_address(written: str) -> str:
@@ -114,7 +116,7 @@ def _fault_of_address(written: str) -> str:
     host, colon, port = written.rpartition(":")
     if "$" in written:
         return ""
-    if not colon or not host or not (port.isdecimal() and port.isascii() and 1 <= int(port) <= 65535):
+    if not colon or not host or not _is_port(port):
         return f"{written!r} is neither host:port nor unix:/path"
     return ""
 

@@ -53,7 +53,7 @@ def test_each_way_to_ask(tmp_path: Path, written: str, probe: ProbeSpec) -> None
     [
         ("readiness", "period = 1000", "exactly one of http, tcp, exec, file and log, and has none"),
         ("readiness", 'tcp = "a:1"\nfile = "x"', "and has 2"),
-        ("readiness", 'htp = "http://a"', 'unknown key "htp"; did you mean "http"?'),
+        ("readiness", 'htp = "http://a"', 'did you mean "http"?'),
         ("readiness", 'http = "127.0.0.1:80"', "does not begin with http://"),
         ("readiness", 'http = "http://:80/"', "has no host"),
         ("readiness", 'http = "http://a:b/"', "http://a:b/"),
