@@ -12,7 +12,16 @@ import msgspec
 from pypm.core.instance import RunEnd
 from pypm.core.spec import Rule
 
-__all__ = ["LogMatch", "Ruling", "hold_time", "patterns_to_read", "rule_for", "search_lines"]
+__all__ = [
+    "LogMatch",
+    "RuleError",
+    "Ruling",
+    "compile_log_pattern",
+    "hold_time",
+    "patterns_to_read",
+    "rule_for",
+    "search_lines",
+]
 
 LONGEST_LINE = 2000
 """Characters of a line that are looked through."""
@@ -22,6 +31,10 @@ LEAST_HOLD = 1.0
 """Seconds: what is held for less would be a restart without a brake."""
 UNITS = {"ms": 0.001, "": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 PART = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*(ms|min|s|m|h|d|)\s*")
+
+
+class RuleError(ValueError):
+    """What is wrong with a rule, for people."""
 
 
 class LogMatch(msgspec.Struct, frozen=True):
@@ -52,6 +65,17 @@ def patterns_to_read(rules: tuple[Rule, ...], end: RunEnd) -> tuple[str, ...]:
             break
         patterns.append(rule.log)
     return tuple(dict.fromkeys(patterns))
+
+
+def compile_log_pattern(text: str) -> re.Pattern[str]:
+    """The regular expression as it is applied to a line. Raises RuleError for what none is."""
+    try:
+        pattern = re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise RuleError(f"{text!r} is no regular expression: {error}") from None
+    if pattern.search("") is not None:
+        raise RuleError(f"{text!r} also matches where there is nothing")
+    return pattern
 
 
 def search_lines(patterns: Sequence[str], lines: Sequence[str]) -> tuple[LogMatch, ...]:
