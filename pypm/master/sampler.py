@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from pypm.core.events import MemoryOver
-from pypm.core.instance import Instance, Status
+from pypm.core.instance import Instance, Run, Status
 from pypm.master.engine import Engine
+from pypm.system.process import is_same
 from pypm.system.tree import TreeUsage, measure_trees
 
 __all__ = ["Sample", "Sampler"]
@@ -98,10 +99,10 @@ class Sampler:
     def _measure(self) -> None:
         now = self._taken = self._clock()
         runs = {each.id: each.run for each in self._engine.instances.values() if each.run is not None}
-        roots = {pid for run in runs.values() for pid in (run.pid, run.main_pid)}
-        usages = measure_trees(roots) if runs else {}
+        roots = {key: _roots(run) for key, run in runs.items()}
+        usages = measure_trees(set().union(*roots.values())) if runs else {}
         for instance_id, run in runs.items():
-            usage = _together(usages, {run.pid, run.main_pid})
+            usage = _together(usages, roots[instance_id])
             if usage is None:
                 continue
             before = self._samples.get(instance_id)
@@ -110,6 +111,13 @@ class Sampler:
             passed = now - before.at
             percent = 100.0 * max(0.0, usage.cpu - before.cpu) / passed if passed > 0.01 else before.percent
             self._samples[instance_id] = Sample(run.run_id, now, usage.cpu, percent, usage.memory)
+
+
+def _roots(run: Run) -> set[int]:
+    """The first process of a run, while that number is its own, and its main one."""
+    if not run.named_pid or is_same(run.pid, run.start_ticks):
+        return {run.pid, run.main_pid}
+    return {run.main_pid}
 
 
 def _together(usages: Mapping[int, TreeUsage], roots: Iterable[int]) -> TreeUsage | None:

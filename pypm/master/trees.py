@@ -297,12 +297,11 @@ class Trees:
         """Send a signal to the group of a run whose main process lives; SIGKILL also to what has left it."""
         mark = self._mark(instance)
         if number != signal.SIGKILL:
-            escaped = self._escaped[mark.run_id] = escaped_descendants(mark)
-            process.send_group(mark.pid, number)
-            for member in escaped:
-                # One that the agent has named its main process may have left the group, and is told there.
-                if mark.main is not None and member.pid == mark.main.pid and member.pgid != mark.pid:
-                    _send_quietly(instance.name, member, number)
+            self._escaped[mark.run_id] = escaped_descendants(mark)
+            if mark.main is None:
+                process.send_group(mark.pid, number)
+            else:
+                self._signal_groups(instance.name, mark, number)
             return
         seen = self._escaped.get(mark.run_id, ())
         try:
@@ -310,11 +309,23 @@ class Trees:
         except OSError as error:  # no descriptor left to look with: what has left the group is found later
             log.warning("%s: cannot see what has left its group: %s", instance.name, error)
             members = []
-        process.send_group(mark.pid, number)
+        if mark.main is None or process.is_same(mark.pid, mark.start_ticks):
+            process.send_group(mark.pid, number)
         if mark.group:
             cgroup.kill_all(mark.group)
         for member in members:
             _send_quietly(instance.name, member, number)
+
+    def _signal_groups(self, name: str, mark: Mark, number: int) -> None:
+        """Send a signal to the group of the named main process and to the first one, process by process.
+
+        The first process may be long gone, and its number be another group's.
+        """
+        members = ProcessTable.read().members(mark, self._mains(), self._escaped[mark.run_id])
+        groups = {mark.pid} | {each.pgid for each in members if mark.main and each.pid == mark.main.pid}
+        for member in members:
+            if member.pgid in groups:
+                _send_quietly(name, member, number)
 
     def _kill(self, leaving: Leaving) -> None:
         if leaving.mark.group:

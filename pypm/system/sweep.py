@@ -140,8 +140,10 @@ class ProcessTable:
         """Those that are known by themselves, not by their parents."""
         in_group = cgroup.members(mark.group) if mark.group else set()
         main = self._processes.get(mark.pid)
-        # The kernel gives a pid anew only when nothing of its session and group is left.
-        session = mark.pid if main is None or main.start_ticks == mark.start_ticks else 0
+        # The kernel gives a pid anew only when nothing of its session and group is left. That may be long ago
+        # where the run goes on as another process: then a session of that number tells nothing.
+        is_first = mark.main is None if main is None else main.start_ticks == mark.start_ticks
+        session = mark.pid if is_first else 0
         return {
             pid
             for pid, process in self._processes.items()

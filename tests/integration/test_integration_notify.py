@@ -186,6 +186,31 @@ def test_the_named_process_is_stopped_politely_wherever_it_is(pypm: RealPypm) ->
     assert pypm.json("describe", "a")[0]["runs"][0]["code"] == 5
 
 
+def test_its_workers_are_stopped_politely_too(pypm: RealPypm) -> None:
+    worker = (
+        "    if os.fork() == 0:\n"
+        "        signal.signal(signal.SIGTERM, lambda *_: (open('told', 'w').close(), os._exit(0)))\n"
+        "        open('up', 'w').close()\n        sleep()\n    wait_for('up')\n"
+    )
+    script = DAEMON.replace("    signal.signal(", f"{worker}    signal.signal(", 1)
+    pypm.start(speaker("a", script, wait_ready=True))
+    pid = daemon_pid(pypm)
+    pypm.wait_row("a", lambda row: row["pid"] == pid)
+    pypm.ok("stop", "a")
+    assert (pypm.folder / "told").exists()
+
+
+def test_the_named_process_is_adopted_after_the_death_of_both(pypm: RealPypm) -> None:
+    pypm.start(speaker("a", DAEMON, wait_ready=True))
+    pid = daemon_pid(pypm)
+    pypm.wait_row("a", lambda row: row["pid"] == pid)
+    pypm.kill_both()
+    pypm.ok("list")
+    assert pypm.row("a")["pid"] == pid
+    pypm.ok("stop", "a")
+    assert not lives(pid)
+
+
 def test_the_named_process_is_adopted_with_its_end(pypm: RealPypm) -> None:
     pypm.start(speaker("a", DAEMON, wait_ready=True, autorestart=False))
     pid = daemon_pid(pypm)
@@ -280,6 +305,14 @@ def test_what_is_said_while_there_is_no_master_is_heard_by_the_next(pypm: RealPy
     finally:
         os.kill(guardian, signal.SIGCONT)
     assert pypm.wait_status("a", "online")["status_text"] == "still here"
+
+
+def test_the_next_guardian_is_heard_of_by_the_same_path(pypm: RealPypm) -> None:
+    pypm.start(speaker("a", "wait_for('flag')\nsay('STATUS=still here')\nsleep()\n"))
+    pypm.kill_both()
+    pypm.ok("list")
+    pypm.write("flag", "")
+    pypm.wait_row("a", lambda row: row["status_text"] == "still here")
 
 
 def test_a_socket_that_was_removed_is_made_anew_and_the_old_one_is_heard(pypm: RealPypm) -> None:
