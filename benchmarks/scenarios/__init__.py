@@ -8,6 +8,7 @@ from benchmarks.bench import Bench
 from benchmarks.report import Report
 from benchmarks.scenarios import (
     adoption,
+    agent_calls,
     agent_days,
     cli_latency,
     crash_storm,
@@ -44,6 +45,7 @@ SCENARIOS: dict[str, Callable[[Bench], Report]] = {
     "orphans": orphans.run,
     "master_killed": master_killed.run,
     "adoption": adoption.run,
+    "agent_calls": agent_calls.run,
     "daemon_kill9": daemon_kill9.run,
     "agent_days": agent_days.run,
 }

@@ -7,14 +7,12 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pypm.agent.notify import watchdog_seconds
-
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
     from types import TracebackType
 
-__all__ = ["Heartbeats", "ThreadHeartbeats"]
+__all__ = ["Heartbeats", "ThreadHeartbeats", "watchdog_seconds"]
 
 INTERVAL = 1.0
 SHORTEST = 0.05
@@ -26,6 +24,19 @@ def chosen_interval(interval: float | None) -> float:
         watchdog = watchdog_seconds(os.environ)
         interval = INTERVAL if watchdog is None else min(INTERVAL, watchdog / 4)
     return max(SHORTEST, interval)
+
+
+def watchdog_seconds(environment: os._Environ[str]) -> float | None:
+    """The watchdog's period in seconds, where the service manager has set one.
+
+    ``WATCHDOG_PID`` is not looked at: behind a wrapper such as ``uv run`` it is the wrapper's, and one that
+    hears only that process ignores ours.
+    """
+    try:
+        period = int(environment.get("WATCHDOG_USEC", "0")) / 1e6
+    except ValueError:
+        return None
+    return period if period > 0 else None
 
 
 class Heartbeats:

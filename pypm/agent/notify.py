@@ -6,7 +6,9 @@ import os
 import socket
 from typing import Any
 
-__all__ = ["Notify", "open_notify", "watchdog_seconds"]
+from pypm.agent.beats import watchdog_seconds
+
+__all__ = ["Notify", "open_notify"]
 
 BEAT_INTERVAL = 1.0
 
@@ -85,16 +87,3 @@ def open_notify(environment: os._Environ[str]) -> Notify | None:
         return None
     watchdog = watchdog_seconds(environment)
     return Notify(address, min(BEAT_INTERVAL, watchdog / 8) if watchdog else BEAT_INTERVAL)
-
-
-def watchdog_seconds(environment: os._Environ[str]) -> float | None:
-    """The watchdog's period in seconds, where the service manager has set one.
-
-    ``WATCHDOG_PID`` is not looked at: behind a wrapper such as ``uv run`` it is the wrapper's, and one that
-    hears only that process ignores ours.
-    """
-    try:
-        period = int(environment.get("WATCHDOG_USEC", "0")) / 1e6
-    except ValueError:
-        return None
-    return period if period > 0 else None

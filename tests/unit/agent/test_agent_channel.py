@@ -150,7 +150,7 @@ class TestNeverDisturbs:
         names = done.stdout.split()
         assert "pypm.agent.channel" in names
         assert {name.split(".")[1] for name in names if name.startswith("pypm.")} == {"agent"}
-        heavy = {"zmq", "asyncio", "http", "hashlib", "logging", "dataclasses", "psutil", "msgspec"}
+        heavy = {"zmq", "asyncio", "socket", "http", "hashlib", "logging", "dataclasses", "psutil", "msgspec"}
         assert not heavy & {name.split(".")[0] for name in names}
 
     def test_a_signal_handler_may_speak_during_the_first_import(self, master: Master) -> None:
