@@ -38,6 +38,9 @@ __all__ = [
     "Reloading",
     "ResetRequested",
     "RestartRequested",
+    "RunRequested",
+    "ScheduleDue",
+    "ScheduleMoved",
     "SpawnFailed",
     "Spawned",
     "SpecChanged",
@@ -76,6 +79,26 @@ class RestartRequested(Event, frozen=True):
     by: str = "operator"
     reason: str = ""
     cause: Cause = "operator"
+
+
+class RunRequested(Event, frozen=True):
+    """Somebody wants a run of a job now; whether it is armed stays as it is."""
+
+    by: str = "operator"
+
+
+class ScheduleDue(Event, frozen=True):
+    """A moment (Unix time) of the instance's schedule is there."""
+
+    moment: float
+    reason: str
+
+
+class ScheduleMoved(Event, frozen=True):
+    """The schedule counts from this moment (Unix time) on; ``why``, where one was missed by that."""
+
+    moment: float
+    why: str = ""
 
 
 class DeleteRequested(Event, frozen=True):
@@ -292,6 +315,9 @@ EVENTS: tuple[type[Event], ...] = (
     StartRequested,
     StopRequested,
     RestartRequested,
+    RunRequested,
+    ScheduleDue,
+    ScheduleMoved,
     DeleteRequested,
     ResetRequested,
     SpecChanged,

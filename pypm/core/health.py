@@ -150,6 +150,8 @@ def watchdog_triggered(instance: Instance, event: ev.Event, now: float) -> Resul
 
 def settled(instance: Instance, now: float) -> Instance:
     """The instance with what follows from its vitals: its deadline, where it is online, and its health."""
+    if instance.status is Status.STARTING:
+        return _in_time(instance)
     if instance.status is not Status.ONLINE:
         return instance
     health = _health(instance)
@@ -162,13 +164,36 @@ def settled(instance: Instance, now: float) -> Instance:
     return replace(instance, health=health, deadline=deadline)
 
 
+def _in_time(instance: Instance) -> Instance:
+    """A start is part of the time that a job's run may take."""
+    over = run_over(instance)
+    if over is None or (instance.deadline is not None and instance.deadline <= over):
+        return instance
+    return replace(instance, deadline=over)
+
+
+def run_over(instance: Instance) -> float | None:
+    """When the time is over that a job's run may take, without what the machine has slept of it."""
+    run, schedule = instance.run, instance.spec.schedule
+    if run is None or schedule is None or schedule.timeout is None:
+        return None
+    return run.started + schedule.timeout + run.vitals.paused
+
+
+def _timed_out(instance: Instance, now: float) -> Result | None:
+    over = run_over(instance)
+    if over is None or over > now or instance.spec.schedule is None:
+        return None
+    reason = f"timeout of {describe_duration(instance.spec.schedule.timeout or 0.0)}"
+    return begin_stop(instance, now, reason, After.DECIDE, "schedule")
+
+
 def due(instance: Instance) -> float | None:
     """When the next thing is to be done about an online run; None: nothing is."""
-    vitals = _run(instance).vitals
-    if vitals.trouble:
-        return vitals.rung_at
+    vitals, over = _run(instance).vitals, run_over(instance)
     # A wait that nobody has ended is over at its announced end, also where no clock runs.
-    moments = (_heartbeat_due(instance), _progress_look(instance), vitals.extended_until)
+    clocks = (_heartbeat_due(instance), _progress_look(instance), vitals.extended_until)
+    moments = (vitals.rung_at, over) if vitals.trouble else (*clocks, over)
     return min((time for time in moments if time is not None), default=None)
 
 
@@ -218,6 +243,8 @@ def checked(instance: Instance, event: ev.Event, now: float) -> Result:
     assert isinstance(event, ev.DeadlinePassed)
     if event.paused:
         return _later(instance, event.paused), []
+    if stopped := _timed_out(instance, now):
+        return stopped
     instance = _wait_over(instance, now)
     vitals = _run(instance).vitals
     if vitals.trouble:
@@ -250,6 +277,7 @@ def _later(instance: Instance, seconds: float) -> Instance:
 
     vitals = replace(
         vitals,
+        paused=vitals.paused + seconds,
         judged_from=vitals.judged_from + seconds,
         last_progress=moved(vitals.last_progress),
         extended_until=moved(vitals.extended_until),
@@ -297,6 +325,8 @@ def not_ready_in_time(instance: Instance, event: ev.Event, now: float) -> Result
     assert isinstance(event, ev.DeadlinePassed)
     if event.paused:
         return replace(_later(instance, event.paused), deadline=event.deadline + event.paused), []
+    if stopped := _timed_out(instance, now):
+        return stopped
     if _run(instance).vitals.trouble:
         return _climb(instance, now)
     timeout = describe_duration(instance.spec.listen_timeout)

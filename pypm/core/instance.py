@@ -148,6 +148,8 @@ class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     extended_until: float | None = None
     waiting_for: str = ""
     waiting_since: float | None = None
+    paused: float = 0.0
+    """Seconds in which the machine stood still since the run has begun."""
     waited: float = 0.0
     """Seconds of waits that are over since the last progress."""
     trouble: Trouble = ""
@@ -251,6 +253,10 @@ class Instance(msgspec.Struct, frozen=True, omit_defaults=True):
     """Its ``pre_stop`` hook is run before the present run is told to end."""
     told_at: float = 0.0
     """When the present run was told to end."""
+    moment: float | None = None
+    """The last moment (Unix time) of its schedule that was dealt with; None: it counts from now on."""
+    queued: bool = False
+    """Another run of this job follows the present one."""
 
     @property
     def name(self) -> str:
@@ -261,6 +267,11 @@ class Instance(msgspec.Struct, frozen=True, omit_defaults=True):
     def namespace(self) -> str:
         """The namespace of its app."""
         return self.spec.namespace
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether it is a job that waits for its next moment."""
+        return self.spec.schedule is not None and self.desired is Desired.UP and self.status is Status.EXITED
 
     @property
     def last(self) -> RunEnd | None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from pypm.core import events as ev
-from pypm.core import health, holding, probes, resuming, stopping
+from pypm.core import health, holding, jobs, probes, resuming, stopping
 from pypm.core import transitions as on
 from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Publish
 from pypm.core.hooks import hooks_due
@@ -59,7 +59,7 @@ def step(instance: Instance, event: ev.Event, now: float) -> Result:
     after, actions = cell(instance, event, now)
     if Forget() in actions:
         return after, actions  # what is forgotten is neither saved nor published again
-    after = health.settled(after, now)
+    after = jobs.settled(health.settled(after, now))
     if after.status is not instance.status:
         after = replace(after, since=now)
     actions = actions + hooks_due(instance, after)
@@ -178,6 +178,9 @@ TABLE: dict[tuple[Status, type[ev.Event]], Handler | str] = {
 for _status in Status:
     TABLE[_status, ev.HeldBack] = TABLE[_status, ev.LetGo] = _WAITS_FOR_NOTHING
     TABLE[_status, ev.DependencyFailed] = _WAITS_FOR_NOTHING
+    TABLE[_status, ev.ScheduleMoved] = jobs.moved
+    TABLE[_status, ev.ScheduleDue] = jobs.due_at_rest if _status in _AT_REST else jobs.due_running
+    TABLE[_status, ev.RunRequested] = jobs.run_at_rest if _status in _AT_REST else "it runs already"
     TABLE[_status, ev.ResetRequested] = on.reset
     TABLE[_status, ev.SpecChanged] = on.change_spec
 

@@ -11,6 +11,7 @@ __all__ = ["changed_keys", "needs_restart"]
 _LIVE = frozenset(
     {
         "allow_control",
+        "cron_restart",
         "namespace",
         "instances",
         "autostart",
@@ -24,6 +25,7 @@ _LIVE = frozenset(
         "listen_timeout",
         "max_memory",
         "logs",
+        "schedule",
         "source",
     }
 )

@@ -52,6 +52,8 @@ def should_restart(instance: Instance, end: RunEnd, now: float, ruling: Ruling |
     """
     if ruling is not None:
         return _ruled(instance, end, now, ruling)
+    if instance.spec.schedule is not None:  # its next run comes by its schedule
+        return Verdict("exited", end.reason)
     policy = instance.spec.restart
     if not end.planned:  # the exit code of a run that we ended says nothing
         if end.code is not None and end.code in policy.stop_exit_codes:

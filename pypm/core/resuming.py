@@ -9,7 +9,7 @@ from pypm.core.actions import Action, ReadLog, RunHook, Spawn
 from pypm.core.instance import After, Desired, Instance
 from pypm.core.rules import patterns_to_read
 from pypm.core.stopping import kill_signal
-from pypm.core.transitions import begin
+from pypm.core.transitions import arm, begin
 
 __all__ = ["recover_at_rest", "recover_running", "recover_stopping", "recover_waiting"]
 
@@ -22,6 +22,8 @@ Result = tuple[Instance, list[Action]]
 def recover_at_rest(instance: Instance, event: ev.Event, now: float) -> Result:
     if instance.desired is Desired.DOWN:
         return instance, []
+    if instance.spec.schedule is not None:
+        return arm(instance)
     return begin(instance, now, instance.reason)
 
 

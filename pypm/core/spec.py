@@ -25,6 +25,7 @@ __all__ = [
     "RestartPolicy",
     "Rule",
     "Rung",
+    "ScheduleSpec",
     "instance_name",
 ]
 
@@ -186,6 +187,26 @@ class Hooks(msgspec.Struct, frozen=True, omit_defaults=True):
     on_failure: Hook | None = None
 
 
+class ScheduleSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """When an app that is a job runs: it is not kept running. It has either ``cron`` or ``every``."""
+
+    cron: str | None = None
+    """A cron line; with six fields the first one is seconds."""
+    every: float | None = None
+    """Seconds from one moment to the next, the first one that long after it was armed."""
+    timezone: str | None = None
+    """Of the cron line; ``None``: that of the machine."""
+    jitter: float = 0.0
+    """Seconds within which an instance's moments are put off, by as much each time."""
+    overlap: Literal["skip", "queue", "kill"] = "skip"
+    """What becomes of a moment at which the run before goes on: nothing, one run when that has ended, or
+    one now, in the place of that."""
+    timeout: float | None = None
+    """Seconds that a run may take."""
+    catch_up: bool = False
+    """What was missed, while there was no master or the machine slept, is made up for by one run."""
+
+
 NODE_PROGRAMS = frozenset(("node", "nodejs", "bun"))
 """Programs that speak over Node's channel by themselves."""
 
@@ -240,6 +261,10 @@ class AppSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """Bytes of resident memory of the whole tree beyond which the instance is restarted."""
     logs: LogSpec = LogSpec()
     health: HealthSpec = HealthSpec()
+    schedule: ScheduleSpec | None = None
+    """It is a job, which runs at the moments of this schedule."""
+    cron_restart: str | None = None
+    """A cron line (local time) at whose moments it gets a new run, unless it is wanted down."""
     source: str | None = None
     """The file that declared the app, if there is one."""
 

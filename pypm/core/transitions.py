@@ -33,6 +33,7 @@ from pypm.core.policy import (
     was_healthy,
 )
 from pypm.core.rules import LogMatch, patterns_to_read, rule_for
+from pypm.core.schedule import schedule_of
 from pypm.core.stopping import begin_stop, kill_signal, tell_to_end
 
 KILL_AGAIN = 5.0
@@ -76,12 +77,23 @@ def _fresh(instance: Instance) -> Instance:
     return replace(instance, desired=Desired.UP, failures=0, restart_times=())
 
 
+def arm(instance: Instance) -> Result:
+    """Let a job wait for the next moment of its schedule."""
+    if instance.is_armed:
+        return instance, []
+    return rest(_fresh(instance), Status.EXITED, "waits for its next run")
+
+
 def start(instance: Instance, event: ev.Event, now: float) -> Result:
+    if instance.spec.schedule is not None:
+        return arm(instance)
     return begin(_fresh(instance), now)
 
 
 def start_waiting(instance: Instance, event: ev.Event, now: float) -> Result:
     """The restart that was due later comes now: it counts, but not towards the brake."""
+    if instance.spec.schedule is not None:
+        return arm(instance)
     return begin(replace(_fresh(instance), restarts=instance.restarts + 1), now)
 
 
@@ -91,7 +103,8 @@ def want_up(instance: Instance, event: ev.Event, now: float) -> Result:
 
 def start_while_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
     """The later command wins, also over a deletion that is not done yet."""
-    after = instance.after if instance.after is After.DECIDE else After.RESTART
+    follows = After.RESTART if instance.spec.schedule is None else After.DECIDE
+    after = instance.after if instance.after is After.DECIDE else follows
     return replace(instance, desired=Desired.UP, after=after), []
 
 
@@ -110,6 +123,7 @@ def rest(instance: Instance, status: Status, reason: str) -> Result:
         asked=False,
         waits_for="",
         preparing=False,
+        queued=False,
     )
     return changed, []
 
@@ -183,7 +197,16 @@ def reset(instance: Instance, event: ev.Event, now: float) -> Result:
 
 def change_spec(instance: Instance, event: ev.Event, now: float) -> Result:
     assert isinstance(event, ev.SpecChanged)
-    return replace(instance, spec=event.spec), []
+    before, changed = instance.spec, replace(instance, spec=event.spec)
+    if schedule_of(before) != schedule_of(event.spec):
+        changed = replace(changed, moment=None)
+    is_job = event.spec.schedule is not None
+    if is_job == (before.schedule is not None) or instance.status not in (Status.STARTING, Status.ONLINE):
+        return changed, []
+    if changed.run is not None:
+        reason = f"it has {'a' if is_job else 'no'} schedule now"
+        return begin_stop(changed, now, reason, After.DECIDE, "config")
+    return (changed, []) if changed.desired is Desired.UP else rest(changed, Status.STOPPED, "")
 
 
 # --- what becomes of a run ---
@@ -383,7 +406,12 @@ def decide(instance: Instance, end: RunEnd, now: float, matches: tuple[LogMatch,
     if ruling is not None:
         end = replace(end, rule=describe_ruling(ruling))
         instance = replace(instance, runs=(end, *instance.runs[1:]))
+    if instance.desired is Desired.DOWN:  # a job that is not armed has had its run
+        return rest(instance, Status.STOPPED, end.reason)
     verdict = should_restart(instance, end, now, ruling)
+    if instance.queued and verdict.kind in ("exited", "errored"):
+        began, actions = begin(replace(instance, queued=False), now)
+        return replace(began, reason="the run before has ended, and this one was due"), actions
     if verdict.kind == "held":
         held, actions = rest(instance, Status.HELD, verdict.reason)
         return replace(held, deadline=None if verdict.delay is None else now + verdict.delay), actions

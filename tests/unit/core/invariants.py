@@ -74,10 +74,9 @@ def check_instance(instance: Instance) -> None:
         assert instance.stop_reason == ""
         assert instance.after is After.STOP
         assert run is None or run.leaving is None
-    if status in (Status.STARTING, Status.ONLINE, Status.BACKOFF):
-        assert instance.desired is Desired.UP
     if status in (Status.BACKOFF, Status.HELD, Status.ERRORED, Status.EXITED):
         assert instance.reason, "whoever looks is told why"
+    check_wishes(instance)
     check_counters(instance)
 
 
@@ -91,6 +90,19 @@ def check_waits(instance: Instance) -> None:
         is_unborn = status is Status.STARTING and instance.run is None
         assert is_unborn or status in (Status.STOPPING, Status.HELD)
     assert not instance.preparing or (status is Status.STOPPING and not instance.waits_for)
+
+
+def check_wishes(instance: Instance) -> None:
+    """What is wanted down does not run, but for a job that somebody has told to run once."""
+    status = instance.status
+    if status in (Status.STARTING, Status.ONLINE, Status.BACKOFF):
+        is_run_now = instance.spec.schedule is not None and status is not Status.BACKOFF
+        assert instance.desired is Desired.UP or is_run_now
+    if instance.desired is Desired.DOWN:
+        assert instance.moment is None
+        assert not instance.queued
+    if instance.queued:
+        assert instance.run is not None or status is Status.STARTING, "there is one to follow"
 
 
 def check_vitals(instance: Instance) -> None:

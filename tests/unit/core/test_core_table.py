@@ -11,7 +11,7 @@ from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Pu
 from pypm.core.instance import After, Desired, Instance, Run, RunEnd, Status
 from pypm.core.machine import TABLE, InvalidTransitionError, step
 from pypm.core.probe_spec import ProbeSpec
-from pypm.core.spec import AppSpec, HealthSpec
+from pypm.core.spec import AppSpec, HealthSpec, ScheduleSpec
 
 NOW = 5000.0
 LIMIT = 100 * 2**20
@@ -58,6 +58,8 @@ def event_of(kind: type[ev.Event], instance: Instance) -> ev.Event:
         ev.HeldBack: ev.HeldBack("model-server to be ready"),
         ev.DependencyFailed: ev.DependencyFailed("model-server is errored"),
         ev.HookEnded: ev.HookEnded(run_id),
+        ev.ScheduleDue: ev.ScheduleDue(1e9, "cron_restart 0 4 * * *"),
+        ev.ScheduleMoved: ev.ScheduleMoved(1e9),
         ev.Spawned: ev.Spawned("r2", "t2", 4001, 78),
         ev.SpawnFailed: ev.SpawnFailed("no such file"),
         ev.Ready: ev.Ready(run_id),
@@ -101,6 +103,9 @@ StopRequested     stopped   stopping  stopping  stopping  stopped   stopped   st
 RestartRequested  starting  stopping  stopping  stopping  starting  starting  starting  starting
 DeleteRequested   gone      stopping  stopping  stopping  gone      gone      gone      gone
 ResetRequested    stopped   starting  online    stopping  backoff   held      errored   exited
+RunRequested      starting  ignored   ignored   ignored   starting  starting  starting  starting
+ScheduleDue       stopped   stopping  stopping  stopping  backoff   held      starting  starting
+ScheduleMoved     stopped   starting  online    stopping  backoff   held      errored   exited
 SpecChanged       stopped   starting  online    stopping  backoff   held      errored   exited
 HeldBack          ignored   starting  ignored   stopping  ignored   ignored   ignored   ignored
 LetGo             ignored   starting  ignored   stopping  ignored   held      ignored   ignored
@@ -149,6 +154,8 @@ def prepared(status: Status, kind: type[ev.Event]) -> Instance:
     if status is Status.STARTING and kind in BEFORE_ITS_RUN:
         spec = replace(SPEC, wait_ready=False)
         return replace(instance, run=None, deadline=None, spec=spec)
+    if kind is ev.RunRequested:
+        return replace(instance, spec=replace(SPEC, schedule=ScheduleSpec(every=60.0)))
     if kind is ev.Probed:
         return replace(instance, spec=replace(SPEC, health=HealthSpec(readiness=ProbeSpec(tcp="h:1"))))
     return instance

@@ -12,7 +12,7 @@ from invariants import check_instance, checked_step
 
 from pypm.core import events as ev
 from pypm.core.instance import Desired, Instance, Status
-from pypm.core.spec import AppSpec, Hook, Hooks, RestartPolicy
+from pypm.core.spec import AppSpec, Hook, Hooks, RestartPolicy, ScheduleSpec
 from pypm.core.state import App, assemble, decode, encode_app, encode_instance, encode_origin
 from pypm.testing import Program, Simulation
 
@@ -33,6 +33,12 @@ policies = st.builds(
     window=st.sampled_from([10.0, 900.0]),
     backoff_reset=st.sampled_from([0.5, 30.0]),
 )
+schedules = st.builds(
+    ScheduleSpec,
+    every=st.just(60.0),
+    overlap=st.sampled_from(["skip", "queue", "kill"]),
+    timeout=st.sampled_from([None, 0.5, 20.0]),
+)
 specs = st.builds(
     AppSpec,
     name=st.just("agent"),
@@ -45,6 +51,8 @@ specs = st.builds(
     treekill=st.booleans(),
     max_memory=st.sampled_from([None, LIMIT]),
     hooks=st.sampled_from([Hooks(), Hooks(Hook(("/bin/a",)), Hook(("/bin/b",)), Hook(("/bin/c",)))]),
+    schedule=st.none() | schedules,
+    cron_restart=st.sampled_from([None, "0 4 * * *"]),
 )
 programs = st.builds(
     Program,
@@ -84,6 +92,9 @@ WHAT = [
     "hold back",
     "let go",
     "dependency",
+    "run now",
+    "due",
+    "moved",
 ]
 orders = st.builds(Order, what=st.sampled_from(WHAT), pause=seconds)
 
@@ -144,6 +155,9 @@ class Life(Simulation):
                 "spec": ev.SpecChanged(other),
                 "memory": ev.MemoryOver(run_id, 2 * LIMIT),
                 "ready": ev.Ready(run_id),
+                "run now": ev.RunRequested(),
+                "due": ev.ScheduleDue(self.clock(), "schedule every 1m"),
+                "moved": ev.ScheduleMoved(self.clock()),
                 "talk": ev.StatusReported(run_id, f"at {self.clock()}"),
             }
             self.handle(events[order.what])
