@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pypm.logs.writer import LogFile
 
-__all__ = ["PIPE", "Pump"]
+__all__ = ["LONGEST_HELD", "PIPE", "Pump"]
 
 TURN = 1024 * 1024
 READ = 4 * 65536
@@ -30,7 +30,8 @@ class Pump:
     Where a file is this stream's own, every byte goes into it at once. Where several streams share a file,
     the beginning of a line is held back until the line is ended (or longer than 64 KiB, or until ``drain``,
     the pipe's end, ``replace_files`` or ``close``), so that another stream's bytes do not get into it. What
-    is held is lost if the process is killed: the price of sharing, paid by the last, unfinished line.
+    is held is lost if the process is killed; where it is known beforehand that streams share a file,
+    ``RecordPump`` moves them.
 
     The descriptor stays the caller's. Pumps use one buffer, so all of a process are turned in one thread.
     """

@@ -10,7 +10,7 @@ import msgspec
 
 from pypm.logs.carry import Intent, MemoryCarry
 from pypm.logs.pump import DRAIN, FULL, PIPE, TURN
-from pypm.logs.records import Framer, Framing, LineState
+from pypm.logs.records import FRAMED, Framer, Framing, LineState
 from pypm.logs.rotation import Identity, generations
 from pypm.logs.writer import LogFile
 
@@ -139,9 +139,10 @@ class RecordPump:
             self._batch.intent = self._batch.intent._replace(state=LineState.NEW)
         elif self._carry.state != LineState.NEW:
             self._carry.consume(0, LineState.NEW)
-        for file in self._files:
-            if not file.is_at_line_end():  # the end of a run whose output was not in lines
-                file.write(b"\n")
+        if settings.framing.form in FRAMED:
+            for file in self._files:
+                if not file.is_at_line_end():  # the end of a run whose output was not in lines
+                    file.write(b"\n")
         self.reframe(settings)
 
     def reframe(self, settings: Settings) -> None:

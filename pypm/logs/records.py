@@ -19,7 +19,9 @@ from pypm.logs.redact import Redactor
 
 __all__ = ["Framer", "Framing", "LineState", "Measure"]
 
-Form = Literal["raw", "text", "json"]
+Form = Literal["raw", "lines", "text", "json"]
+"""``raw`` is bytes as they come, ``lines`` the same bytes by whole lines."""
+FRAMED = ("text", "json")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SEPARATORS = b"\x7f`^~|@#$"
 """Bytes that JSON takes as they are; one that a chunk has not stands for its newlines."""
@@ -104,7 +106,7 @@ class Framer:
             end = data.find(b"\n") + 1 or len(data)
             verbatim = data[:end] if state == LineState.VERBATIM else b""
             return verbatim + self.frame(data[end:], LineState.NEW, milliseconds)
-        if not data or self.framing.form == "raw":
+        if not data or self.framing.form not in FRAMED:
             return data
         if self._redactor is not None:
             data = self._redactor.mask(data)

@@ -13,6 +13,7 @@ from pypm.core.instance import Instance
 from pypm.core.redaction import LEAST_SECRET, VARIABLE, variables_of
 from pypm.core.spec import LogSpec
 from pypm.logs.carry import Carry, CarryError, MemoryCarry
+from pypm.logs.pump import LONGEST_HELD
 from pypm.logs.record_pump import Settings
 from pypm.logs.records import Framing
 from pypm.logs.redact import secrets_of
@@ -88,15 +89,16 @@ def read_settings(carry: Carry) -> Settings:
 
 
 def make_settings(
-    instance: Instance, stream: str, run_id: str, variables: Mapping[str, str]
+    instance: Instance, stream: str, run_id: str, variables: Mapping[str, str], *, shared: bool = False
 ) -> Settings | None:
-    """What the records of a stream depend on; None where its bytes go into the logs as they are.
+    """What the records of a stream depend on; None where its bytes go into the logs as they come.
 
-    ``variables`` are those of the run's environment.
+    ``variables`` are those of the run's environment. Where the files are ``shared`` with other streams, the
+    bytes go there by whole lines.
     """
     logs = instance.spec.logs
     if logs.form == "raw":
-        return None
+        return Settings(Framing("lines", "out", 0, "", NO_RUN, LONGEST_HELD)) if shared else None
     names = variables_of(logs.redact)
     framing = Framing(
         form=logs.form,

@@ -18,7 +18,7 @@ from pypm.core.instance import Instance
 from pypm.core.redaction import variables_of
 from pypm.core.spec import AppSpec
 from pypm.logs.index import run_number
-from pypm.logs.paths import log_files
+from pypm.logs.paths import LogFiles, log_files, share_files
 from pypm.logs.record_pump import Settings
 from pypm.logs.registry import LogRegistry
 from pypm.logs.room import make_room
@@ -65,6 +65,7 @@ class InstanceOutput:
         self._events = events
         self._declared: object = None
         self._instance: Instance
+        self._paths: LogFiles
         self._run_id = NO_RUN
         self._variables: dict[str, str] = {}
         """Those of the run's environment that are to be masked."""
@@ -80,7 +81,7 @@ class InstanceOutput:
         if declared == self._declared:
             return
         self._know(instance)
-        paths = log_files(self._folder, spec, instance.index)
+        self._paths = paths = log_files(self._folder, spec, instance.index)
         for name, path in (("out", paths.out), ("error", paths.error)):
             wanted = [each for each in (path, paths.combined) if each is not None]
             key = f"{name}:{instance.id}"
@@ -119,7 +120,8 @@ class InstanceOutput:
         self._variables = {name: variables[name] for name in self._known if name in variables}
 
     def _settings(self, name: str) -> Settings | None:
-        return make_settings(self._instance, name, self._run_id, self._variables)
+        shared = share_files(self._instance.spec, self._paths)
+        return make_settings(self._instance, name, self._run_id, self._variables, shared=shared)
 
     def _open_files(self, paths: Iterable[str]) -> list[LogFile]:
         logs = self._instance.spec.logs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,11 @@ def generations(folder: Path, name: str) -> list[Path]:
 
 
 def size(files: list[Path]) -> int:
-    return sum(each.stat().st_size for each in files if each.exists())
+    found = 0
+    for each in files:
+        with suppress(FileNotFoundError):  # rotated meanwhile
+            found += each.stat().st_size
+    return found
 
 
 @pytest.mark.parametrize(("form", "pause"), [("text", "0"), ("text", "0.01"), ("json", "0")])
@@ -66,6 +71,29 @@ def test_numbered_lines_while_the_master_is_killed_again_and_again(
         expected = [b"%d %s\n" % (each, b"x" * (each % 300)) for each in range(len(found))]
         assert found == expected
         assert len(found) == int(last.message)
+
+
+def test_raw_lines_in_a_file_of_several_instances_while_the_master_is_killed(pypm: RealPypm) -> None:
+    """None is missing, none is there twice, and none is cut by those of the other instance."""
+    script = COUNTER.replace('b"%d %s\\n" % (each,', 'b"%d %d %s\\n" % (INSTANCE, each,')
+    script = script.replace("import os", "import os; INSTANCE = int(os.environ['PYPM_INSTANCE'])\nimport os")
+    logs = {"max_size": "2M", "retain": 1000}
+    pypm.start(python("a", script.replace("PAUSE", "0.001"), instances=2, merge_logs=True, logs=logs))
+    folder = pypm.home / "logs"
+    for _ in range(3 * KILLS):
+        before = size(generations(folder, "a-out.log"))
+        wait_until(lambda before=before: size(generations(folder, "a-out.log")) > before + 200_000)
+        pypm.kill_master()
+    pypm.write("flag", "")
+    wait_until(lambda: pypm.log("a", "error").count(b"\n") == 2, 30.0, "the end of the lines")
+    pypm.ok("stop", "a")
+    found: dict[bytes, list[bytes]] = {b"0": [], b"1": []}
+    for line in b"".join(each.read_bytes() for each in generations(folder, "a-out.log")).splitlines():
+        instance, _, rest = line.partition(b" ")
+        found[instance].append(rest)
+    for lines in found.values():
+        assert lines == [b"%d %s" % (each, b"x" * (each % 300)) for each in range(len(lines))]
+    assert sorted(map(len, found.values())) == sorted(map(int, pypm.log("a", "error").split()))
 
 
 def test_records_go_on_after_guardian_and_master_died_together(pypm: RealPypm) -> None:

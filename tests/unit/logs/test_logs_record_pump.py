@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -77,12 +77,31 @@ def test_any_bytes_in_any_chunks_through_any_rotation(chunks, share, max_size, m
             os.write(writer, chunk)
             assert pump.turn(share) <= share
         pump.drain()
-        for closing in (own, both, carry):
-            closing.close()
+        for each in (own, both, carry):
+            each.close()
         whole = b"".join(chunks)
         expected = whole if whole.endswith(b"\n") or not whole else whole + b"\n"
         # A line that was drained and then ended has an empty continuation; one newline stands for both.
         assert said(content(folder)) == said(content(folder, "both.log")) == expected
+
+
+@given(st.lists(st.binary(min_size=1, max_size=150), max_size=30), st.integers(1, 90))
+def test_whole_lines_are_the_same_bytes(chunks, share):
+    with TemporaryDirectory() as folder, pipe() as (reader, writer), closing(Carry()) as carry:
+        file = log_file(folder, max_size=200)
+        pump = RecordPump(reader, [file], settings("lines"), carry)
+        said = b""
+        for chunk in chunks:
+            os.write(writer, chunk)
+            said += chunk
+            while pump.turn(share):
+                pass
+            written = content(folder)
+            assert said.startswith(written)
+            assert b"\n" not in said[len(written) :]
+        pump.begin_run(settings("lines", NEXT_RUN))
+        file.close()
+        assert content(folder) == said
 
 
 # --- death ---
@@ -123,12 +142,12 @@ def mortal(monkeypatch: pytest.MonkeyPatch, lives: int, *, torn: bool) -> Iterat
 LINES = b"".join(b"%d %s\n" % (number, b"x" * (number * 37 % 120)) for number in range(20))
 
 
-def live(folder: str, reader: int, descriptor: int, feed: Iterator[bytes], writer: int) -> None:
+def live(folder: str, reader: int, descriptor: int, feed: Iterator[bytes], writer: int, form: str) -> None:
     """One life of a master: take over what is there, and go on."""
     files = [log_file(folder, max_size=1000), log_file(folder, "both.log")]
     carry = Carry(descriptor)
     try:
-        known = msgspec.msgpack.decode(carry.settings, type=Settings) if carry.settings else settings()
+        known = msgspec.msgpack.decode(carry.settings, type=Settings) if carry.settings else settings(form)
         pump = RecordPump(reader, files, known, carry, clock=lambda: 1_700_000_000.5)
         pump.recover()
         pump.turn()
@@ -145,8 +164,14 @@ def live(folder: str, reader: int, descriptor: int, feed: Iterator[bytes], write
 real_write = os.write
 
 
-@pytest.mark.parametrize(("torn", "second"), [(False, 2), (True, 6), (False, 9), (False, 12), (True, 15)])
-def test_death_after_any_system_call_loses_and_doubles_nothing(monkeypatch, torn, second):
+@pytest.mark.parametrize(
+    ("torn", "second", "form"),
+    [
+        *((False, 2, "text"), (True, 6, "text"), (False, 9, "text"), (False, 12, "text"), (True, 15, "text")),
+        *((False, 9, "lines"), (True, 12, "lines")),
+    ],
+)
+def test_death_after_any_system_call_loses_and_doubles_nothing(monkeypatch, torn, second, form):
     monkeypatch.setattr(carry_module, "COMPACT", 300)
     sizes = [1, 2, 150, 3, 700, 90, 11, 400]
     died = True
@@ -158,11 +183,11 @@ def test_death_after_any_system_call_loses_and_doubles_nothing(monkeypatch, torn
             feed = pieces(LINES, sizes)
             with mortal(monkeypatch, lives, torn=torn) as is_dead:
                 with suppress(DeathError):
-                    live(folder, reader, os.dup(keeper.descriptor), feed, writer)
+                    live(folder, reader, os.dup(keeper.descriptor), feed, writer, form)
                 died = is_dead()
             with mortal(monkeypatch, second, torn=torn), suppress(DeathError):
-                live(folder, reader, os.dup(keeper.descriptor), feed, writer)
-            live(folder, reader, os.dup(keeper.descriptor), feed, writer)
+                live(folder, reader, os.dup(keeper.descriptor), feed, writer, form)
+            live(folder, reader, os.dup(keeper.descriptor), feed, writer, form)
             keeper.close()
             for name in ("own.log", "both.log"):
                 assert said(content(folder, name)) == LINES, f"{name} after {lives} calls"
@@ -314,8 +339,8 @@ def test_what_is_no_carry_or_torn_is_told():
     assert torn.settings is None
     with pytest.raises(OSError, match="too long"):
         carry.keep_settings(bytes(70_000))
-    for closing in (torn, carry):
-        closing.close()
+    for each in (torn, carry):
+        each.close()
 
 
 def test_memory_of_what_is_consumed_is_given_back():
