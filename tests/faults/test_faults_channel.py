@@ -133,3 +133,41 @@ def test_thousands_of_connections(up: RealPypm) -> None:
             stack.enter_context(dial(up)).sendall(GREETING)
         assert up.rows()[0]["status"] == "online"
     wait_until(lambda: len(os.listdir(f"/proc/{up.master_pid()}/fd")) < 100, 30.0)
+
+
+def token_of(pid: int) -> str:
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        entries = file.read().split(b"\0")
+    [token] = [entry.partition(b"=")[2] for entry in entries if entry.startswith(b"PYPM_AGENT_TOKEN=")]
+    return token.decode()
+
+
+def test_a_flood_of_metrics_tasks_and_waits_of_one_run(up: RealPypm) -> None:
+    """Names, tasks and processes without end, under a token that is true."""
+    noise = random.Random(2)
+    head = {"v": 1, "token": token_of(up.pid("a"))}
+    with bounded(up), dealers(up, 2) as agents:
+        for number in range(20_000):
+            seconds = noise.choice([0, 1e-9, 5, 1e6, 1e9, -1, None, "x"])
+            frame = noise.choice(
+                [
+                    {"type": "metric", "name": f"m{number}" * noise.randrange(50), "value": number},
+                    {"type": "task", "name": f"t{number % 300}", "state": "begun", "id": str(number)},
+                    {
+                        "type": "extend",
+                        "pid": number,
+                        "seconds": seconds,
+                        "text": "x" * noise.randrange(1000),
+                    },
+                    {"type": "reset_deadline", "pid": noise.randrange(number + 1), "seconds": seconds},
+                    {"type": "heartbeat", "pid": number, "extend": seconds, "waiting": "y" * 1000},
+                    {"type": "progress", "iteration": 10 ** noise.randrange(30), "message": "z" * 1000},
+                ]
+            )
+            agents[number % 2].send(json.dumps(head | frame).encode())
+        agents[0].send(json.dumps(head | {"type": "status", "text": "the flood is over"}).encode())
+        up.wait_row("a", lambda row: row["status_text"] == "the flood is over", 60.0)
+        [detail] = up.json("describe", "a")
+    assert len(detail["metrics"]) == len(detail["tasks"]) == 100
+    assert all(len(name) <= 100 for name in detail["metrics"])
+    assert len(json.dumps(detail)) < 100_000
