@@ -75,10 +75,11 @@ APP_OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
     click.option(
         "--filter-env", multiple=True, metavar="TEXT", help="Drop variables with TEXT in their name."
     ),
+    click.option("--watch", "watch", is_flag=True, default=None, help="Restart it when its files change."),
+    click.option("--ignore-watch", multiple=True, metavar="PATTERN", help="But not when these do."),
+    click.option("--watch-delay", metavar="TIME", help="From a change to the restart: ms, or as in 1s."),
     # What a later version brings is refused by the same rule, in the same words, as in a file.
     click.option("--cron", "--cron-restart", "-c", "cron_restart", hidden=True),
-    click.option("--watch", "watch", is_flag=True, default=None, hidden=True),
-    click.option("--ignore-watch", multiple=True, hidden=True),
     click.option("--time", "time", is_flag=True, default=None, hidden=True),
     click.option("--log-date-format", hidden=True),
     click.option("--uid", hidden=True),

@@ -69,6 +69,9 @@ KEYS = (
     Key("log_file", values.text, "log"),
     Key("merge_logs", values.boolean, "combine_logs"),
     Key("disable_logs", values.boolean),
+    Key("watch", values.watch),
+    Key("ignore_watch", values.texts),
+    Key("watch_delay", parse_duration),
     Key("time", values.boolean),
     Key("log_type", values.one_of("raw", "json")),
     Key("log_date_format", values.date_format),
@@ -118,7 +121,6 @@ NOT_YET = frozenset(
         "deploy",
         "gid",
         "group",
-        "ignore_watch",
         "limits",
         "name_prefix",
         "pid",
@@ -130,8 +132,6 @@ NOT_YET = frozenset(
         "static",
         "uid",
         "user",
-        "watch",
-        "watch_delay",
         "watch_options",
     )
 )
@@ -167,9 +167,8 @@ ASK_NOTHING: Mapping[str, tuple[object, ...]] = {
 }
 """Values, beside false, 0 and null, which ask for what pypm does anyway."""
 
-ONLY_WHILE_WATCHING = frozenset(("ignore_watch", "watch_delay", "watch_options"))
+ONLY_WHILE_WATCHING = frozenset(("watch_options",))
 ZERO_IS_ROOT = frozenset(("gid", "group", "uid", "user"))
-EMPTY_IS_EVERYTHING = frozenset(("watch",))
 
 OTHER_WORDS = {
     "directory": "cwd",
@@ -323,4 +322,4 @@ def _asks_nothing(name: str, value: object, given: Mapping[str, object]) -> bool
         return value == 0 and name not in ZERO_IS_ROOT
     if value in ASK_NOTHING.get(name, ()):
         return True
-    return isinstance(value, str | list | Mapping) and not value and name not in EMPTY_IS_EVERYTHING
+    return isinstance(value, str | list | Mapping) and not value

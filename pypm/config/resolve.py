@@ -14,7 +14,7 @@ from pypm.config.units import shown
 from pypm.config.values import name as checked_name
 from pypm.core.errors import ConfigError
 from pypm.core.probe_validity import fault_of_log_probes
-from pypm.core.spec import AppSpec, HealthSpec, LogSpec, RestartPolicy
+from pypm.core.spec import AppSpec, HealthSpec, LogSpec, RestartPolicy, WatchSpec
 
 __all__ = ["Base", "duplicates", "merge", "resolve"]
 
@@ -114,6 +114,8 @@ def resolve(settings: Settings, base: Base, place: Place) -> AppSpec | None:
             place.fault("health.startup_timeout", 'says the same as "listen_timeout"; keep one of them')
     if settings.get("health"):
         fields |= {"health": health}
+    if watch := _watch(settings, search.cwd, place):
+        fields |= {"watch": watch}
     _check_increment(settings, env, place)
     if program is None or place.count:
         return None
@@ -195,6 +197,20 @@ def _restart(settings: Settings) -> RestartPolicy:
     backoff = settings.get("exp_backoff_restart_delay") or None
     delay = settings.get("restart_delay") if backoff is None else None
     return RestartPolicy(backoff=backoff, delay=delay, **fields)
+
+
+def _watch(settings: Settings, cwd: str, place: Place) -> WatchSpec | None:
+    if "watch" not in settings:
+        for key, what in (("ignore_watch", "what is left out"), ("watch_delay", "how long to wait")):
+            if key in settings:
+                place.fault(key, f"says {what}, but watch is not set")
+    if not settings.get("watch"):
+        return None
+    paths = tuple(os.path.normpath(os.path.join(cwd, os.path.expanduser(each))) for each in settings["watch"])
+    for path in paths:
+        if not os.path.exists(path):
+            place.fault("watch", f"{path} is not there")
+    return WatchSpec(paths, tuple(settings.get("ignore_watch", ())), settings.get("watch_delay", 0.0))
 
 
 def _health(settings: Settings, place: Place) -> HealthSpec:

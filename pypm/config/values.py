@@ -32,6 +32,7 @@ __all__ = [
     "texts",
     "variable",
     "venv",
+    "watch",
     "whole",
 ]
 
@@ -309,6 +310,15 @@ def signal_name(value: object) -> str:
     if word not in signal.Signals.__members__:
         raise ConfigError(f'{shown(value)} is not a signal: expected such as "SIGTERM", "INT" or 2')
     return signal.Signals[word].name
+
+
+def watch(value: object) -> tuple[str, ...] | None:
+    """``true`` or an empty list: the app's folder; paths; ``None``: nothing is watched (``false``)."""
+    if isinstance(value, bool):
+        return (".",) if value else None
+    if isinstance(value, list) and not value:
+        return (".",)
+    return tuple(texts(value))
 
 
 def kind(value: object) -> str:

@@ -18,6 +18,7 @@ Cause = Literal[
     "schedule",
     "operator",
     "config",
+    "watch",
     "dependency",
     "spawn",
     "reboot",

@@ -24,8 +24,10 @@ _LIVE = frozenset(
         "treekill",
         "listen_timeout",
         "max_memory",
+        "health",
         "logs",
         "schedule",
+        "watch",
         "source",
     }
 )

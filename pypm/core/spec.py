@@ -26,6 +26,7 @@ __all__ = [
     "Rule",
     "Rung",
     "ScheduleSpec",
+    "WatchSpec",
     "instance_name",
 ]
 
@@ -211,6 +212,17 @@ NODE_PROGRAMS = frozenset(("node", "nodejs", "bun"))
 """Programs that speak over Node's channel by themselves."""
 
 
+class WatchSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Files whose change restarts an app."""
+
+    paths: tuple[str, ...]
+    """Absolute paths of folders (with all that is in them) and files."""
+    ignore: tuple[str, ...] = ()
+    """Patterns as in a ``.gitignore``, beside those that are always left out."""
+    delay: float = 0.0
+    """Seconds from a change to the restart; what changes meanwhile is part of it."""
+
+
 class AppSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """One app, as declared and resolved."""
 
@@ -265,6 +277,7 @@ class AppSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """It is a job, which runs at the moments of this schedule."""
     cron_restart: str | None = None
     """A cron line (local time) at whose moments it gets a new run, unless it is wanted down."""
+    watch: WatchSpec | None = None
     source: str | None = None
     """The file that declared the app, if there is one."""
 

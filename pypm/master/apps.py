@@ -43,13 +43,14 @@ class Apps:
         self._engine = engine
         self._store = store
         self._clock = clock
+        self.on_app: Callable[[str, AppSpec | None], None] = lambda _name, _spec: None
+        """Told of each app that is there or has changed, and (None) of each that is gone."""
         engine.listeners.append(self._changed)
 
     def restore(self, apps: list[App], instances: list[Instance], next_id: int) -> None:
         """Take over what an earlier master has left."""
         for app in apps:
-            self.by_name[app.spec.name] = app
-            self._store.put_app(app)
+            self._put(app)
         self.next_id = max([next_id, *(instance.id + 1 for instance in instances)])
         self._store.put_next_id(self.next_id)
         for instance in instances:
@@ -117,6 +118,7 @@ class Apps:
     def _put(self, app: App) -> None:
         self.by_name[app.spec.name] = app
         self._store.put_app(app)
+        self.on_app(app.spec.name, app.spec)
 
     def _kept(self, name: str, changes: list[Change]) -> list[Instance]:
         touched = {change["id"] for change in changes}
@@ -181,6 +183,7 @@ class Apps:
         for name in [name for name in self.by_name if name not in left]:
             del self.by_name[name]
             self._store.drop_app(name)
+            self.on_app(name, None)
         if not left and self.next_id:
             self.next_id = 0
             self._store.put_next_id(0)

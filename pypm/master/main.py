@@ -16,7 +16,7 @@ import msgspec
 
 from pypm import __version__
 from pypm.core.errors import PypmError, RequestError
-from pypm.core.events import StopRequested
+from pypm.core.events import RestartRequested, StopRequested
 from pypm.core.instance import Instance
 from pypm.core.targets import match
 from pypm.logs.registry import LogRegistry
@@ -48,6 +48,7 @@ from pypm.master.store import Store
 from pypm.master.story import Story
 from pypm.master.telemetry import Telemetry
 from pypm.master.waiting import Waiting
+from pypm.master.watch import Watches
 from pypm.protocol.names import METHOD_NOT_FOUND
 from pypm.protocol.rpc import BadRequestError, Request, check_protocol, decode_params
 from pypm.system.clock import boot_id, boot_time, wall_time
@@ -91,6 +92,8 @@ class Master:
         self.executor.on_begun = self.begun.add
         self.store.noted, self.store.on_saved = self.begun.count, self.begun.saved
         self.telemetry = Telemetry(self.executor.runs_by_token, boot_time)
+        self.watches = Watches(loop, self.apps, home.path, self._files_changed, self.events.record)
+        self.apps.on_app = self.watches.declared
         self.receipts = Receipts(self.store, boot_time)
         self.observer = Observer(
             Witness(self.engine.handle, home.logs_folder, boot_time),
@@ -154,6 +157,7 @@ class Master:
         notify.close()
         self.executor.trees.close()
         self.log_keeper.close()
+        await self.watches.close()
         await self.outputs.finish()
         self.observer.close()
         self.outputs.close()
@@ -167,6 +171,9 @@ class Master:
                 if os.path.lexists(path):
                     os.unlink(path)
         log.info("master %s has ended", os.getpid())
+
+    def _files_changed(self, instance: Instance, reason: str) -> None:
+        self.engine.handle(instance.id, RestartRequested("watch", reason, "watch"))
 
     def _begun_memory(self) -> int:
         memory = self.link.take("begun")

@@ -13,7 +13,7 @@ from pypm.config import load
 from pypm.config.faults import Faults, Place
 from pypm.config.keys import ASK_NOTHING, KEYS, NEVER, NOT_YET, camel_case, read_app
 from pypm.core.errors import ConfigError
-from pypm.core.spec import AppSpec
+from pypm.core.spec import AppSpec, WatchSpec
 
 CPUS = len(os.sched_getaffinity(0))
 
@@ -71,6 +71,7 @@ VALUES = {
     "kill_timeout": ("3s", lambda spec: spec.kill_timeout == 3.0),
     "treekill": (False, lambda spec: spec.treekill is False),
     "allow_control": (True, lambda spec: spec.allow_control is True),
+    "watch": (True, lambda spec: spec.watch.paths == (spec.cwd,)),
     "wait_ready": (True, lambda spec: spec.wait_ready is True),
     "notify_access": ("main", lambda spec: spec.notify_access == "main"),
     "ready_fd": (3, lambda spec: spec.ready_fd == 3),
@@ -102,7 +103,7 @@ def test_every_spelling_of_a_key_arrives_in_the_spec(folder, key, spelling):
 
 
 def test_no_key_is_left_out_of_the_table_above():
-    elsewhere = {"script", "command", "module", "increment_var"}
+    elsewhere = {"script", "command", "module", "increment_var", "ignore_watch", "watch_delay"}
     assert {key.name for key in KEYS} - elsewhere == set(VALUES)
 
 
@@ -311,7 +312,6 @@ def test_what_pypm_does_anyway_may_be_said(folder, key, value):
     [
         ("exec_mode", "cluster"),
         ("uid", 0),
-        ("watch", []),
         ("windowsHide", "x"),
         ("cron_restart", "0 * * * *"),
     ],
@@ -321,8 +321,17 @@ def test_what_looks_like_nothing_and_is_not(folder, key, value):
 
 
 def test_what_belongs_to_watching_asks_for_nothing_while_watch_is_off(folder):
-    assert spec_of(folder, watch=False, ignore_watch=["x"], watch_delay=100).name == "app"
-    assert "ignore_watch: not supported yet" in faults_of(folder, ignore_watch=["x"])
+    assert spec_of(folder, watch=False, watch_options={"usePolling": True}).watch is None
+    assert "watch_options: not supported yet" in faults_of(
+        folder, watch=True, watch_options={"usePolling": True}
+    )
+
+
+def test_what_is_watched(folder):
+    assert spec_of(folder, watch=[]).watch == WatchSpec((str(folder),))
+    watch = spec_of(folder, watch="app.py", ignore_watch="x", watch_delay=1500).watch
+    assert watch == WatchSpec((f"{folder}/app.py",), ("x",), 1.5)
+    assert "is not there" in faults_of(folder, watch=["nothing"])
 
 
 @pytest.mark.parametrize(
