@@ -133,8 +133,13 @@ def _is_news(before: Instance, after: Instance) -> bool:
 def _is_routine(event: Event, before: Instance, after: Instance) -> bool:
     """Whether a step says nothing to whoever reads the history: a beat, or a look that found nothing."""
     if isinstance(event, ROUTINE):
-        return before.status is after.status and before.reason == after.reason
+        return _told(before) == _told(after)
     return isinstance(event, VOLATILE)
+
+
+def _told(instance: Instance) -> tuple[object, ...]:
+    """What of an instance has a place in its history: also how far a stop has gone."""
+    return instance.status, instance.reason, instance.asked, instance.killed
 
 
 def _log_transition(before: Instance, after: Instance) -> None:
