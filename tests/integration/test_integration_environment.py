@@ -36,6 +36,8 @@ def test_pypms_own_names(pypm: RealPypm) -> None:
         "PYPM_INSTANCE": "1",
         "PYPM_ID": "2",
         "PYPM_RUN_ID": pypm.json("describe", "w:1")[0]["run_id"],
+        "PYPM_STATE_DIR": f"{pypm.home}/agents/w-1",
+        "PYPM_RESTARTS": "0",
     }
     assert env["PYPM_AGENT_ENDPOINT"] == f"ipc://{pypm.home}/agents.sock"
     assert len(env["PYPM_AGENT_TOKEN"]) >= 32
