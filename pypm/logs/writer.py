@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import stat
 import time
 from collections.abc import Callable
 from typing import Literal
 
-from pypm.logs.index import IndexWriter
+from pypm.logs.current import LOOK_EVERY, NEWLINE, CurrentFile
 from pypm.logs.peek import peek
-from pypm.logs.rotation import Identity, close_hole, make_folder, shift
+from pypm.logs.rotation import Identity, close_hole, shift
 from pypm.logs.trouble import LogTrouble, Troubles, dropped_marker
 
 __all__ = ["Before", "LogFile", "LogTrouble", "OnFull"]
@@ -21,21 +19,15 @@ OnFull = Literal["drop", "block"]
 Before = Callable[[Identity, int, int], None]
 """Told before each write to a file: which file, its size, how many of the given bytes are not in it yet."""
 
-LOOK_EVERY = 1.0
-"""Seconds between two looks at whether the file is still the one that has the name; also between two tries
-of a rotation that failed."""
 NOTE_EVERY = 1.0
 """Seconds between two records in the index while the same run writes."""
-FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
-"""Not blocking, because a person may name a FIFO that nobody reads."""
-NEWLINE = b"\n"
 FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 """What the system says where deleting something may help."""
 NO_SPLICE = frozenset((errno.EINVAL, errno.EBADF, errno.ENOSYS))
 """What it says where a file system cannot splice."""
 
 
-class LogFile:
+class LogFile(CurrentFile):
     """A log file of bounded size, opened at its first byte.
 
     ``max_size`` is in bytes (0: never rotate), ``retain`` counts rotated files (0: the content is dropped
@@ -43,11 +35,7 @@ class LogFile:
     beyond ``max_size`` to end a line that was begun, but never beyond twice ``max_size``; only a line that
     is still longer is cut in two. Bytes are never changed, doubled or left out: the rotated files from the
     oldest to the newest and then the current one are the stream that was written. ``rotate`` does the same at
-    any moment. When which bytes came, and from which ``run``, stands in an index beside the file (``wall``
-    gives seconds since 1970).
-
-    A file that was moved, deleted or truncated from outside is noticed within a second of writing
-    (``clock`` gives seconds that never go back) or at ``reopen``.
+    any moment. When which bytes came, and from which ``run``, stands in an index beside the file.
 
     An ``OSError`` never leaves ``write``. With ``on_full`` ``"drop"``, ``make_room`` is asked first where the
     disk is full; then what could not be written is dropped and counted, each write tries anew, and the first
@@ -67,7 +55,7 @@ class LogFile:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self.path = path
+        super().__init__(path, clock=clock, wall=wall)
         self.max_size = max_size
         self.retain = retain
         self.on_full = on_full
@@ -83,40 +71,19 @@ class LogFile:
         """Told about once a second while something is written."""
         self.on_rotated: Callable[[LogFile], None] = lambda _: None
         """Told after each rotation."""
-        self._clock = clock
-        self._wall = wall
-        self._index = IndexWriter()
-        self._note_at = 0.0
         self._noted_run = 0
-        self._cut = False
-        """The file is to be rotated at the end of its present line."""
         self._troubles = Troubles(path, on_error, clock)
         self._blocked = False
         self._held = bytearray()
         self._before: Before | None = None
         self._room_at = 0.0
-        self._fd: int | None = None
-        self._real_path = path
-        self._identity: Identity = (0, 0)
-        self._regular = True
-        self._size = 0
-        self._at_line_end: bool | None = True
-        """None: not known, since the kernel moved bytes that nobody looked at."""
-        self._look_at = 0.0
         self._rotate_at = 0.0
-        self._splice_fd: int | None = None
         self._spliceable = True
-        self._begins_with_nul = False
 
     @property
     def dropped_bytes(self) -> int:
         """Dropped since this object was made."""
         return self._troubles.dropped_bytes
-
-    @property
-    def identity(self) -> Identity | None:
-        """The file that is open; ``None``: none is."""
-        return None if self._fd is None else self._identity
 
     @property
     def blocked(self) -> bool:
@@ -236,24 +203,6 @@ class LogFile:
             self._emptied()
         return place
 
-    def truncate(self) -> bool:
-        """Empty the file, whether it is open or not; ``False`` if there is no regular file of that name.
-
-        Raises ``OSError`` when it cannot be done.
-        """
-        if self._fd is not None:
-            self._look()
-        try:
-            if not stat.S_ISREG(os.stat(self.path).st_mode):
-                return False
-            os.truncate(self.path, 0)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        if self._fd is None:
-            self._index.begin(os.path.realpath(self.path), 0, 0)
-        self._emptied()
-        return True
-
     def rotate(self) -> bool:
         """Begin a new file, if this one has content, at its last line's end: now, or once that is written.
 
@@ -268,42 +217,9 @@ class LogFile:
             self._rotate()
         return True
 
-    def begun_at(self) -> float | None:
-        """When the present content of the file began, in seconds since 1970; ``None``: there is none.
-
-        Where no index tells, it is now. Raises ``OSError`` when the file cannot be opened.
-        """
-        if not self._has_content():
-            return None
-        self._open()
-        return self._index.first / 1000 or self._wall()
-
-    def _has_content(self) -> bool:
-        if self._fd is not None:
-            self._look()
-        try:
-            status = os.stat(self.path)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        return stat.S_ISREG(status.st_mode) and status.st_size > 0
-
     def do(self, work: Callable[[], object]) -> None:
         """Do something with the files of this log between two writes."""
         work()
-
-    def reopen(self) -> None:
-        """Let go of the file, because somebody has moved it; the next byte opens the one of that name."""
-        self.close()
-
-    def is_at_line_end(self) -> bool:
-        """Whether the next byte begins a line; nothing is opened for writing to learn that."""
-        if self._fd is not None:
-            return self._ends_line()
-        try:
-            size = os.stat(self.path).st_size
-        except OSError:
-            return True
-        return size == 0 or ends_line(self.path, size)
 
     def end(self) -> None:
         """Close the file for good: what is held is tried once more, and dropped if it cannot be written."""
@@ -312,70 +228,6 @@ class LogFile:
             self.retry()
         self._troubles.ended("write", "block")
         self.close()
-
-    def close(self) -> None:
-        """Close the file, if it is open; a later write opens it again."""
-        if self._splice_fd is not None:
-            os.close(self._splice_fd)
-            self._splice_fd = None
-        if self._fd is None:
-            return
-        descriptor, self._fd = self._fd, None
-        # Network file systems report here what became of earlier writes; there is nobody left to retry them.
-        with contextlib.suppress(OSError):
-            os.close(descriptor)
-
-    def _open(self) -> int:
-        """The descriptor, opened if it is not."""
-        if self._fd is not None:
-            return self._fd
-        path = os.path.realpath(self.path)
-        try:
-            descriptor = os.open(path, FLAGS, 0o600)
-        except FileNotFoundError:
-            make_folder(os.path.dirname(path))
-            descriptor = os.open(path, FLAGS, 0o600)
-        status = os.fstat(descriptor)
-        self._fd = descriptor
-        self._real_path = path
-        self._identity = (status.st_dev, status.st_ino)
-        self._regular = stat.S_ISREG(status.st_mode)
-        self._index.begin(path, status.st_ino, status.st_size)
-        self._note_at = 0.0
-        self._cut = False
-        self._take_size(status.st_size)
-        self._look_at = self._clock() + LOOK_EVERY
-        return descriptor
-
-    def _look(self) -> None:
-        """Let go of the file if the name is another file's by now; learn its size if others changed it."""
-        self._look_at = self._clock() + LOOK_EVERY
-        try:
-            status = os.stat(self.path)
-        except (FileNotFoundError, NotADirectoryError):
-            self.close()
-            return
-        except OSError:
-            return  # no way to know; what is open can still be written
-        if (status.st_dev, status.st_ino) != self._identity:
-            self.close()
-        elif status.st_size != self._size:
-            if status.st_size < self._size:
-                self._emptied()
-            self._take_size(status.st_size)
-
-    def _take_size(self, size: int) -> None:
-        self._size = size
-        self._at_line_end = size == 0 or not self._regular or ends_line(self._real_path, size)
-
-    def _emptied(self) -> None:
-        """The file was truncated, by us or by others: what comes next is its beginning."""
-        self._size = 0
-        self._at_line_end = True
-        self._begins_with_nul = False
-        self._cut = False
-        self._index.restart()
-        self._note_at = 0.0
 
     def _keep_index(self, offset: int) -> None:
         """Tell the index what comes next, at ``offset``: at most once a second, and when the run changes."""
@@ -448,11 +300,6 @@ class LogFile:
             return room + end
         return min(len(data), bound)
 
-    def _ends_line(self) -> bool:
-        if self._at_line_end is None:
-            self._at_line_end = ends_line(self._real_path, self._size)
-        return self._at_line_end
-
     def _may_rotate(self) -> bool:
         if not ((self.max_size or self._cut) and self._regular):
             return False
@@ -475,6 +322,7 @@ class LogFile:
             self._rotate_at = self._clock() + LOOK_EVERY
             self._troubles.began("rotation", error)
         else:
+            self._cut = False
             self._troubles.ended("rotation")
             self._tell(self.on_rotated)
 
@@ -503,13 +351,3 @@ class LogFile:
     def _block(self, error: OSError) -> None:
         self._blocked = True
         self._troubles.began("block", error)
-
-
-def ends_line(path: str, size: int) -> bool:
-    """Whether the last of a file's ``size`` bytes ends a line; a file that may not be read is taken to."""
-    try:
-        with open(path, "rb", buffering=0) as file:
-            file.seek(size - 1)
-            return file.read(1) == NEWLINE
-    except OSError:
-        return True

@@ -308,6 +308,22 @@ def test_a_log_that_cannot_be_rotated_goes_on_and_is_rotated_later(tmp_path: Pat
     assert file.dropped_bytes == 0
 
 
+def test_a_rotation_that_was_asked_for_and_failed_comes_later(tmp_path: Path) -> None:
+    path, clock = tmp_path / "x.log", Clock()
+    (tmp_path / "x.log.1").mkdir()
+    file = make(path, max_size=100, retain=1, clock=clock)
+    file.write(b"a\n")
+    assert file.rotate()
+    file.write(b"b\n")
+    assert path.read_bytes() == b"a\nb\n"
+    (tmp_path / "x.log.1").rmdir()
+    clock.now += 1.0
+    for letter in b"cd":
+        file.write(b"%c\n" % letter)
+    file.close()
+    assert generations(path) == [b"a\nb\n", b"c\nd\n"]
+
+
 def test_a_fifo_that_nobody_reads_blocks_nobody(tmp_path: Path) -> None:
     path = tmp_path / "fifo"
     os.mkfifo(path)
