@@ -64,7 +64,7 @@ def test_rotated_compressed_and_retained_without_a_gap(pypm: RealPypm, kind: str
     pypm.wait_status("a", "exited")
     path = pypm.home / "logs" / "a-out.log"
     suffix = {"gzip": "gz", "zstd": "zst"}[kind]
-    wait_until(lambda: rotated_names(path) == [f"a-out.log.{n}.{suffix}" for n in range(1, 7)], 30.0)
+    wait_until(lambda: rotated_names(path) == [f"a-out.log.{n}.{suffix}" for n in range(1, 7)], 90.0)
     numbers = kept_numbers(path)
     assert numbers == list(range(numbers[0], 60_000))
     assert len(numbers) >= 6 * 50 * 1024 // 13
