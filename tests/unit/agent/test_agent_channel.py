@@ -340,3 +340,62 @@ class TestThreadsAndForks:
             assert str(master.receive()["text"]).startswith("work ")
             process.communicate(b"\n", timeout=DEADLINE)
         assert process.returncode == 0
+
+    def test_nobody_waits_for_another_thread_that_imports_pyzmq(self, master: Master) -> None:
+        """A signal handler could wait for ever, as the interrupted code may hold a lock of that import."""
+        done = master.run(
+            "import builtins, threading\n"
+            "from pypm import agent\n"
+            "inside, gate, real = threading.Event(), threading.Event(), builtins.__import__\n"
+            "def slow(name, *rest, **named):\n"
+            "    if name == 'zmq':\n"
+            "        inside.set(); gate.wait()\n"
+            "    return real(name, *rest, **named)\n"
+            "builtins.__import__ = slow\n"
+            "thread = threading.Thread(target=agent.ready)\n"
+            "thread.start()\n"
+            "inside.wait()\n"
+            "agent.status('meanwhile'); agent.stopping()\n"
+            "gate.set()\n"
+            "thread.join()\n"
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        types = [master.receive()["type"] for _ in range(3)]
+        assert types.index("status") < types.index("stopping")
+        assert sorted(str(each) for each in types) == ["ready", "status", "stopping"]
+
+    @pytest.mark.parametrize("listens", [True, False])
+    def test_all_at_once(self, master: Master, listens: bool) -> None:
+        """Threads, a loop, a signal handler each millisecond and forks: nothing hangs, nothing raises."""
+        if not listens:
+            master.stop()
+        done = master.run(
+            "import asyncio, os, signal, sys, threading\n"
+            "from pypm import agent\n"
+            "def speak(number):\n"
+            "    with agent.waiting(number % 7, 'a'), agent.task(f'task {number % 5}'):\n"
+            "        agent.heartbeat(); agent.progress(number); agent.status(str(number))\n"
+            "        agent.metric('m', number); agent.extend_deadline(1); agent.reset_deadline()\n"
+            "signal.signal(signal.SIGALRM, lambda *_: speak(1))\n"
+            "signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)\n"
+            "end = threading.Event()\n"
+            "def work():\n"
+            "    while not end.is_set(): speak(2)\n"
+            "threads = [threading.Thread(target=work) for _ in range(3)]\n"
+            "for thread in threads: thread.start()\n"
+            "async def turn():\n"
+            "    async with agent.heartbeats(0.05), agent.waiting(5, 'loop'):\n"
+            "        for number in range(50): speak(number); await asyncio.sleep(0)\n"
+            "for number in range(8):\n"
+            "    asyncio.run(turn(), debug=False)\n"
+            "    child = os.fork()\n"
+            "    if child == 0:\n"
+            "        signal.setitimer(signal.ITIMER_REAL, 0)\n"
+            "        speak(3); agent._close_at_exit(); os._exit(0)\n"
+            "    assert os.waitpid(child, 0)[1] == 0\n"
+            "signal.setitimer(signal.ITIMER_REAL, 0)\n"
+            "end.set()\n"
+            "for thread in threads: thread.join()\n"
+            "agent.status('the end')\n"
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
