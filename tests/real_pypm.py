@@ -249,6 +249,8 @@ def app_table(app: dict[str, Any]) -> str:
 
 def toml(value: Any) -> str:
     """A value as TOML has it; JSON's strings, numbers, booleans and lists are the same there."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {toml(each)}" for key, each in value.items()) + " }"
     return json.dumps(value)
 
 

@@ -155,8 +155,6 @@ class Spawned(Event, frozen=True):
     pipes: tuple[int, int] = (0, 0)
     at: float | None = None
     """When, if that was not now."""
-    logs: tuple[tuple[int, int], ...] = ()
-    """Inode and size of each of its logs before it was started, where a probe looks for lines in them."""
 
 
 class SpawnFailed(Event, frozen=True):

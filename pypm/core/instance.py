@@ -125,8 +125,6 @@ class Probes(msgspec.Struct, frozen=True, omit_defaults=True):
     startup: ProbeState = ProbeState()
     liveness: ProbeState = ProbeState()
     readiness: ProbeState = ProbeState()
-    log_begin: tuple[tuple[int, int], ...] = ()
-    """Inode and size of each of its logs before its first line."""
 
     def of(self, kind: ProbeKind) -> ProbeState:
         """The state of one of them."""

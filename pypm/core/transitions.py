@@ -17,7 +17,6 @@ from pypm.core.instance import (
     Desired,
     Health,
     Instance,
-    Probes,
     Run,
     RunEnd,
     Status,
@@ -224,7 +223,6 @@ def spawned(instance: Instance, event: ev.Event, now: float) -> Result:
         started=started,
         pipes=event.pipes,
         ready=not spec.waits_for_ready,
-        probes=Probes(log_begin=event.logs),
     )
     if spec.waits_for_ready:
         # The startup probe has a budget of its own, which is counted by its failures.

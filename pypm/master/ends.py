@@ -70,6 +70,7 @@ class Ends:
         self._owner = owner
         self._watched: dict[int, Watched] = {}
         self._unreaped: set[int] = set()
+        self._kept: set[int] = set()
 
     def start(self) -> None:
         """Begin to hear of orphans."""
@@ -100,8 +101,17 @@ class Ends:
         return pid in self._watched and self._watched[pid].ours
 
     def mains(self) -> set[int]:
-        """The main processes of all runs, also those that have ended and are not reaped yet."""
-        return {*self._watched, *self._unreaped}
+        """The main processes of all runs and hooks, also those that have ended and are not reaped yet."""
+        return {*self._watched, *self._unreaped, *self._kept}
+
+    def keep(self, pid: int) -> None:
+        """This is a child that somebody else watches and reaps: no run, and no orphan."""
+        self._kept.add(pid)
+
+    def let_go(self, pid: int) -> None:
+        """It has been reaped."""
+        self._kept.discard(pid)
+        self._reap_orphans()
 
     def guardian_saw(self, ends: Mapping[int, Reaped]) -> None:
         """The guardian has reaped these; what is watched was a run, the rest were orphans of agents."""
@@ -166,7 +176,7 @@ class Ends:
             self._owner.orphan_ended()
 
     def _reap_orphans(self) -> None:
-        reap_orphans(lambda pid: pid in self._watched or pid in self._unreaped)
+        reap_orphans(lambda pid: pid in self._watched or pid in self._unreaped or pid in self._kept)
         self._owner.orphan_ended()
 
 

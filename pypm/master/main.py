@@ -38,6 +38,8 @@ from pypm.master.log_search import LogSearch
 from pypm.master.notify import NotifySocket
 from pypm.master.observer import Observer
 from pypm.master.output import Outputs
+from pypm.master.probe_askers import Askers, Surroundings
+from pypm.master.probes import Probes
 from pypm.master.receipts import Receipts
 from pypm.master.recovery import read_state
 from pypm.master.reports import Reports
@@ -53,6 +55,7 @@ from pypm.protocol.names import METHOD_NOT_FOUND
 from pypm.protocol.rpc import BadRequestError, Request, check_protocol, decode_params
 from pypm.system.clock import boot_id, boot_time, wall_time
 from pypm.system.home import Home
+from pypm.system.limits import open_files_of_shell
 
 __all__ = ["Master"]
 
@@ -104,6 +107,10 @@ class Master:
         self.executor.observe = self.observer.perform
         self.story = Story(loop, self.events.record, self.engine.instances, boot_time)
         self.engine.observers.append(self.story.step)
+        surroundings = Surroundings(self.apps.by_name, self.executor.own_variables, open_files_of_shell())
+        self.askers = Askers(surroundings, self.executor.ends, home.logs_folder)
+        self.probes = Probes(loop, self.engine.handle, self.engine.instances, self.askers.make, boot_time)
+        self.engine.listeners.append(self.probes.changed)
         self.sampler = Sampler(self.engine, loop, boot_time)
         self.waiting = Waiting(self.engine, boot_time)
         self.server = Server(loop, self._dispatch)
@@ -140,6 +147,8 @@ class Master:
         self.link.start(self.loop, self)
         await self.server.listen(listener)
         self.link.serving()
+        self.askers.end_left(self.home.path, [app.spec for app in self.apps.by_name.values()])
+        self.probes.start()
         watch = HomeWatch(
             self.home,
             self.link,
@@ -153,6 +162,7 @@ class Master:
         await self._ended.wait()
         watching.cancel()
         await self.server.close()
+        await self.probes.close()
         channel.close()
         notify.close()
         self.executor.trees.close()

@@ -1,0 +1,131 @@
+"""Probes that look into the log of a run: a line that says yes, and one that says no."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+from pypm.core.instance import Status
+from pypm.logs.follow import Follower
+from pypm.logs.listing import files_of
+from pypm.logs.parse import dated_pattern, parse_record
+from pypm.logs.paths import log_files
+from pypm.logs.rotation import Position
+from pypm.logs.spans import of_run, whole
+from pypm.master.probes import Target
+from pypm.system.beside import Beside
+from pypm.system.probe_answer import Answer, failure, success, unknown
+from pypm.system.time_limit import time_limit
+
+__all__ = ["LogAsker"]
+
+LONGEST_LINE = 2000
+"""Characters of a line that are looked at."""
+LOOKS = 8
+"""How often 1 MiB of each log is read for one question; what is left is read for the next one."""
+MATCHING_TIME = 0.2
+"""Seconds that the patterns may take for as much, as nothing else happens meanwhile."""
+
+Found = tuple[Literal["success", "failure"], str]
+
+
+class LogAsker:
+    """Reads what a run has written since the last question; the last line that says something counts.
+
+    ``log`` holds until ``log_sick`` is found, and the other way round. A liveness probe, which has no line
+    that says yes, is answered by what is new.
+    """
+
+    def __init__(self, target: Target, logs_folder: str, beside: Beside) -> None:
+        instance = target.instance
+        assert instance.run is not None
+        self._target = target
+        self._beside = beside
+        files = log_files(logs_folder, instance.spec, instance.index)
+        paths = [path for path in (files.out, files.error) if path is not None and path != "/dev/null"]
+        self._paths = list(dict.fromkeys(paths))
+        self._dated = dated_pattern(instance.spec.logs.date_format)
+        spec = target.spec
+        self._good = None if spec.log is None else re.compile(spec.log)
+        self._sick = None if spec.log_sick is None else re.compile(spec.log_sick)
+        state = instance.run.probes.of(target.kind)
+        self._is_adopted = state.result is not None and instance.status is Status.ONLINE
+        self._follower: Follower[str] | None = None
+        self._held: Found | None = None
+        if self._is_adopted and state.passing is not None:
+            self._held = ("success" if state.passing else "failure", state.output)
+        self._is_closed = False
+        self._is_reading = False
+
+    async def ask(self) -> Answer:
+        """Look at what is new."""
+        if self._is_reading:
+            return unknown("the log is still being read for the question before")
+        found: Found | None = None
+        for _ in range(LOOKS):
+            lines = await self._beside.call(self._read, self._target.spec.timeout)
+            if not lines:
+                break
+            try:
+                with time_limit(MATCHING_TIME):
+                    found = self._last_of(lines) or found
+            except TimeoutError:
+                return unknown("the pattern takes too long")
+        if self._target.kind == "liveness":
+            return failure(found[1]) if found is not None else success("no bad sign")
+        self._held = found or self._held
+        if self._held is None:
+            return failure("there was no such line yet")
+        return success(self._held[1]) if self._held[0] == "success" else failure(self._held[1])
+
+    def close(self) -> None:
+        """Close the files, or let the thread do it that still reads them."""
+        self._is_closed = True
+        if self._follower is not None and not self._is_reading:
+            self._follower.close()
+
+    def _last_of(self, lines: list[str]) -> Found | None:
+        """The last line that says something, and what."""
+        for line in reversed(lines):
+            if self._sick is not None and self._sick.search(line):
+                return "failure", line
+            if self._good is not None and self._good.search(line):
+                return "success", line
+        return None
+
+    # --- in a thread ---
+
+    def _read(self) -> list[str]:
+        """The next lines of the run; none: there are no new ones."""
+        self._is_reading = True
+        try:
+            if self._follower is None:
+                self._follower = self._begin()
+            chunks = self._follower.poll()
+            return [text for _, chunk in chunks for line in chunk.lines for text in self._texts(line)]
+        finally:
+            self._is_reading = False
+            if self._is_closed and self._follower is not None:
+                self._follower.close()
+
+    def _begin(self) -> Follower[str]:
+        follower: Follower[str] = Follower()
+        for path in self._paths:
+            follower.add(path, path, self._position(path))
+        return follower
+
+    def _position(self, path: str) -> Position | None:
+        """Where the output of the run begins, or where the log ends now."""
+        files = files_of(path)
+        spans = [] if self._is_adopted else of_run(whole(files), int(self._target.run_id, 16))
+        if spans:
+            return Position(spans[0].generation.identity, spans[0].start)
+        return Position(files[-1].identity, files[-1].size) if files else None
+
+    def _texts(self, line: bytes) -> Iterator[str]:
+        record = parse_record(line, self._dated)
+        if record is not None and record.run != self._target.run_id:
+            return
+        message = line if record is None else record.message
+        yield message[: 4 * LONGEST_LINE].decode("utf-8", "replace").rstrip("\r\n")[:LONGEST_LINE]
