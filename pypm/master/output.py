@@ -252,7 +252,10 @@ class Outputs:
         """Take over the pipes that an instance had; one that never ran has none, and needs none yet."""
         held = any(self._keeper.holds(f"{name}:{instance.id}") for name in ("out", "error"))
         if held or instance.run is not None:
-            self.of(instance)
+            try:
+                self.of(instance)
+            except OSError as error:  # what it prints waits in its pipes until the next change of its state
+                log.error("%s: its logs cannot be taken over now: %s", instance.name, error)
 
     def drain(self, instance_id: int) -> None:
         """Move what an instance has left in its pipes."""

@@ -91,7 +91,8 @@ class Stream:
         self._mark = (0, 0.0)
         """How much had been moved when it was last measured how fast that goes."""
         self._is_leisurely = False
-        loop.add_reader(self._read, self._readable)
+        self._is_begun = False
+        """It is known where the bytes go; until then they stay in the pipe."""
 
     def open_writer(self) -> int:
         """A write end for one run, to be closed after the spawn.
@@ -129,6 +130,9 @@ class Stream:
             pump = RecordPump(self._read, files, settings, carry)
             self._use(pump, carry)
             pump.go_on_verbatim()
+        if not self._is_begun:
+            self._is_begun = True
+            self._loop.add_reader(self._read, self._readable)
 
     def begin_run(self, settings: Settings | None) -> None:
         """What comes from now on is another run's output."""

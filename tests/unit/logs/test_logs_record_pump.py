@@ -327,6 +327,24 @@ def test_another_process_learns_all_from_the_carry(tmp_path):
     assert said(content(tmp_path)) == b"x\nmy *** is\nand more\n"
 
 
+def test_a_folder_that_may_not_be_looked_at_keeps_nobody_from_going_on(tmp_path, monkeypatch):
+    def refuse(*_: object) -> object:
+        raise PermissionError
+
+    with pipe() as (reader, writer), closing(Carry()) as carry:
+        file = log_file(tmp_path)
+        pump = RecordPump(reader, [file], settings("lines"), carry)
+        os.write(writer, b"line\n")
+        with monkeypatch.context() as patch:
+            patch.setattr(carry, "consume", refuse)
+            with suppress(PermissionError):  # the last master was killed behind its write
+                pump.turn()
+        monkeypatch.setattr("pypm.logs.record_pump.generations", refuse)
+        RecordPump(reader, [file], settings("lines"), carry).recover()
+        file.close()
+    assert content(tmp_path) == b"line\n" * 2
+
+
 def test_what_is_no_carry_or_torn_is_told():
     file = os.memfd_create("other")
     with pytest.raises(CarryError):

@@ -91,6 +91,46 @@ def test_an_output_that_could_not_be_made_is_made_at_the_next_start(
     assert sorted(path.read_text() for path in home.glob("agent*.log")) == ["x\n", "x\n"]
 
 
+class OldMasters(Keeper):
+    """Holds the pipe of an agent's stdout, as the last master has left it."""
+
+    def __init__(self, read: int) -> None:
+        self.read: int | None = read
+
+    def holds(self, name: str) -> bool:
+        return name.startswith("out:") and self.read is not None
+
+    def take(self, name: str) -> int | None:
+        read = self.read if name.startswith("out:") else None
+        self.read = self.read if read is None else None
+        return read
+
+
+def test_what_an_agent_prints_waits_while_its_logs_cannot_be_taken_over(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    read, write = os.pipe2(os.O_NONBLOCK)
+
+    async def scenario() -> None:
+        registry = LogRegistry()
+        outputs = Outputs(
+            asyncio.get_running_loop(), registry, str(home), OldMasters(read), EventLog(f"{home}/e")
+        )
+        with monkeypatch.context() as patch:
+            patch.setattr(registry, "open", refuse)
+            outputs.recover(new_instance())
+        os.write(write, b"x\n")
+        assert "cannot be taken over" in caplog.text
+        for _ in range(3):  # turns of the loop in which it could be read
+            await asyncio.sleep(0)
+        outputs.of(new_instance())
+        outputs.close()
+
+    asyncio.run(scenario())
+    os.close(write)
+    assert [path.read_text() for path in home.glob("agent-out.log")] == ["x\n"]
+
+
 def test_a_deadline_that_fails_does_not_stop_the_others() -> None:
     clock = FakeClock(100.0)
     loop = FakeLoop(clock)
