@@ -119,6 +119,7 @@ def make_row(instance_id: int = 0, name: str = "worker", **fields: Any) -> dict[
         "ready": True,
         "health": "unknown",
         "reason": "",
+        "awaited": "",
         "last_exit": None,
         "status_text": "",
         "heartbeat_age_seconds": None,
@@ -130,6 +131,7 @@ def make_row(instance_id: int = 0, name: str = "worker", **fields: Any) -> dict[
         "evidence": "",
         "trouble": "",
         "retry_in_seconds": None,
+        "held_until": None,
         "out_file": f"/nowhere/{name}-out.log",
         "error_file": f"/nowhere/{name}-error.log",
     }
@@ -173,7 +175,9 @@ def make_doctor(home: Path, **fields: Any) -> dict[str, Any]:
 
 def make_exit(code: int | None = None, signal: str | None = None, reason: str = "") -> dict[str, Any]:
     """Give a ``last_exit`` of the protocol."""
-    return {"code": code, "signal": signal, "reason": reason, "at": 1_700_000_000.0, "uptime_seconds": 0.5}
+    cause = "signal" if signal else "exit"
+    facts = {"code": code, "signal": signal, "reason": reason, "cause": cause, "report": "", "rule": ""}
+    return {**facts, "run_id": "0123456789ab", "at": 1_700_000_000.0, "uptime_seconds": 0.5}
 
 
 def make_change(

@@ -14,7 +14,7 @@ from pypm.cli.process_tree import tree_lines
 from pypm.config.units import format_duration, format_size
 from pypm.core.spec import AppSpec, RestartPolicy, Rung
 
-__all__ = ["policy_in_words", "sections"]
+__all__ = ["ladder_in_words", "policy_in_words", "sections"]
 
 _HISTORY = 10
 """Transitions shown, the newest; ``--json`` has all that the master remembers."""
@@ -74,11 +74,13 @@ def _brake(policy: RestartPolicy) -> str:
 def _state(detail: dict[str, Any]) -> list[tuple[str, str]]:
     fields = [
         ("status", detail["status"] + (f": {plain(detail['reason'])}" if detail["reason"] else "")),
+        ("now", plain(detail["awaited"])),
         ("desired", detail["desired"]),
         ("app", f"{plain(detail['app'])}, namespace {plain(detail['namespace'])}"),
         ("pid", str(detail["pid"]) if detail["pid"] is not None else ""),
         ("up for", _duration(detail["uptime_seconds"])),
         ("next start in", _duration(detail["retry_in_seconds"])),
+        ("held until", moment(detail["held_until"])),
         ("restarts", str(detail["restarts"])),
         ("cpu", "" if detail["cpu_percent"] is None else f"{detail['cpu_percent']:.1f}%"),
         ("memory", "" if detail["memory_bytes"] is None else format_size(detail["memory_bytes"])),
@@ -120,13 +122,14 @@ def _health(spec: AppSpec) -> list[tuple[str, str]]:
         ("progress", health.progress_timeout, health.on_stall),
     )
     return [
-        (name, f"at least every {format_duration(timeout)}, or else: {_ladder(ladder)}")
+        (name, f"at least every {format_duration(timeout)}, or else: {ladder_in_words(ladder)}")
         for name, timeout, ladder in clocks
         if timeout
     ]
 
 
-def _ladder(ladder: tuple[Rung, ...]) -> str:
+def ladder_in_words(ladder: tuple[Rung, ...]) -> str:
+    """Say what is done about an agent in trouble, step by step."""
     steps = (
         f"{rung.signal or rung.action}{f' after {format_duration(rung.after)}' if rung.after else ''}"
         for rung in ladder
@@ -174,7 +177,8 @@ def _tasks(detail: dict[str, Any]) -> list[tuple[str, str]]:
 def _run(run: dict[str, Any]) -> str:
     lasted = format_duration(run["uptime_seconds"])
     report = f" (report: {plain(run['report'])})" if run.get("report") else ""
-    return f"{moment(run['at'])}  ended after {lasted}: {plain(run['reason'])}{report}"
+    rule = f"; {plain(run['rule'])}" if run.get("rule") else ""
+    return f"{moment(run['at'])}  ended after {lasted} [{run['cause']}]: {plain(run['reason'])}{rule}{report}"
 
 
 def _duration(seconds: float | None) -> str:

@@ -9,7 +9,7 @@ from pypm.cli.output import note, plain
 from pypm.client.connection import Connection
 from pypm.config.units import format_duration
 
-__all__ = ["failed_rows", "report_failures", "run_failed"]
+__all__ = ["failed_rows", "report_failures", "run_failed", "without_escapes"]
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 """Colours and other orders to a terminal."""
@@ -34,7 +34,7 @@ def report_failures(connection: Connection, rows: list[dict[str, Any]], timeout:
             _show_last_words(row)
     if failed:
         name = failed[0]["name"]
-        note(f"hint: `pypm logs {name}` and `pypm describe {name}` tell more")
+        note(f"hint: `pypm why {name}` and `pypm logs {name}` tell more")
     if timeout is None:
         return 1 if failed else 0
     late = [row for row in rows if row["status"] in ("starting", "stopping", "online") and row not in failed]
@@ -76,6 +76,11 @@ def _state(row: dict[str, Any]) -> str:
     return text
 
 
+def without_escapes(text: str) -> str:
+    """Give ``text`` without colours and other orders to a terminal."""
+    return _ESCAPES.sub("", text)
+
+
 def _show_last_words(row: dict[str, Any]) -> None:
     from pypm.logs.reader import tail
 
@@ -90,5 +95,5 @@ def _show_last_words(row: dict[str, Any]) -> None:
         return
     note(f"  the last lines of {row['error_file']}:")
     for line in lines:
-        text = _ESCAPES.sub("", line.decode("utf-8", "replace")).rstrip("\r\n")
+        text = without_escapes(line.decode("utf-8", "replace")).rstrip("\r\n")
         note("  | " + plain(text.expandtabs()))

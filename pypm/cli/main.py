@@ -14,7 +14,7 @@ __all__ = ["ALIASES", "ELSEWHERE", "VERBS", "group", "run"]
 
 VERBS = (
     "start", "stop", "restart", "delete", "scale", "update",
-    "list", "describe", "logs", "pid", "env",
+    "list", "describe", "why", "events", "logs", "pid", "env",
     "reset", "signal", "flush", "reloadLogs",
     "startup", "unstartup", "save", "resurrect", "cleardump",
     "ping", "doctor", "kill", "version",

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from pypm.core.awaited import awaited
 from pypm.core.instance import Instance, Run, RunEnd, Status, Vitals
 from pypm.core.policy import signal_name
 from pypm.core.spec import AppSpec
@@ -26,6 +27,8 @@ class LastExit(msgspec.Struct):
     reason: str
     cause: str
     report: str
+    run_id: str
+    rule: str
     at: float
     uptime_seconds: float
 
@@ -48,6 +51,7 @@ class Row(msgspec.Struct):
     ready: bool
     health: str
     reason: str
+    awaited: str
     last_exit: LastExit | None
     status_text: str
     heartbeat_age_seconds: float | None
@@ -59,6 +63,7 @@ class Row(msgspec.Struct):
     evidence: str
     trouble: str
     retry_in_seconds: float | None
+    held_until: float | None
     out_file: str | None
     error_file: str | None
 
@@ -69,6 +74,8 @@ class Detail(Row):
     spec: AppSpec
     origin_umask: int
     created_at: float
+    since: float
+    deadline: float | None
     started_at: float | None
     run_id: str | None
     runs: list[LastExit]
@@ -109,6 +116,8 @@ def make_detail(
         spec=instance.spec,
         origin_umask=app.origin.umask,
         created_at=moment.as_wall(instance.created),
+        since=moment.as_wall(instance.since),
+        deadline=None if instance.deadline is None else moment.as_wall(instance.deadline),
         started_at=None if run is None else moment.as_wall(run.started),
         run_id=None if run is None else run.run_id,
         runs=[_last_exit(end, moment) for end in instance.runs],
@@ -123,7 +132,8 @@ def _row_fields(
 ) -> dict[str, Any]:
     run = instance.run
     files = log_files(logs_folder, instance.spec, instance.index)
-    waiting = instance.status is Status.BACKOFF and instance.deadline is not None
+    begins_at = instance.deadline if instance.status in (Status.BACKOFF, Status.HELD) else None
+    held_until = begins_at if instance.status is Status.HELD else None
     return {
         "id": instance.id,
         "name": instance.name,
@@ -140,10 +150,12 @@ def _row_fields(
         "ready": run is not None and run.is_ready,
         "health": instance.health,
         "reason": instance.reason,
+        "awaited": awaited(instance, moment.boot),
         "last_exit": None if instance.last is None else _last_exit(instance.last, moment),
         "status_text": "" if run is None else run.status_text,
         **_vitals(run, moment),
-        "retry_in_seconds": round(max(0.0, (instance.deadline or 0.0) - moment.boot), 3) if waiting else None,
+        "retry_in_seconds": None if begins_at is None else round(max(0.0, begins_at - moment.boot), 3),
+        "held_until": None if held_until is None else moment.as_wall(held_until),
         "out_file": files.out,
         "error_file": files.error,
     }
@@ -175,6 +187,8 @@ def _last_exit(end: RunEnd, moment: Moment) -> LastExit:
         reason=end.reason,
         cause=end.cause,
         report=end.snapshot,
+        run_id=end.run_id,
+        rule=end.rule,
         at=moment.as_wall(end.at),
         uptime_seconds=round(end.uptime, 3),
     )

@@ -73,7 +73,7 @@ def test_a_person_is_told_all() -> None:
         "restarted above 300M",
         "it says so within 30s",
         "/nowhere/worker-error.log",
-        "ended after 500ms: signal SIGKILL",
+        "ended after 500ms [signal]: signal SIGKILL",
         "online → backoff: its process ended (exit code 1)",
     ):
         assert words in text

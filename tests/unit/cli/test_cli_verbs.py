@@ -59,6 +59,8 @@ JSON_COMMANDS = {
     "scale": ["scale", "worker", "2"],
     "list": ["list"],
     "describe": ["describe", "worker"],
+    "why": ["why", "worker"],
+    "events": ["events"],
     "logs": ["logs", "--no-follow"],
     "pid": ["pid", "worker"],
     "env": ["env", "worker"],
@@ -78,6 +80,10 @@ JSON_COMMANDS = {
 }
 
 
+ASKED_OF_NONE = ("logs", "list", "describe", "why", "events")
+"""Verbs that have nothing to tell where there is nothing."""
+
+
 def test_every_verb_is_tried_with_json() -> None:
     # An update ends with the master that was asked: it has tests of its own.
     assert set(JSON_COMMANDS) == set(VERBS) - {"update"}
@@ -91,7 +97,7 @@ def test_with_json_stdout_is_json_only(home: Path, capfd: Capture, verb: str) ->
         json.loads(line)
 
 
-@pytest.mark.parametrize("verb", [verb for verb in JSON_COMMANDS if verb not in ("logs", "list", "describe")])
+@pytest.mark.parametrize("verb", [verb for verb in JSON_COMMANDS if verb not in ASKED_OF_NONE])
 def test_without_json_a_person_is_told_something(home: Path, capfd: Capture, verb: str) -> None:
     with ScriptedMaster(home, **everything(home)):
         assert pypm(*JSON_COMMANDS[verb]) == 0

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from pypm.core import events as ev
 from pypm.core.instance import Instance
-from pypm.core.spec import AppSpec, LogSpec, Origin, RestartPolicy
+from pypm.core.spec import AppSpec, LogSpec, Origin, RestartPolicy, Rule
 from pypm.core.state import App
 from pypm.master.rows import Moment, make_detail, make_row
 from pypm.master.sampler import Sample
@@ -50,12 +50,15 @@ def test_a_row_of_what_runs() -> None:
         "ready": True,
         "health": "unknown",
         "reason": "restarted: killed by SIGSEGV",
+        "awaited": "",
         "last_exit": {
             "code": None,
             "signal": "SIGSEGV",
             "reason": "killed by SIGSEGV",
             "cause": "signal",
             "report": "",
+            "run_id": "run1",
+            "rule": "",
             "at": 1_999_999_940.0,
             "uptime_seconds": 40.0,
         },
@@ -69,6 +72,7 @@ def test_a_row_of_what_runs() -> None:
         "evidence": "",
         "trouble": "",
         "retry_in_seconds": None,
+        "held_until": None,
         "out_file": "/logs/agent-0-out.log",
         "error_file": "/logs/agent-0-error.log",
     }
@@ -89,6 +93,17 @@ def test_a_row_of_what_waits_says_how_long() -> None:
     assert row["retry_in_seconds"] == 10.0
     late = row_of(lived(delayed, Program(lives=69.0, code=1), seconds=98.0))
     assert late["retry_in_seconds"] == 0.0, "never below zero"
+
+
+def test_a_row_of_what_is_held_says_until_when() -> None:
+    held = replace(SPEC, restart=RestartPolicy(rules=(Rule("hold", codes=(75,), hold_for=50.0),)))
+    row = row_of(lived(held, Program(lives=80.0, code=75)))
+    assert (row["status"], row["retry_in_seconds"]) == ("held", 30.0)
+    assert row["held_until"] == MOMENT.wall + 30.0
+    assert row["last_exit"]["rule"] == "rule 1 (exit code 75): hold"
+    told = replace(SPEC, restart=RestartPolicy(rules=(Rule("hold"),)))
+    row = row_of(lived(told, Program(lives=80.0, code=75)))
+    assert (row["status"], row["retry_in_seconds"], row["held_until"]) == ("held", None, None)
 
 
 def test_streams_that_are_kept_nowhere() -> None:
