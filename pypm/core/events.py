@@ -30,6 +30,7 @@ __all__ = [
     "LetGo",
     "LogRead",
     "MainPidReported",
+    "NotAsked",
     "MemoryOver",
     "Probed",
     "Progressed",
@@ -264,6 +265,12 @@ class MainPidReported(Event, frozen=True):
     start_ticks: int
 
 
+class NotAsked(Event, frozen=True):
+    """The shutdown message had nobody to go to, and the signal was sent in its place."""
+
+    run_id: str
+
+
 class MemoryOver(Event, frozen=True):
     """The run's tree uses more memory than its limit."""
 
@@ -340,6 +347,7 @@ EVENTS: tuple[type[Event], ...] = (
     StatusReported,
     StoppingReported,
     MainPidReported,
+    NotAsked,
     MemoryOver,
     Exited,
     TreeGone,

@@ -105,6 +105,7 @@ _OF_A_RUN = (
     ev.HookEnded,
     ev.StoppingReported,
     ev.MainPidReported,
+    ev.NotAsked,
     ev.MemoryOver,
     ev.Exited,
     ev.TreeGone,
@@ -167,6 +168,7 @@ TABLE: dict[tuple[Status, type[ev.Event]], Handler | str] = {
     (Status.STOPPING, ev.Recovered): resuming.recover_stopping,
     (Status.STOPPING, ev.Ready): "it is being stopped",
     (Status.STOPPING, ev.MainPidReported): "it is being stopped",
+    (Status.STOPPING, ev.NotAsked): on.not_asked,
     (Status.STOPPING, ev.MemoryOver): "it is being stopped",
     (Status.STOPPING, ev.StoppingReported): "it is being stopped",
     (Status.STOPPING, ev.Exited): on.exited,
@@ -210,6 +212,7 @@ for _status in (Status.STARTING, Status.ONLINE):
     TABLE[_status, ev.HookEnded] = "nothing waits for its end"
     TABLE[_status, ev.StoppingReported] = on.stopping_reported
     TABLE[_status, ev.MainPidReported] = on.main_pid_reported
+    TABLE[_status, ev.NotAsked] = "nobody asks it to end any more"
     TABLE[_status, ev.TreeGone] = "its main process lives"
     TABLE[_status, ev.LogRead] = "its main process lives"
     TABLE[_status, ev.Probed] = probes.probed

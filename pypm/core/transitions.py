@@ -269,6 +269,11 @@ def main_pid_reported(instance: Instance, event: ev.Event, now: float) -> Result
     return replace(instance, run=replace(run, named_pid=named[0], named_ticks=named[1])), [Watch()]
 
 
+def not_asked(instance: Instance, event: ev.Event, now: float) -> Result:
+    """SIGKILL is what comes next."""
+    return (replace(instance, asked=False) if instance.asked else instance), []
+
+
 def memory_over(instance: Instance, event: ev.Event, now: float) -> Result:
     assert isinstance(event, ev.MemoryOver)
     limit = instance.spec.max_memory

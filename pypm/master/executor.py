@@ -27,7 +27,7 @@ from pypm.core.actions import (
     Tell,
     Watch,
 )
-from pypm.core.events import DeadlinePassed, Event, Exited, Spawned, SpawnFailed, TreeGone
+from pypm.core.events import DeadlinePassed, Event, Exited, NotAsked, Spawned, SpawnFailed, TreeGone
 from pypm.core.instance import Instance, Status
 from pypm.core.state import App
 from pypm.master.begun import Note
@@ -368,8 +368,10 @@ class SystemExecutor:
         run = None if instance is None else instance.run
         if instance is None or run is None or run.run_id != run_id:
             return
-        if isinstance(action, AskToEnd) and self._channels.ask_to_end(instance_id):
-            return
+        if isinstance(action, AskToEnd):
+            if self._channels.ask_to_end(instance_id):
+                return
+            self._handle(instance_id, NotAsked(run_id))
         number = process.signal_number(action.signal)
         if number == signal.SIGKILL and run.leaving is None:
             self._killed.add(run_id)

@@ -94,6 +94,7 @@ def test_who_has_disconnected_gets_the_signal_at_once(pypm: RealPypm) -> None:
     pypm.start(node(pypm, "a", script, wait_ready=True, shutdown_with_message=True, kill_timeout="1h"))
     wait_until(lambda: pypm.log("a") == b"left\n", 20.0)
     pypm.ok("stop", "a")
+    assert "NotAsked" in [step["event"] for step in pypm.call("describe", targets=["a"])[0]["history"]]
     assert last_run(pypm, "a")["signal"] == "SIGTERM"
 
 

@@ -44,6 +44,15 @@ def test_who_does_not_hear_it_is_signalled_then_killed() -> None:
     assert life.instance.status is Status.STOPPED
 
 
+def test_who_has_no_channel_is_signalled_once() -> None:
+    asked, _ = checked_step(ONLINE, ev.StopRequested(), 50.0)
+    told, _ = checked_step(asked, ev.NotAsked("r"), 50.1)
+    assert told.deadline == asked.deadline
+    killed, actions = checked_step(told, ev.DeadlinePassed(54.0), 54.0)
+    assert killed.killed
+    assert Signal("SIGKILL", group=True) in actions
+
+
 def test_what_it_has_left_is_signalled_at_once() -> None:
     """Only the main process has a channel."""
     life = stopped(Program(listens=1.0, leftovers=2.0))

@@ -75,6 +75,7 @@ def event_of(kind: type[ev.Event], instance: Instance) -> ev.Event:
         ev.Captured: ev.Captured(run_id, "/snapshot"),
         ev.StatusReported: ev.StatusReported(run_id, "thinking"),
         ev.StoppingReported: ev.StoppingReported(run_id),
+        ev.NotAsked: ev.NotAsked(run_id),
         ev.MainPidReported: ev.MainPidReported(run_id, 4100, 79),
         ev.MemoryOver: ev.MemoryOver(run_id, 2 * LIMIT),
         ev.Exited: ev.Exited(run_id, code=1),
@@ -128,6 +129,7 @@ Captured          ignored   starting  online    stopping  ignored   ignored   ig
 StatusReported    ignored   starting  online    stopping  ignored   ignored   ignored   ignored
 StoppingReported  ignored   starting  online    ignored   ignored   ignored   ignored   ignored
 MainPidReported   ignored   starting  online    ignored   ignored   ignored   ignored   ignored
+NotAsked          ignored   ignored   ignored   stopping  ignored   ignored   ignored   ignored
 MemoryOver        ignored   stopping  stopping  ignored   ignored   ignored   ignored   ignored
 Exited            ignored   starting  starting  stopped   ignored   ignored   ignored   ignored
 TreeGone          ignored   ignored   ignored   stopping  ignored   ignored   ignored   ignored
