@@ -181,10 +181,13 @@ class AgentChannel:
             events.append(Beat(run_id))
         elif not run.has_proved_more:  # else it would hide that the work stands still
             events.append(Beat(run_id))
-        if message.ready:
+        # What a heartbeat repeats is news once: to this master, or when it has changed.
+        if message.ready and not run.beats_ready:
+            run.beats_ready = True
             events.append(Ready(run_id))
-        if message.status is not None:
-            events.append(StatusReported(run_id, message.status[:MAX_STATUS]))
+        if message.status is not None and message.status != run.beats_status:
+            run.beats_status = message.status[:MAX_STATUS]
+            events.append(StatusReported(run_id, run.beats_status))
         if message.extend is not None:
             text = message.waiting[:MAX_STATUS]
             events += run.extensions.repeat(message.pid, message.extend, text, self._telemetry.now())

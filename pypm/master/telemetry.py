@@ -49,6 +49,9 @@ class RunTelemetry:
         self.extensions = Extensions(run_id)
         self.has_proved_more = False
         """Its heartbeats come from the work itself; one that proves only the process is none."""
+        self.beats_ready = False
+        self.beats_status: str | None = None
+        """What its heartbeats have repeated, as far as that was passed on."""
         self._run_id = run_id
         self._running: dict[str, set[str]] = {}
 

@@ -308,6 +308,28 @@ def test_a_heartbeat_repeats_a_wait_and_only_news_is_an_event(speak: Callable[[T
     speak(test)
 
 
+def test_what_heartbeats_repeat_is_passed_on_once(speak: Callable[[Test], None]) -> None:
+    async def test(agents: Agents, agent: zmq.Socket[bytes]) -> None:
+        for status in ("a", "a", "b", "b" * 300, "b"):
+            agent.send(frame("heartbeat", ready=True, status=status))
+        agent.send(frame("ready"))
+        assert await agents.heard(11) == [
+            Beat("run1"),
+            Ready("run1"),
+            StatusReported("run1", "a"),
+            Beat("run1"),
+            Beat("run1"),
+            StatusReported("run1", "b"),
+            Beat("run1"),
+            StatusReported("run1", "b" * 200),
+            Beat("run1"),
+            StatusReported("run1", "b"),
+            Ready("run1"),
+        ]
+
+    speak(test)
+
+
 def test_a_new_master_hears_of_a_wait_from_a_heartbeat(speak: Callable[[Test], None]) -> None:
     async def test(agents: Agents, agent: zmq.Socket[bytes]) -> None:
         agent.send(frame("heartbeat", pid=5, extend=42.5, waiting="a tool"))
