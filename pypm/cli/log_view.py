@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 import msgspec
 
 from pypm.cli.log_printers import Printer, Source, flush
+from pypm.cli.output import note
 from pypm.core.errors import NotFoundError
 from pypm.core.targets import match
 from pypm.logs.catalog import CatalogEntry, catalog_file, read_catalog
@@ -68,6 +69,8 @@ class LogView:
         self._names: dict[str, str] = {}
         """Instances by the ids of their runs."""
         self._ends: dict[str, Position] = {}
+        self._unreadable: set[str] = set()
+        """Rotated files that have been told of."""
         self._busy: set[str] = set()
         """Paths of which more may be there to be read."""
         self._catalog_at = 0.0
@@ -152,11 +155,25 @@ class LogView:
                 self._follow(path, position)
             source, entry = self._shown[path]
             query, form = self._query_of(entry), source.date_format
-            found = history(spans, query, lines, date_format=form, timed=timed, block=block)
+            found = history(
+                spans,
+                query,
+                lines,
+                date_format=form,
+                timed=timed,
+                block=block,
+                on_unreadable=self._tell_unreadable,
+            )
             histories.append((path, found))
         for path, batch in merged(histories):
             self._show(path, batch)
         flush()
+
+    def _tell_unreadable(self, error: OSError) -> None:
+        """Tell once of a rotated file that is left out."""
+        if error.filename not in self._unreadable:
+            self._unreadable.add(error.filename)
+            note(f"pypm: {error.filename}: {error.strerror}; the rest of it is left out")
 
     def _query_of(self, entry: CatalogEntry) -> Query:
         run = None if self._runs is None else self._runs.get(entry.id, "")

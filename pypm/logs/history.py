@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TypeVar
 
-from pypm.logs.lines import BLOCK, Chunk, Stamped, Stamps, read_lines
+from pypm.logs.lines import BLOCK, Chunk, Stamped, Stamps, Unreadable, read_lines
 from pypm.logs.picking import Batch, Picker, Query
 from pypm.logs.rotation import Generation, Position
 from pypm.logs.spans import Span, last_bytes, last_lines, of_run, of_time, open_here, whole
@@ -21,6 +22,7 @@ FURTHER = 8
 LONGEST_PARTIAL = 1024 * 1024
 
 SourceT = TypeVar("SourceT")
+Read = Callable[[Sequence[Span]], Iterator[Chunk]]
 
 
 def follow_from(files: Sequence[Generation]) -> Position | None:
@@ -58,34 +60,37 @@ def history(
     date_format: str | None = None,
     timed: bool = True,
     block: int = BLOCK,
+    on_unreadable: Unreadable = lambda _: None,
 ) -> Iterator[Batch]:
     """What a query asks of some files' bytes, oldest first; with ``lines`` only so many, the last ones.
 
     With ``errors`` these are so many failures. Without ``timed``, times and runs are left out where nothing
     in the query needs them, which spares opening the index. ``block`` is how many bytes are read at once.
-    Raises ``OSError`` for what cannot be read.
+    ``on_unreadable`` is told, perhaps more than once, of rotated files that cannot be read and are left out.
+    Raises ``OSError`` for a current one.
     """
+    read = partial(read_lines, size=block, on_unreadable=on_unreadable)
     if query.since is not None or query.until is not None:
         spans = of_time(spans, query.since, query.until)
     if query.run is not None:
         inside = of_run(spans, int(query.run, 16))
         spans = inside or (spans if query.recorded else [])
     if lines is None:
-        return picked(spans, query, date_format, timed=timed, block=block)
+        return picked(spans, query, date_format, timed=timed, read=read)
     if lines <= 0:
         return iter(())
     if query.picks or query.run is not None or query.since is not None or query.until is not None:
-        return last_picked(spans, query, lines, date_format, timed=timed, block=block)
-    return picked(last_lines(spans, lines), query, date_format, timed=timed, block=block)
+        return last_picked(spans, query, lines, date_format, timed=timed, read=read)
+    return picked(last_lines(spans, lines), query, date_format, timed=timed, read=read)
 
 
 def picked(
-    spans: Sequence[Span], query: Query, date_format: str | None, *, timed: bool, block: int
+    spans: Sequence[Span], query: Query, date_format: str | None, *, timed: bool, read: Read
 ) -> Iterator[Batch]:
     """What a query asks of these spans."""
     picker = Picker(query, date_format)
     stamps = Stamps() if timed or query.run is not None else None
-    for chunk in read_lines(spans, block):
+    for chunk in read(spans):
         for stamped in untimed(chunk) if stamps is None else stamps.of(chunk):
             yield from picker.pick(stamped)
     yield from picker.flush()
@@ -97,14 +102,14 @@ def untimed(chunk: Chunk) -> Iterator[Stamped]:
 
 
 def last_picked(
-    spans: Sequence[Span], query: Query, lines: int, date_format: str | None, *, timed: bool, block: int
+    spans: Sequence[Span], query: Query, lines: int, date_format: str | None, *, timed: bool, read: Read
 ) -> Iterator[Batch]:
     """The last lines, or failures, that a query asks for; a growing end of the log is searched for them."""
     size = FIRST_LOOK
     while True:
         end = last_bytes(spans, size)
         kept = Kept(lines, whole_batches=query.errors)
-        for batch in picked(end, query, date_format, timed=timed, block=block):
+        for batch in picked(end, query, date_format, timed=timed, read=read):
             kept.add(batch)
         if kept.full or end == list(spans):
             return iter(kept.batches)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from pypm.logs.index import Index, read_index
@@ -13,6 +12,7 @@ from pypm.logs.spans import Span, open_here
 __all__ = ["Chunk", "Joiner", "Stamped", "Stamps", "read_lines", "split_lines"]
 
 BLOCK = 131072
+Unreadable = Callable[[OSError], None]
 LONGEST_PIECE = 1024 * 1024
 """Bytes after which a line that has not ended is given in pieces."""
 
@@ -37,17 +37,27 @@ class Stamped(NamedTuple):
     lines: list[bytes]
 
 
-def read_lines(spans: Sequence[Span], size: int = BLOCK) -> Iterator[Chunk]:
+def read_lines(
+    spans: Sequence[Span], size: int = BLOCK, on_unreadable: Unreadable = lambda _: None
+) -> Iterator[Chunk]:
     """The lines of these spans, read by blocks of ``size`` bytes. Of a line 1 MiB is held at a time.
 
-    A file that rotation has deleted meanwhile is left out. Raises ``OSError`` for what cannot be read.
+    A file that rotation has deleted meanwhile is left out, and so is, from there on, a rotated file that is
+    damaged or may not be read, of which ``on_unreadable`` is told. Raises ``OSError`` for a current one.
     """
     joiner = Joiner()
     for span in spans:
         if not span.continues:
             yield from joiner.flush()
-        with contextlib.suppress(FileNotFoundError):
+        try:
             yield from read_span(span, joiner, size)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            if not span.generation.number:
+                raise
+            on_unreadable(error)
+            yield from joiner.flush()
     yield from joiner.flush()
 
 

@@ -171,13 +171,20 @@ def place_after_newline(generation: Generation, start: int, end: int | None, num
 
 
 def blocks(generation: Generation, start: int, end: int | None) -> Iterator[bytes]:
-    """The plain bytes between two offsets. Raises ``OSError`` as they come."""
-    with open_here(generation, start) as stream:
-        rest = end - start if end is not None else None
-        while block := stream.read(BLOCK if rest is None else min(BLOCK, rest)):
-            yield block
-            if rest is not None:
-                rest -= len(block)
+    """The plain bytes between two offsets, of a rotated file as far as it can be read.
+
+    Raises ``OSError`` for a current file.
+    """
+    try:
+        with open_here(generation, start) as stream:
+            rest = end - start if end is not None else None
+            while block := stream.read(BLOCK if rest is None else min(BLOCK, rest)):
+                yield block
+                if rest is not None:
+                    rest -= len(block)
+    except OSError:
+        if not generation.number:
+            raise
 
 
 def open_here(generation: Generation, offset: int) -> BinaryIO:

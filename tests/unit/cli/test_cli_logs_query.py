@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from click.testing import CliRunner
 from pypm.cli.log_options import with_optional_values
 from pypm.cli.logs import command
 from pypm.core.errors import NotFoundError, PypmError, UsageError
+from pypm.logs import lines
 from pypm.logs.index import IndexWriter, index_path, write_index
 
 RUNS = ["aaaaaaaaaaaa", "abbbbbbbbbbb", "cccccccccccc"]
@@ -337,9 +339,30 @@ def test_help_has_the_options_and_examples() -> None:
     assert "pypm logs worker --run -1" in text
 
 
-def test_a_damaged_compressed_file_is_an_error_that_names_it(worked: Home) -> None:
+@pytest.mark.parametrize("words", [[], ["-n", "3"], ["--grep", "."], ["--since", "2020-01-01"]])
+def test_a_damaged_rotated_file_is_told_once_and_left_out(
+    worked: Home, capfdbinary: pytest.CaptureFixture[bytes], words: list[str]
+) -> None:
+    command.main(["--no-follow", "--raw", "helper", *words], standalone_mode=False)
+    whole = capfdbinary.readouterr().out
     (worked.logs / "helper-out.log.1.gz").write_bytes(b"no gzip")
-    with pytest.raises(PypmError, match=r"helper-out\.log\.1\.gz: "):
+    command.main(["--no-follow", "--raw", "helper", *words], standalone_mode=False)
+    found = capfdbinary.readouterr()
+    assert whole
+    assert found.out == whole
+    assert re.fullmatch(
+        rb"pypm: .*/helper-out\.log\.1\.gz: damaged: .*; the rest of it is left out\n", found.err
+    )
+
+
+def test_a_damaged_current_file_is_an_error_that_names_it(
+    worked: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(generation: Any, *_: Any) -> Any:
+        raise OSError(errno.EIO, "Input/output error", generation.path)
+
+    monkeypatch.setattr(lines, "open_here", refuse)
+    with pytest.raises(PypmError, match=r"helper-out\.log: Input/output error"):
         command.main(["--no-follow", "helper"], standalone_mode=False)
 
 

@@ -253,3 +253,26 @@ def test_a_file_that_is_deleted_meanwhile_is_left_out(tmp_path: Path) -> None:
     Path(f"{log.path}.2").unlink()
     Path(f"{log.path}.1").rename(f"{log.path}.7")
     assert [line for chunk in read_lines(spans) for line in chunk.lines] == [b"0\n", b"2\n"]
+
+
+def test_what_is_before_and_behind_the_damage_in_a_rotated_file_is_read(tmp_path: Path) -> None:
+    """What it has cut is not joined with the first line of the next file."""
+    log = Written(str(tmp_path))
+    for number in range(3):
+        for line in range(3000):
+            log.say(number, 1, b"%d %d\n" % (number, line))
+        if number < 2:
+            log.rotate()
+    log.finish(compressed=True)
+    damaged = Path(f"{log.path}.1.gz")
+    data = damaged.read_bytes()
+    damaged.write_bytes(data[: len(data) * 2 // 3])
+    told: list[OSError] = []
+    batches = history(whole(files_of(str(log.path))), Query(), None, on_unreadable=told.append)
+    lines = [line for batch in batches for line in batch.lines]
+    assert {error.filename for error in told} == {str(damaged)}
+    said = log.after(0)
+    assert lines[:3000] + lines[-3000:] == said[:3000] + said[-3000:]
+    rest = lines[3000:-3000]
+    assert len(rest) < 3000
+    assert rest[:-1] == said[3000:][: max(len(rest) - 1, 0)]
