@@ -248,9 +248,11 @@ def app_table(app: dict[str, Any]) -> str:
 
 
 def toml(value: Any) -> str:
-    """A value as TOML has it; JSON's strings, numbers, booleans and lists are the same there."""
+    """A value as TOML has it; JSON's strings, numbers and booleans are the same there."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{json.dumps(key)} = {toml(each)}" for key, each in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(toml, value)) + "]"
     return json.dumps(value)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from pypm.core.errors import ConfigError
+from pypm.core.health import due_at
 from pypm.core.instance import Instance, RunEnd, Vitals
 from pypm.core.policy import signal_name
 from pypm.core.spec import AppSpec, HealthSpec, Rung
@@ -60,7 +61,7 @@ def saved_facts(state: State, instance: Instance, logs_folder: str) -> Facts:
         "status": instance.status,
         "desired": instance.desired,
         "since": wall(instance.since),
-        "deadline": wall(instance.deadline),
+        "deadline": wall(due_at(instance)),
         "reason": instance.reason,
         "health": instance.health,
         "restarts": instance.restarts,

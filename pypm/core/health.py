@@ -22,6 +22,7 @@ __all__ = [
     "begin_trouble",
     "captured",
     "checked",
+    "due_at",
     "evidence",
     "extended",
     "extension_reset",
@@ -195,6 +196,11 @@ def due(instance: Instance) -> float | None:
     clocks = (_heartbeat_due(instance), _progress_look(instance), vitals.extended_until)
     moments = (vitals.rung_at, over) if vitals.trouble else (*clocks, over)
     return min((time for time in moments if time is not None), default=None)
+
+
+def due_at(instance: Instance) -> float | None:
+    """When something is due about an instance in its status; a timer may come earlier, and find nothing."""
+    return due(instance) if instance.status is Status.ONLINE else instance.deadline
 
 
 def _heartbeat_timeout(instance: Instance) -> float | None:

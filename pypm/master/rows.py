@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from pypm.core.awaited import awaited
+from pypm.core.health import due_at
 from pypm.core.instance import Instance, Run, RunEnd, Status, Vitals
 from pypm.core.policy import signal_name
 from pypm.core.spec import AppSpec
@@ -117,7 +118,7 @@ def make_detail(
         origin_umask=app.origin.umask,
         created_at=moment.as_wall(instance.created),
         since=moment.as_wall(instance.since),
-        deadline=None if instance.deadline is None else moment.as_wall(instance.deadline),
+        deadline=None if (at := due_at(instance)) is None else moment.as_wall(at),
         started_at=None if run is None else moment.as_wall(run.started),
         run_id=None if run is None else run.run_id,
         runs=[_last_exit(end, moment) for end in instance.runs],
