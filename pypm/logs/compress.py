@@ -117,7 +117,7 @@ def compress_wherever(file: Generation, target: str, kind: Compression) -> int:
     """Like ``compress_file``, also when rotations rename the file again and again."""
     for _ in range(TRIES):
         found = find(file)
-        if found is None or (found.size, found.modified) != (file.size, file.modified):
+        if found is None:
             break
         with contextlib.suppress(FileNotFoundError):
             return compress_file(found, target, kind)

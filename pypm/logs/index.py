@@ -134,8 +134,9 @@ class Index:
         self._records = self._members = 0
         total = 0
         if descriptor is not None:
-            members = HEADER.unpack(os.pread(descriptor, HEADER.size, 0))[2]
-            total = (os.fstat(descriptor).st_size - HEADER.size) // RECORD.size
+            # It may have been emptied since it was opened.
+            members = HEADER.unpack(os.pread(descriptor, HEADER.size, 0).ljust(HEADER.size, b"\0"))[2]
+            total = max(os.fstat(descriptor).st_size - HEADER.size, 0) // RECORD.size
             self._members = min(members, total)
             self._records = total - self._members
         self.size: int | None = generation.size if generation.compression == "none" else None

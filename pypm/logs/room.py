@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterable
 
-from pypm.logs.rotation import Generation, generations, remove
+from pypm.logs.rotation import Generation, find, generations, remove
 
 __all__ = ["make_room"]
 
@@ -31,7 +31,9 @@ def make_room(path: str, logs: Iterable[str], needed: int) -> list[Generation]:
         if freed >= needed:
             break
         with contextlib.suppress(OSError):
-            remove(file.path)
-            deleted.append(file)
-            freed += file.size
+            # On file systems with threads of their own, another log may just have been rotated.
+            if (now := find(file)) is not None:
+                remove(now.path)
+                deleted.append(now)
+                freed += now.size
     return deleted

@@ -308,8 +308,7 @@ def put_compressed(plain: Generation, partial: str, inode: int) -> Generation | 
     """
     found = find(plain)
     made = look(partial, plain.number)
-    whole = found is not None and (found.size, found.modified) == (plain.size, plain.modified)
-    if found is None or not whole or made is None or made.identity[1] != inode:
+    if found is None or made is None or made.identity[1] != inode:
         remove(partial)
         return None
     kind: Compression = "zstd" if partial.removesuffix(".partial").endswith(".zst") else "gzip"
@@ -322,9 +321,16 @@ def put_compressed(plain: Generation, partial: str, inode: int) -> Generation | 
 
 
 def find(file: Generation) -> Generation | None:
-    """A rotated file as it is now, under the name that it has by now; ``None`` if it is gone."""
+    """A rotated file under the name that it has by now; ``None`` if it is gone or was changed.
+
+    The number of an inode alone does not tell a file: another one soon has that of a deleted one.
+    """
     now = look(file.path, file.number, file.compression)
-    if now is not None and now.identity == file.identity:
+    if now is not None and is_same(now, file):
         return now
-    listed = list_generations(file.base)
-    return next((each for each in listed if each.number and each.identity == file.identity), None)
+    return next((each for each in list_generations(file.base) if each.number and is_same(each, file)), None)
+
+
+def is_same(one: Generation, other: Generation) -> bool:
+    """Whether two looks have seen the same file with the same content."""
+    return (one.identity, one.size, one.modified) == (other.identity, other.size, other.modified)

@@ -38,7 +38,8 @@ class ThreadedLogFile(LogFile):
         self._thread: threading.Thread | None = None
         self._stopped = False
         self._lock = threading.Lock()
-        """Guards the beginning and the end of the thread."""
+        """Guards the beginning and the end of the thread, and the count of what is under way: who keeps the
+        bounds of logs gives orders from a thread of his own."""
 
     @property
     def blocked(self) -> bool:
@@ -119,8 +120,8 @@ class ThreadedLogFile(LogFile):
         self._stopped = False
 
     def _order(self, work: Callable[[], object]) -> None:
-        self._under_way += 1
         with self._lock:
+            self._under_way += 1
             self._orders.put(lambda: self._do(work))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name="pypm-log", daemon=True)
@@ -146,7 +147,8 @@ class ThreadedLogFile(LogFile):
                 self._wake(self._done)
 
     def _done(self) -> None:
-        self._under_way -= 1
+        with self._lock:
+            self._under_way -= 1
         if not self._under_way:
             waiting, self._waiting = self._waiting, []
             for callback in waiting:

@@ -72,13 +72,13 @@ class Compressor:
                 ],
                 setsid=True,
             )
+            # It is reaped as every child is of which nobody waits for the end; what it says is enough.
+            self._process = os.pidfd_open(pid)
         except OSError:
             os.close(read)
             raise
         finally:
             os.close(write)
-        # It is reaped as every child is of which nobody waits for the end; what it says is enough.
-        self._process = os.pidfd_open(pid)
         self._file, self._partial, self._output = file, partial, read
         self._loop.add_reader(read, self._answered)
 

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pypm.logs import compress, rotation
 from pypm.logs.compress import compress_file
 from pypm.logs.compressed import open_plain, zstd_module
 from pypm.logs.index import IndexWriter, index_path, read_index
 from pypm.logs.inventory import LogRules, take_inventory
-from pypm.logs.rotation import Generation, generations, put_compressed
+from pypm.logs.rotation import Generation, find, generations, put_compressed
 from pypm.logs.writer import LogFile
 
 KINDS = ["gzip", pytest.param("zstd", marks=pytest.mark.skipif(zstd_module() is None, reason="no zstd here"))]
@@ -98,6 +99,16 @@ def test_another_file_of_that_name_is_not_taken_for_ours(tmp_path: Path) -> None
     assert put_compressed(plain, str(partial), partial.stat().st_ino + 1) is None
     assert not partial.exists()
     assert Path(plain.path).read_bytes() == b"one\n"
+
+
+def test_another_file_with_the_inode_of_a_deleted_one_is_not_taken_for_it(tmp_path: Path) -> None:
+    deleted = rotated(tmp_path / "x.log", b"one\n", [])
+    assert find(deleted) == deleted
+    # As if x.log.1 had been deleted, and two rotations later a new one had the number of its inode.
+    os.rename(deleted.path, tmp_path / "x.log.2")
+    assert find(deleted) == replace(deleted, path=str(tmp_path / "x.log.2"), number=2)
+    os.utime(tmp_path / "x.log.2", ns=(0, deleted.modified + 1))
+    assert find(deleted) is None
 
 
 def test_the_program_says_what_it_made_or_why_not(tmp_path: Path) -> None:

@@ -18,8 +18,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pypm.logs import room
 from pypm.logs.pump import Pump
 from pypm.logs.room import make_room
+from pypm.logs.rotation import Generation, generations
 from pypm.logs.trouble import dropped_record
 from pypm.logs.writer import LogFile, LogTrouble
 
@@ -209,6 +211,24 @@ def test_the_oldest_rotated_logs_of_the_app_make_room(tmp_path: Path) -> None:
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.log", "a.log.1", "b.log", "other.log.1"]
     assert [os.path.basename(file.path) for file in make_room(logs[0], logs, 8)] == ["a.log.1"]
     assert make_room(logs[0], logs, 8) == []
+
+
+def test_only_what_was_looked_at_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between looking and deleting, a thread of another log has rotated it."""
+    path = tmp_path / "x.log"
+    for number, name in enumerate(("x.log.2", "x.log.1")):
+        (tmp_path / name).write_bytes(b"%d" % number)
+        os.utime(tmp_path / name, (number, number))
+
+    def look_and_rotate(path: str) -> list[Generation] | None:
+        found = generations(path)
+        for number in (2, 1):
+            os.rename(f"{path}.{number}", f"{path}.{number + 1}")
+        return found
+
+    monkeypatch.setattr(room, "generations", look_and_rotate)
+    make_room(str(path), [str(path)], 1)
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == {"x.log.2": b"1"}
 
 
 def test_room_is_asked_for_again_only_where_it_helped_or_a_second_later(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pypm.logs import index as index_module
 from pypm.logs.compressed import open_plain
 from pypm.logs.index import IndexWriter, index_path, read_index, write_index
 from pypm.logs.rotation import Generation, generations, heal_indexes, list_generations, shift
@@ -218,3 +219,21 @@ def test_compressed_files_are_counted_and_shifted(tmp_path: Path) -> None:
     shift(str(tmp_path / "x.log"), 3)
     left = {entry.name: entry.read_text() for entry in tmp_path.iterdir()}
     assert left == {"x.log.1": "now", "x.log.2": "x.log.1", "x.log.3.gz": "x.log.2.gz"}
+
+
+def test_an_index_that_is_emptied_while_it_is_opened_is_one_without_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.log"
+    path.write_bytes(b"one\n")
+    write_index(index_path(str(path)), path.stat().st_ino, [(1000, 0, 1)], [])
+    opened = index_module.open_index
+
+    def open_and_empty(path: str, inode: int) -> int | None:
+        descriptor = opened(path, inode)
+        os.truncate(path, 0)
+        return descriptor
+
+    monkeypatch.setattr(index_module, "open_index", open_and_empty)
+    index = read_index(list_generations(str(path))[-1])
+    assert (index.exact, index.offset_since(0), index.members()) == (False, 0, [])
