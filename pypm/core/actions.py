@@ -66,7 +66,9 @@ class CancelTimer(Action, frozen=True):
 
 
 class Persist(Action, frozen=True):
-    """The instance has changed: it is part of the next commit."""
+    """The instance has changed: it is part of the next commit, which comes ``soon`` or within a second."""
+
+    soon: bool = True
 
 
 class Publish(Action, frozen=True):

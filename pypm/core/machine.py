@@ -39,6 +39,9 @@ VOLATILE: tuple[type[ev.Event], ...] = (ev.Beat, ev.StatusReported, ev.Progresse
 """Facts that are saved with the next change only: they come often, and come again. A handler that learns
 something new from one orders ``Persist`` by itself."""
 
+PATIENT: tuple[type[ev.Event], ...] = (ev.Extended, ev.ExtensionReset)
+"""Facts that are saved within a second: the next master has to know them, and they may come often."""
+
 _TIMERLESS: tuple[type[ev.Event], ...] = (ev.Recovered, ev.DeadlinePassed)
 """Events after which no timer is armed: a new master has none yet, and one that has fired is gone."""
 
@@ -83,7 +86,7 @@ def _derived(before: Instance, after: Instance, event: ev.Event) -> list[Action]
         actions.append(ArmTimer(after.deadline))
     if after is not before:
         if not isinstance(event, VOLATILE):
-            actions.append(Persist())
+            actions.append(Persist(soon=not isinstance(event, PATIENT)))
         actions.append(Publish())
     return actions
 

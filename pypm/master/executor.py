@@ -140,7 +140,7 @@ class SystemExecutor:
         """Carry out one action."""
         match action:
             case Persist():
-                self._store.put_instance(instance)
+                self._store.put_instance(instance, soon=action.soon)
                 self._outputs.rearrange(instance)
             case Spawn():
                 if not self._to_spawn:

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 SPACING = 0.02
 """Seconds between the beginnings of two commits: a storm of changes does not become one of writes."""
+PATIENCE = 1.0
+"""Seconds that a change may wait which need not be saved soon."""
 RETRY = 1.0
 """Seconds until a commit that the disk refused is tried again."""
 
@@ -61,6 +63,8 @@ class Store:
         self._committed = 0
         self._last_begin = float("-inf")
         self._handle: asyncio.Handle | None = None
+        self._patient: asyncio.TimerHandle | None = None
+        """Begins a commit of what need not be saved soon."""
         self._writing = False
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
@@ -81,10 +85,16 @@ class Store:
         self._origin_of.pop(name, None)
         self._changed()
 
-    def put_instance(self, instance: Instance) -> None:
-        """An instance is new or has changed; it is encoded when the commit is made."""
+    def put_instance(self, instance: Instance, *, soon: bool = True) -> None:
+        """An instance is new or has changed; it is encoded when the commit is made.
+
+        What need not be ``soon`` is part of the next commit, which comes within a second.
+        """
         self._dirty[instance.id] = instance
-        self._changed()
+        if soon:
+            self._changed()
+        elif self._patient is None and self._handle is None:
+            self._patient = self._loop.call_later(PATIENCE, self._changed)
 
     def drop_instance(self, instance_id: int) -> None:
         """An instance is gone."""
@@ -108,6 +118,8 @@ class Store:
 
     async def committed(self) -> None:
         """Return when all changes so far are on the disk, or the disk has refused them (``trouble``)."""
+        if self._patient is not None:
+            self._changed()
         if self._committed >= self._changes:
             return
         future: asyncio.Future[None] = self._loop.create_future()
@@ -158,6 +170,9 @@ class Store:
     def _begin(self) -> None:
         self._handle = None
         self._writing = True
+        if self._patient is not None:
+            self._patient.cancel()
+            self._patient = None
         self._last_begin = self._loop.time()
         for instance_id, instance in self._dirty.items():
             self._instances[instance_id] = encode_instance(instance)

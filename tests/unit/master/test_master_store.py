@@ -204,3 +204,30 @@ def test_environments_that_no_app_has_any_more_are_forgotten() -> None:
         assert len(store._origins) == 2
 
     with_store(test)
+
+
+def test_what_need_not_be_saved_soon_is_saved_with_the_rest_or_within_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test(store: Store, disk: Disk) -> None:
+        store.put_app(APP)
+        store.put_instance(new_instance(0))
+        await store.committed()
+        writes = len(disk.written)
+        for number in range(50):
+            store.put_instance(replace(new_instance(0), restarts=number), soon=False)
+            await asyncio.sleep(0)
+        assert len(disk.written) == writes
+        store.put_instance(new_instance(1))
+        await store.committed()
+        assert len(disk.written) == writes + 1
+        assert disk.last.instances[0].restarts == 49
+        store.put_instance(replace(new_instance(0), restarts=50), soon=False)
+        await asyncio.to_thread(wait_until, lambda: len(disk.written) == writes + 2)
+        assert disk.last.instances[0].restarts == 50
+        store.put_instance(replace(new_instance(0), restarts=51), soon=False)
+        await store.committed()
+        assert disk.last.instances[0].restarts == 51
+
+    monkeypatch.setattr(store_module, "PATIENCE", 0.3)
+    with_store(test)
