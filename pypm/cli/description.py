@@ -10,6 +10,7 @@ import msgspec
 
 from pypm.cli.history import history_lines, moment
 from pypm.cli.output import plain
+from pypm.cli.probe_view import probe_fields
 from pypm.cli.process_tree import tree_lines
 from pypm.config.units import format_duration, format_size
 from pypm.core.spec import AppSpec, RestartPolicy, Rung
@@ -34,6 +35,7 @@ def sections(detail: dict[str, Any], width: int | None = None) -> str:
         (f"{plain(detail['name'])} (id {detail['id']})", _fields(_state(detail))),
         ("command", _fields(_command(spec))),
         ("policy", _fields(_policy(spec))),
+        ("probes", _fields(probe_fields(detail, spec.health))),
         ("logs", _fields([(name, detail[f"{key}_file"] or "not kept") for name, key in _STREAMS])),
         ("environment it declares", _fields(sorted(spec.env.items()))),
         ("metrics", _fields(_metrics(detail))),

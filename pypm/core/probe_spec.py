@@ -14,7 +14,7 @@ ProbeKind = Literal["startup", "liveness", "readiness"]
 class ProbeSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """One probe, with exactly one way to ask. The defaults are those of Kubernetes; times are seconds.
 
-    In ``http``, ``headers``, ``tcp``, ``exec`` and ``file`` a ``$NAME`` stands for a variable of the
+    In ``http``, ``headers``, ``tcp`` and ``file`` a ``$NAME`` stands for a variable of the
     instance's environment.
     """
 

@@ -94,13 +94,13 @@ class VariableAsker:
     async def ask(self) -> Answer:
         """Ask once."""
         try:
+            if self._target.spec.exec is not None:
+                return await self._ask_command(self._target.spec.exec)
             spec = self._expanded()
         except KeyError as error:
             return unknown(f"there is no variable {error.args[0]}")
-        except SpawnError as error:
+        except SpawnError as error:  # a file of its environment cannot be read
             return unknown(str(error))
-        if spec.exec is not None:
-            return await self._ask_command(spec.exec)
         if spec.file is not None:
             return await self._ask_file(spec.file)
         # Loaded when the first probe needs it.
@@ -116,8 +116,8 @@ class VariableAsker:
 
     def _expanded(self) -> ProbeSpec:
         spec = self._target.spec
-        texts = (spec.http, spec.tcp, spec.file, *(spec.exec or ()), *spec.headers.values())
-        if spec.exec is None and not any("$" in text for text in texts if text):
+        texts = (spec.http, spec.tcp, spec.file, *spec.headers.values())
+        if not any("$" in text for text in texts if text):
             return spec
         env = self._environment()
 
@@ -128,7 +128,6 @@ class VariableAsker:
             http=filled(spec.http),
             tcp=filled(spec.tcp),
             file=filled(spec.file),
-            exec=None if spec.exec is None else tuple(expanded(word, env) for word in spec.exec),
             headers={name: expanded(value, env) for name, value in spec.headers.items()},
             method=spec.method,
             status=spec.status,

@@ -12,7 +12,7 @@ from pypm.logs.listing import files_of
 from pypm.logs.parse import dated_pattern, parse_record
 from pypm.logs.paths import log_files
 from pypm.logs.rotation import Position
-from pypm.logs.spans import of_run, whole
+from pypm.logs.spans import last_bytes, of_run, whole
 from pypm.master.probes import Target
 from pypm.system.beside import Beside
 from pypm.system.probe_answer import Answer, failure, success, unknown
@@ -24,6 +24,8 @@ LONGEST_LINE = 2000
 """Characters of a line that are looked at."""
 LOOKS = 8
 """How often 1 MiB of each log is read for one question; what is left is read for the next one."""
+READ_AGAIN = 1024 * 1024
+"""Bytes of an adopted run's log that are read again."""
 MATCHING_TIME = 0.2
 """Seconds that the patterns may take for as much, as nothing else happens meanwhile."""
 
@@ -116,9 +118,16 @@ class LogAsker:
         return follower
 
     def _position(self, path: str) -> Position | None:
-        """Where the output of the run begins, or where the log ends now."""
+        """Where the output of the run begins, or where the log ends now.
+
+        Another master may have died before it had saved what it read last, so that is read again; but not for
+        a liveness probe, for which each bad line counts once.
+        """
         files = files_of(path)
-        spans = [] if self._is_adopted else of_run(whole(files), int(self._target.run_id, 16))
+        is_begun = self._is_adopted and self._target.kind == "liveness"
+        spans = [] if is_begun else of_run(whole(files), int(self._target.run_id, 16))
+        if self._is_adopted:
+            spans = last_bytes(spans, READ_AGAIN)
         if spans:
             return Position(spans[0].generation.identity, spans[0].start)
         return Position(files[-1].identity, files[-1].size) if files else None

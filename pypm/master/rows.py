@@ -14,6 +14,7 @@ from pypm.core.spec import AppSpec
 from pypm.core.state import App
 from pypm.logs.paths import log_files
 from pypm.master.engine import Transition
+from pypm.master.probe_rows import ProbeReport, probe_reports
 from pypm.master.sampler import Sample
 from pypm.master.telemetry import Metric, RunTelemetry, TaskReport
 
@@ -83,6 +84,7 @@ class Detail(Row):
     history: list[dict[str, Any]]
     metrics: dict[str, Metric]
     tasks: list[TaskReport]
+    probes: dict[str, ProbeReport]
 
 
 class Moment(msgspec.Struct):
@@ -125,6 +127,7 @@ def make_detail(
         history=[_history_entry(each, moment) for each in history],
         metrics={} if telemetry is None else telemetry.metrics,
         tasks=[] if telemetry is None else list(telemetry.tasks.values()),
+        probes=probe_reports(instance, moment.as_wall),
     )
 
 
