@@ -114,6 +114,8 @@ def make_row(instance_id: int = 0, name: str = "worker", **fields: Any) -> dict[
         "pid": 1000 + instance_id,
         "restarts": 0,
         "uptime_seconds": 65.0,
+        "last_run": 1_700_000_000.0,
+        "next_run": None,
         "cpu_percent": 1.5,
         "memory_bytes": 12 * 1024 * 1024,
         "ready": True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import textwrap
+import time
 from typing import Any
 
 import msgspec
@@ -74,6 +75,7 @@ def _brake(policy: RestartPolicy) -> str:
 
 
 def _state(detail: dict[str, Any]) -> list[tuple[str, str]]:
+    is_job = "schedule" in detail["spec"]
     fields = [
         ("status", detail["status"] + (f": {plain(detail['reason'])}" if detail["reason"] else "")),
         ("now", plain(detail["awaited"])),
@@ -83,6 +85,8 @@ def _state(detail: dict[str, Any]) -> list[tuple[str, str]]:
         ("up for", _duration(detail["uptime_seconds"])),
         ("next start in", _duration(detail["retry_in_seconds"])),
         ("held until", moment(detail["held_until"])),
+        ("last run", moment(detail["last_run"]) if is_job else ""),
+        ("next run", _next_run(detail)),
         ("restarts", str(detail["restarts"])),
         ("cpu", "" if detail["cpu_percent"] is None else f"{detail['cpu_percent']:.1f}%"),
         ("memory", "" if detail["memory_bytes"] is None else format_size(detail["memory_bytes"])),
@@ -97,6 +101,11 @@ def _state(detail: dict[str, Any]) -> list[tuple[str, str]]:
         ("created", moment(detail["created_at"])),
     ]
     return [(name, text) for name, text in fields if text]
+
+
+def _next_run(detail: dict[str, Any]) -> str:
+    at = detail["next_run"]
+    return "" if at is None else f"{moment(at)} (in {format_duration(at - time.time())})"
 
 
 def _ago(seconds: float | None) -> str:
@@ -153,14 +162,31 @@ def _command(spec: AppSpec) -> list[tuple[str, str]]:
 def _policy(spec: AppSpec) -> list[tuple[str, str]]:
     target = "the whole process group" if spec.treekill else "the main process only"
     fields = [
-        ("restart", policy_in_words(spec.restart)),
+        ("restart", policy_in_words(spec.restart) if spec.schedule is None else ""),
         ("stop", f"{spec.kill_signal} to {target}, SIGKILL after {format_duration(spec.kill_timeout)}"),
         ("ready", f"it says so within {format_duration(spec.listen_timeout)}" if spec.wait_ready else ""),
         *_health(spec),
+        ("schedule", _schedule(spec)),
         ("memory", f"restarted above {format_size(spec.max_memory)}" if spec.max_memory else ""),
         ("start", "" if spec.autostart else "only when it is told to"),
     ]
     return [(name, text) for name, text in fields if text]
+
+
+def _schedule(spec: AppSpec) -> str:
+    """When a job runs, or when an app is restarted."""
+    schedule = spec.schedule
+    if schedule is None:
+        return f"restarted at {spec.cron_restart}" if spec.cron_restart else ""
+    parts = [
+        f"runs every {format_duration(schedule.every)}" if schedule.every else f"runs at {schedule.cron}",
+        schedule.timezone or "",
+        f"put off by up to {format_duration(schedule.jitter)}" if schedule.jitter else "",
+        f"overlap: {schedule.overlap}",
+        f"{format_duration(schedule.timeout)} at most" if schedule.timeout else "",
+        "what was missed is made up for" if schedule.catch_up else "",
+    ]
+    return ", ".join(part for part in parts if part)
 
 
 def _metrics(detail: dict[str, Any]) -> list[tuple[str, str]]:

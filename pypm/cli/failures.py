@@ -59,6 +59,8 @@ def run_failed(last_exit: dict[str, Any] | None, stop_exit_codes: list[int]) -> 
 
 
 def _ended_badly(connection: Connection, row: dict[str, Any]) -> bool:
+    if row.get("next_run") is not None:  # a job that waits for its next run, whatever became of the last one
+        return False
     if row["status"] != "exited" or not run_failed(row.get("last_exit"), []):
         return False
     spec = connection.call("describe", targets=[str(row["id"])])[0]["spec"]

@@ -110,11 +110,16 @@ def _watch(connection: Connection, change: dict[str, Any], echo: Echo, interrupt
         if time.monotonic() >= next_question:
             rows = [row for row in connection.call("list") if row["id"] in ids]
             _tell(rows, told)
-            if interruption.signal or all(row["status"] in _OVER for row in rows):
+            if interruption.signal or all(_is_over(row) for row in rows):
                 return next((code for row in failed_rows(connection, rows) if (code := exit_code(row))), 0)
             next_question = time.monotonic() + _ASK
         if not something:
             time.sleep(_LOOK)
+
+
+def _is_over(row: dict[str, Any]) -> bool:
+    """Whether nothing more comes of an instance by itself, also no next run of a job."""
+    return row["status"] in _OVER and row.get("next_run") is None
 
 
 def _tell(rows: list[dict[str, Any]], told: dict[int, tuple[str, int]]) -> None:

@@ -6,6 +6,7 @@ The form for a terminal is in ``listing_rich``: the quick road must not import r
 from __future__ import annotations
 
 import sys
+import time
 
 from pypm.cli.output import note, plain
 from pypm.config.units import format_duration, format_size
@@ -116,6 +117,8 @@ def _note(row: dict[str, Any]) -> str:
     retry = row.get("retry_in_seconds")
     if retry is not None:
         text = f"{text}, again in {format_duration(retry)}".lstrip(", ")
+    elif row.get("next_run") is not None and not row.get("pid"):
+        text = f"{text}, next run in {format_duration(row['next_run'] - time.time())}".lstrip(", ")
     return text
 
 

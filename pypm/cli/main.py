@@ -13,7 +13,7 @@ from pypm.core.errors import UsageError
 __all__ = ["ALIASES", "ELSEWHERE", "VERBS", "group", "run"]
 
 VERBS = (
-    "start", "stop", "restart", "delete", "scale", "update",
+    "start", "stop", "restart", "run-now", "delete", "scale", "update",
     "list", "describe", "why", "events", "logs", "pid", "env",
     "reset", "signal", "flush", "reloadLogs",
     "startup", "unstartup", "save", "resurrect", "cleardump",
@@ -21,7 +21,7 @@ VERBS = (
 )  # fmt: skip
 """Each is a module of this name beside this one, with the click command as ``command``."""
 
-MODULES = {"reloadLogs": "reload_logs"}
+MODULES = {"reloadLogs": "reload_logs", "run-now": "run_now"}
 """Where the module has another name, as PM2's name of the verb is none for a module."""
 
 ALIASES = {
@@ -37,6 +37,7 @@ ALIASES = {
     "updatePM2": "update",
     "dump": "save",
     "reload-logs": "reloadLogs",
+    "run_now": "run-now",
 }
 """PM2's other names of the verbs; help does not list them."""
 

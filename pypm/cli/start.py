@@ -62,6 +62,14 @@ APP_OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
     click.option(
         "--no-autostart", "autostart", flag_value=False, default=None, help="Declare, do not start."
     ),
+    click.option(
+        "--cron-restart",
+        "--cron",
+        "-c",
+        "cron_restart",
+        metavar="LINE",
+        help="Restart it at the moments of a cron line, as in '0 4 * * *'.",
+    ),
     click.option("--kill-timeout", metavar="TIME", help="Grace period before SIGKILL."),
     click.option(
         "--no-treekill", "treekill", flag_value=False, default=None, help="Signal only the main process."
@@ -79,7 +87,6 @@ APP_OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
     click.option("--ignore-watch", multiple=True, metavar="PATTERN", help="But not when these do."),
     click.option("--watch-delay", metavar="TIME", help="From a change to the restart: ms, or as in 1s."),
     # What a later version brings is refused by the same rule, in the same words, as in a file.
-    click.option("--cron", "--cron-restart", "-c", "cron_restart", hidden=True),
     click.option("--time", "time", is_flag=True, default=None, hidden=True),
     click.option("--log-date-format", hidden=True),
     click.option("--uid", hidden=True),

@@ -8,12 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pypm.config import ladders, log_bounds, probes, rules, values
+from pypm.config import ladders, log_bounds, probes, rules, schedules, values
 from pypm.config.faults import Place, nearest
 from pypm.config.units import parse_duration, parse_size, shown
 from pypm.core.errors import ConfigError
 
-__all__ = ["HEALTH_KEYS", "KEYS", "LOG_KEYS", "RESTART_KEYS", "Key", "is_app_key", "read_app", "read_table"]
+__all__ = [
+    "HEALTH_KEYS",
+    "KEYS",
+    "LOG_KEYS",
+    "RESTART_KEYS",
+    "SCHEDULE_KEYS",
+    "Key",
+    "is_app_key",
+    "read_app",
+    "read_table",
+]
 
 
 class Key:
@@ -69,6 +79,7 @@ KEYS = (
     Key("log_file", values.text, "log"),
     Key("merge_logs", values.boolean, "combine_logs"),
     Key("disable_logs", values.boolean),
+    Key("cron_restart", schedules.cron_restart, "cron"),
     Key("watch", values.watch),
     Key("ignore_watch", values.texts),
     Key("watch_delay", parse_duration),
@@ -109,14 +120,23 @@ HEALTH_KEYS = (
 )
 """The keys of the table ``health``."""
 
+SCHEDULE_KEYS = (
+    Key("cron", schedules.cron),
+    Key("every", schedules.every),
+    Key("timezone", schedules.time_zone),
+    Key("jitter", parse_duration),
+    Key("overlap", values.one_of("skip", "queue", "kill")),
+    Key("timeout", log_bounds.some_time),
+    Key("catch_up", values.boolean),
+)
+"""The keys of the table ``schedule``."""
+
 RESTART_KEYS = (Key("rules", rules.rules),)
 """The keys of the table ``restart``, which may also be the list of the rules itself."""
 
 NOT_YET = frozenset(
     (
         "append_env_to_name",
-        "cron",
-        "cron_restart",
         "depends_on",
         "deploy",
         "gid",
@@ -128,7 +148,6 @@ NOT_YET = frozenset(
         "port",
         "post_update",
         "sandbox",
-        "schedule",
         "static",
         "uid",
         "user",
@@ -157,8 +176,6 @@ NEVER = {
 """Keys of PM2 that have no meaning here; a value that asks for nothing is fine."""
 
 ASK_NOTHING: Mapping[str, tuple[object, ...]] = {
-    "cron": ("0",),
-    "cron_restart": ("0",),
     "disable_source_map_support": (True,),
     "disable_trace": (True,),
     "exec_mode": ("fork", "fork_mode"),
@@ -204,7 +221,12 @@ def _index(keys: Iterable[Key]) -> dict[str, Key]:
 
 
 _APP = _index(KEYS)
-TABLES = {"logs": _index(LOG_KEYS), "health": _index(HEALTH_KEYS), "restart": _index(RESTART_KEYS)}
+TABLES = {
+    "logs": _index(LOG_KEYS),
+    "health": _index(HEALTH_KEYS),
+    "restart": _index(RESTART_KEYS),
+    "schedule": _index(SCHEDULE_KEYS),
+}
 """The keys of an app that are tables of their own."""
 _REFUSED = _spellings((*NOT_YET, *NEVER, *ASK_NOTHING))
 

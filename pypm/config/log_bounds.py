@@ -21,8 +21,8 @@ def some_time(value: object) -> float:
     return seconds
 
 
-def cron_line(value: object) -> str:
-    """A cron line of five fields, which has a moment to come."""
+def cron_line(value: object, counts: tuple[int, ...] = (5,)) -> str:
+    """A cron line with one of these counts of fields, which has a moment to come."""
     from cronsim import CronSim, CronSimError
 
     if not isinstance(value, str):
@@ -30,8 +30,10 @@ def cron_line(value: object) -> str:
     from datetime import UTC, datetime
 
     try:
-        if len(value.split()) != 5:
-            raise CronSimError("it has not five fields")
+        if len(value.split()) not in counts:
+            raise CronSimError(
+                f"it has not {' or '.join({5: 'five', 6: 'six'}[count] for count in counts)} fields"
+            )
         next(CronSim(value, datetime.now(UTC)))
     except CronSimError as error:
         raise ConfigError(f'{shown(value)}: {error}: expected a cron line such as "0 0 * * *"') from None

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pypm.config.faults import KeyFaultError, Place
 from pypm.config.keys import TABLES
 from pypm.config.program import Program, resolve_program
+from pypm.config.schedules import schedule_spec
 from pypm.config.search import Search
 from pypm.config.units import shown
 from pypm.config.values import name as checked_name
@@ -39,6 +40,7 @@ APP_FIELDS = {
     "node_channel": "node_channel",
     "shutdown_with_message": "shutdown_with_message",
     "listen_timeout": "listen_timeout",
+    "cron_restart": "cron_restart",
 }
 """Key of the file to field of AppSpec, where the value is taken as it is; the next two are for its parts."""
 
@@ -114,6 +116,8 @@ def resolve(settings: Settings, base: Base, place: Place) -> AppSpec | None:
             place.fault("health.startup_timeout", 'says the same as "listen_timeout"; keep one of them')
     if settings.get("health"):
         fields |= {"health": health}
+    if schedule := schedule_spec(settings, place):
+        fields |= {"schedule": schedule}
     if watch := _watch(settings, search.cwd, place):
         fields |= {"watch": watch}
     _check_increment(settings, env, place)

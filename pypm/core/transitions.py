@@ -80,7 +80,7 @@ def arm(instance: Instance) -> Result:
     """Let a job wait for the next moment of its schedule."""
     if instance.is_armed:
         return instance, []
-    return rest(_fresh(instance), Status.EXITED, "waits for its next run")
+    return rest(_fresh(instance), Status.EXITED, "armed")
 
 
 def start(instance: Instance, event: ev.Event, now: float) -> Result:

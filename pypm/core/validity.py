@@ -8,7 +8,7 @@ from pypm.core.date_format import DateFormatError, compile_date_format
 from pypm.core.probe_validity import fault_of_probes
 from pypm.core.redaction import RedactionError, check_redactions
 from pypm.core.rule_validity import fault_of_rules
-from pypm.core.spec import AppSpec, HealthSpec, LogSpec
+from pypm.core.spec import AppSpec, HealthSpec, LogSpec, ScheduleSpec
 
 __all__ = ["LEAST_LINE", "MOST_INSTANCES", "MOST_LINE", "fault_of"]
 
@@ -44,7 +44,23 @@ def fault_of(spec: AppSpec) -> str:
         return "one of its durations is negative or no number"
     if fault := _fault_of_health(spec.health) or fault_of_probes(spec) or fault_of_rules(policy.rules):
         return fault
-    return _fault_of_bounds(spec.logs) or _fault_of_form(spec.logs)
+    return _fault_of_schedule(spec.schedule) or _fault_of_bounds(spec.logs) or _fault_of_form(spec.logs)
+
+
+def _fault_of_schedule(schedule: ScheduleSpec | None) -> str:
+    """What is wrong with when it runs."""
+    if schedule is None:
+        return ""
+    if (schedule.cron is None) == (schedule.every is None):
+        return "its schedule needs either a cron line or an interval"
+    times = (
+        1.0 if schedule.every is None else schedule.every,
+        schedule.jitter + 1.0,
+        schedule.timeout or 1.0,
+    )
+    if not all(1.0 <= time < float("inf") for time in times[:2]) or not 0 < times[2] < float("inf"):
+        return "one of the durations of its schedule is too short, or no number"
+    return ""
 
 
 def _fault_of_bounds(logs: LogSpec) -> str:

@@ -150,6 +150,8 @@ def events_to_have(instance: Instance, spawned: ev.Spawned) -> list[ev.Event]:
         return [spawned]
     if instance.status is Status.BACKOFF and instance.deadline is not None:
         return [ev.DeadlinePassed(instance.deadline), spawned]
+    if instance.spec.schedule is not None:
+        return [ev.RunRequested("its schedule, or by somebody"), spawned]
     if instance.desired is Desired.UP:
         return [ev.StartRequested(), spawned]
     # Somebody wanted it up and was not told that it is: what was saved holds.

@@ -31,6 +31,8 @@ def _is_down(instance: Instance) -> bool:
     """Whether it takes a start to have it up: it rests, or is on its way there."""
     if instance.status is Status.STOPPING:
         return instance.after in (After.STOP, After.DELETE)
+    if instance.is_armed:
+        return False
     return instance.status in (Status.STOPPED, Status.ERRORED, Status.EXITED, Status.HELD)
 
 
@@ -143,8 +145,8 @@ class Apps:
         return changes + [self._add_instance(spec, index, up=spec.autostart) for index in missing]
 
     def _renew(self, instance: Instance, keys: list[str]) -> Change:
-        """Let a kept instance have what has changed: by a new run, or at its next start."""
-        if not keys or _is_down(instance):
+        """Let a kept instance have what has changed: by a new run, or at its next start, as every job."""
+        if not keys or _is_down(instance) or instance.spec.schedule is not None:
             return self._bring_up(instance)
         reason = f"restarted for a change of {', '.join(keys)}"
         self._engine.handle(instance.id, RestartRequested(by=asked_by(), reason=reason, cause="config"))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from pypm.core.actions import Action, Forget, Publish
-from pypm.core.events import DeadlinePassed, Event, Evidence, Extended, ExtensionReset, Probed
+from pypm.core.events import DeadlinePassed, Event, Evidence, Extended, ExtensionReset, Probed, ScheduleMoved
 from pypm.core.instance import Instance, Status
 from pypm.core.machine import VOLATILE, step
 
@@ -20,7 +20,7 @@ __all__ = ["Engine", "Executor", "Transition"]
 
 log = logging.getLogger(__name__)
 
-ROUTINE = (DeadlinePassed, Evidence, Extended, ExtensionReset, Probed)
+ROUTINE = (DeadlinePassed, Evidence, Extended, ExtensionReset, Probed, ScheduleMoved)
 KEPT_TRANSITIONS = 50
 """How many steps of an instance's history are kept."""
 

@@ -45,6 +45,7 @@ from pypm.master.recovery import read_state
 from pypm.master.reports import Reports
 from pypm.master.rows import Detail, Moment, Row, make_detail, make_row
 from pypm.master.sampler import Sampler
+from pypm.master.schedules import Schedules
 from pypm.master.server import Server
 from pypm.master.store import Store
 from pypm.master.story import Story
@@ -61,7 +62,7 @@ __all__ = ["Master"]
 
 log = logging.getLogger(__name__)
 
-STARTING = frozenset(("start", "apply", "scale", "restart", "resurrect", "update"))
+STARTING = frozenset(("start", "apply", "scale", "restart", "run_now", "resurrect", "update"))
 """Methods that may start something."""
 CONTROL = frozenset(("kill", "update"))
 """Methods that end this master; an agent may use them only where its app says so."""
@@ -112,6 +113,7 @@ class Master:
         self.probes = Probes(loop, self.engine.handle, self.engine.instances, self.askers.make, boot_time)
         self.engine.listeners.append(self.probes.changed)
         self.sampler = Sampler(self.engine, loop, boot_time)
+        self.schedules = Schedules(self.engine, loop, boot_time)
         self.waiting = Waiting(self.engine, boot_time)
         self.server = Server(loop, self._dispatch)
         self.update: asyncio.Future[None] | None = None
@@ -144,6 +146,7 @@ class Master:
             same_boot = state.boot_id == boot_id()
             self.events.record("master.adopted", instances=found, running=running, rebooted=not same_boot)
         self.executor.oom.start()
+        self.schedules.start()
         self.link.start(self.loop, self)
         await self.server.listen(listener)
         self.link.serving()
@@ -289,7 +292,10 @@ class Master:
         """The rows of instances, with fresh usage."""
         moment = Moment(boot_time(), wall_time())
         folder = self.home.logs_folder
-        return [make_row(each, self.sampler.of(each), folder, moment) for each in instances]
+        next_run = self.schedules.next_run
+        return [
+            make_row(each, self.sampler.of(each), folder, moment, next_run(each.id)) for each in instances
+        ]
 
     def details(self, instances: Sequence[Instance]) -> list[Detail]:
         """The details of instances, with fresh usage."""
@@ -303,6 +309,7 @@ class Master:
                 self.apps.by_name[each.app],
                 self.engine.history(each.id),
                 None if each.run is None else self.telemetry.find(each.run.run_id),
+                self.schedules.next_run(each.id),
             )
             for each in instances
         ]
@@ -336,6 +343,7 @@ class Master:
     def begin_to_end(self) -> None:
         """Start nothing any more; no update and no death of the guardian takes that back."""
         self.ending = True
+        self.schedules.close()
         if self.update is not None and not self.update.done():
             self.update.set_exception(RequestError("the master is ending"))
 

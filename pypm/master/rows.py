@@ -48,6 +48,8 @@ class Row(msgspec.Struct):
     pid: int | None
     restarts: int
     uptime_seconds: float | None
+    last_run: float | None
+    next_run: float | None
     cpu_percent: float | None
     memory_bytes: int | None
     ready: bool
@@ -98,9 +100,15 @@ class Moment(msgspec.Struct):
         return round(self.wall - (self.boot - boot_time), 3)
 
 
-def make_row(instance: Instance, sample: Sample | None, logs_folder: str, moment: Moment) -> Row:
-    """The row of an instance."""
-    return Row(**_row_fields(instance, sample, logs_folder, moment))
+def make_row(
+    instance: Instance,
+    sample: Sample | None,
+    logs_folder: str,
+    moment: Moment,
+    next_run: float | None = None,
+) -> Row:
+    """The row of an instance; ``next_run`` is the next moment of its schedule."""
+    return Row(**_row_fields(instance, sample, logs_folder, moment), next_run=next_run)
 
 
 def make_detail(
@@ -111,11 +119,13 @@ def make_detail(
     app: App,
     history: list[Transition],
     telemetry: RunTelemetry | None,
+    next_run: float | None = None,
 ) -> Detail:
     """The detail of an instance."""
     run = instance.run
     return Detail(
         **_row_fields(instance, sample, logs_folder, moment),
+        next_run=next_run,
         spec=instance.spec,
         origin_umask=app.origin.umask,
         created_at=moment.as_wall(instance.created),
@@ -149,6 +159,7 @@ def _row_fields(
         "pid": None if run is None else run.main_pid,
         "restarts": instance.restarts,
         "uptime_seconds": None if run is None else round(moment.boot - run.started, 3),
+        "last_run": _last_run(instance, moment),
         "cpu_percent": None if sample is None else round(sample.percent, 1),
         "memory_bytes": None if sample is None else sample.memory,
         "ready": run is not None and run.is_ready,
@@ -163,6 +174,13 @@ def _row_fields(
         "out_file": files.out,
         "error_file": files.error,
     }
+
+
+def _last_run(instance: Instance, moment: Moment) -> float | None:
+    """When the latest run began, also where it could not be started."""
+    if instance.run is not None:
+        return moment.as_wall(instance.run.started)
+    return None if instance.last is None else moment.as_wall(instance.last.at - instance.last.uptime)
 
 
 def _vitals(run: Run | None, moment: Moment) -> dict[str, Any]:

@@ -41,6 +41,7 @@ METHODS = (
     "stop",
     "restart",
     "delete",
+    "run_now",
     "reset",
     "signal",
     "flush",
@@ -56,7 +57,19 @@ METHODS = (
 )
 
 KEYED = frozenset(
-    ("start", "apply", "scale", "stop", "restart", "delete", "reset", "signal", "resurrect", "cleardump")
+    (
+        "start",
+        "apply",
+        "scale",
+        "stop",
+        "restart",
+        "run_now",
+        "delete",
+        "reset",
+        "signal",
+        "resurrect",
+        "cleardump",
+    )
 )
 """Methods that a master carries out once for each key, however often they are asked."""
 

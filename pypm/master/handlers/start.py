@@ -26,7 +26,7 @@ async def order(master: Master, params: Params) -> Receipt:
     """Start what is not up; what is up stays as it is."""
     changes = []
     for instance in master.select(params.targets):
-        is_up = instance.status in (Status.STARTING, Status.ONLINE)
+        is_up = instance.status in (Status.STARTING, Status.ONLINE) or instance.is_armed
         changes.append(change_of(instance, "unchanged" if is_up else "started"))
         master.engine.handle(instance.id, StartRequested(by=asked_by()))
     return Receipt(changes)

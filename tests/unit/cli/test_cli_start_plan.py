@@ -124,7 +124,7 @@ def test_without_words_the_file_of_the_folder_is_taken(folder: Path) -> None:
         (["agent.py", "sleep"], {"options": {"name": "a"}}, UsageError, "one program at a time"),
         (["agent.py", "sleep"], {"rest": ("1",)}, UsageError, "one program at a time"),
         (["apps.toml", "apps.toml"], {}, UsageError, "two of these apps have the name 'one'"),
-        (["agent.py"], {"options": {"cron_restart": "* * * * *"}}, ConfigError, "not supported yet"),
+        (["agent.py"], {"options": {"cron_restart": "0 0 30 2 *"}}, ConfigError, "--cron-restart"),
         (["agent.py"], {"options": {"watch": True}}, ConfigError, "not supported yet"),
     ],
 )

@@ -71,6 +71,7 @@ VALUES = {
     "kill_timeout": ("3s", lambda spec: spec.kill_timeout == 3.0),
     "treekill": (False, lambda spec: spec.treekill is False),
     "allow_control": (True, lambda spec: spec.allow_control is True),
+    "cron_restart": ("0 4 * * *", lambda spec: spec.cron_restart == "0 4 * * *"),
     "watch": (True, lambda spec: spec.watch.paths == (spec.cwd,)),
     "wait_ready": (True, lambda spec: spec.wait_ready is True),
     "notify_access": ("main", lambda spec: spec.notify_access == "main"),
@@ -313,7 +314,7 @@ def test_what_pypm_does_anyway_may_be_said(folder, key, value):
         ("exec_mode", "cluster"),
         ("uid", 0),
         ("windowsHide", "x"),
-        ("cron_restart", "0 * * * *"),
+        ("limits", {"memory": "1G"}),
     ],
 )
 def test_what_looks_like_nothing_and_is_not(folder, key, value):
@@ -359,7 +360,7 @@ def test_two_names_for_the_same_are_one_too_many(folder):
 
 
 def test_all_faults_are_told_together_each_on_a_line(folder):
-    message = faults_of(folder, name="web", script="ap.py", max_restart=1, min_uptime="x", cron="* * * * *")
+    message = faults_of(folder, name="web", script="ap.py", max_restart=1, min_uptime="x", cron="0 0 30 2 *")
     lines = message.splitlines()
     assert [line.split(": ")[1] for line in lines] == [
         "apps[0].max_restart (web)",

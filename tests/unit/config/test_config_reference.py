@@ -9,7 +9,16 @@ import pytest
 
 from pypm.config import load
 from pypm.config.files import DEFAULT_NAMES
-from pypm.config.keys import ASK_NOTHING, HEALTH_KEYS, KEYS, LOG_KEYS, NEVER, NOT_YET, RESTART_KEYS
+from pypm.config.keys import (
+    ASK_NOTHING,
+    HEALTH_KEYS,
+    KEYS,
+    LOG_KEYS,
+    NEVER,
+    NOT_YET,
+    RESTART_KEYS,
+    SCHEDULE_KEYS,
+)
 from pypm.config.probes import PROBE_KEYS
 from pypm.config.program import INTERPRETERS
 
@@ -18,7 +27,9 @@ WORDS = set(re.findall(r"`([^`\s]+)", PAGE))
 ROWS = {row[1]: row[2] for row in re.finditer(r"^\| `([a-z_<>]+)` (\|.*)$", PAGE, re.MULTILINE)}
 
 
-@pytest.mark.parametrize("key", [*KEYS, *LOG_KEYS, *HEALTH_KEYS, *RESTART_KEYS], ids=lambda key: key.name)
+@pytest.mark.parametrize(
+    "key", [*KEYS, *LOG_KEYS, *HEALTH_KEYS, *RESTART_KEYS, *SCHEDULE_KEYS], ids=lambda key: key.name
+)
 def test_every_key_has_a_row_with_all_its_names(key):
     assert key.name in ROWS
     for alias in key.aliases:
@@ -26,7 +37,9 @@ def test_every_key_has_a_row_with_all_its_names(key):
 
 
 def test_no_row_is_about_a_key_that_is_not_there():
-    assert set(ROWS) == {key.name for key in (*KEYS, *LOG_KEYS, *HEALTH_KEYS, *RESTART_KEYS)} | {
+    assert set(ROWS) == {
+        key.name for key in (*KEYS, *LOG_KEYS, *HEALTH_KEYS, *RESTART_KEYS, *SCHEDULE_KEYS)
+    } | {
         *PROBE_KEYS,
         "env_<name>",
     }

@@ -45,6 +45,8 @@ def test_a_row_of_what_runs() -> None:
         "pid": 1002,
         "restarts": 1,
         "uptime_seconds": 60.0,
+        "last_run": 1999999940.0,
+        "next_run": None,
         "cpu_percent": 12.3,
         "memory_bytes": 50_000_000,
         "ready": True,

@@ -1,0 +1,56 @@
+"""``pypm run-now``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pypm.cli.options import json_option
+from pypm.cli.orders import show_change
+from pypm.cli.output import note, plain
+from pypm.cli.session import master
+from pypm.cli.targets import expanded
+
+__all__ = ["command"]
+
+
+@click.command("run-now", short_help="Run jobs at once.")
+@click.argument("targets", nargs=-1, required=True, metavar="TARGET…")
+@click.option("--wait/--no-wait", "wait", default=False, help="Wait for the end of the runs.")
+@json_option
+def command(targets: tuple[str, ...], wait: bool, as_json: bool) -> int:
+    """Run jobs (apps with a schedule) at once, whatever their schedule says.
+
+    A job that is armed stays armed, one that is stopped runs once and stays stopped; one that runs is left
+    alone. With --wait, exits 1 when a run has failed.
+
+    \b
+    Examples:
+      pypm run-now backup
+      pypm run-now backup --wait && echo done
+    """
+    with master() as connection:
+        change = connection.call_patiently("run_now", targets=expanded(targets))
+        if not wait:
+            return show_change(change, as_json=as_json)
+        from pypm.cli.waiting import await_instances
+
+        rows, _ = await_instances(connection, [entry["id"] for entry in change["instances"]], "stopped")
+        if as_json:
+            show_change(change, as_json=True, rows=rows)
+        return _tell_ends(rows, quiet=as_json)
+
+
+def _tell_ends(rows: list[dict[str, Any]], *, quiet: bool) -> int:
+    """Tell how the runs have ended; gives the exit status."""
+    status = 0
+    for row in rows:
+        end = row["last_exit"] or {"code": None, "reason": "it has not run"}
+        if end["code"] != 0:
+            status = 1
+            note(f"pypm: {row['name']}: {plain(end['reason'])}")
+            note(f"hint: `pypm logs {row['name']}` and `pypm describe {row['name']}` tell more")
+        elif not quiet:
+            click.echo(f"{row['name']}: {plain(end['reason'])}")
+    return status
