@@ -35,7 +35,7 @@ class LogsCommand(click.Command):
         return super().parse_args(ctx, with_optional_values(args))
 
 
-@click.command("logs", cls=LogsCommand)
+@click.command("logs", cls=LogsCommand, short_help="Show logs and follow them; search by time, run, text.")
 @click.argument("targets", nargs=-1, metavar="[TARGET]…")
 @all_option
 @click.option(
@@ -147,8 +147,8 @@ def show(view: LogView, query: Query, *, follow: bool) -> None:
         if follow:
             allow_many_files()
         count = view.begin(follow=follow)
-        if follow and not count:
-            note("pypm: there are no apps yet; waiting for one (Ctrl-C ends)")
+        if not count:
+            note("pypm: there are no apps yet" + ("; waiting for one (Ctrl-C ends)" if follow else ""))
         if view.no_notices:
             note(f"pypm: looking for changes again and again: {view.no_notices}")
         while follow and reader_is_there(stdout):

@@ -14,7 +14,7 @@ from pypm.core.errors import PypmError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TextIO
 
 __all__ = ["guarded", "names_in_words", "note", "plain", "prepare_streams", "print_json", "report", "say"]
 
@@ -26,10 +26,28 @@ PIPE_CLOSED = 141
 
 
 def prepare_streams() -> None:
-    """Let a name or a sign that the terminal's encoding lacks become ``?`` instead of a failure."""
+    """Let a name or a sign that the terminal's encoding lacks become ``?`` instead of a failure.
+
+    Where we were started with closed descriptors (``>&-``), they become ``/dev/null``: else the next file or
+    socket that is opened would get their numbers.
+    """
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, _nowhere(descriptor))
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None and hasattr(stream, "reconfigure"):
+        if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+
+
+def _nowhere(descriptor: int) -> TextIO:
+    """``/dev/null``, opened as this descriptor."""
+    opened = os.open(os.devnull, os.O_RDWR)
+    if opened != descriptor:
+        os.dup2(opened, descriptor)
+        os.close(opened)
+    else:
+        os.set_inheritable(opened, True)
+    return open(descriptor, "w" if descriptor else "r", closefd=False)
 
 
 def print_json(value: Any) -> None:

@@ -181,7 +181,7 @@ def test_a_log_that_may_not_be_read(agent: Home, monkeypatch: pytest.MonkeyPatch
 
 
 def test_nothing_yet(logs_home: Home, shown: Shown) -> None:
-    assert shown() == (b"", b"")
+    assert shown() == (b"", b"pypm: there are no apps yet\n")
 
 
 def test_it_follows_until_interrupted(agent: Home) -> None:

@@ -202,6 +202,33 @@ def test_a_full_disk_behind_stdout_is_told(home: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "pypm: cannot go on: No space left on device\n")
 
 
+@pytest.mark.parametrize(
+    "words", [["list"], ["list", "--json"], ["logs", "--no-follow"], ["start", "--help"]]
+)
+def test_closed_descriptors_are_no_bug(home: Path, words: list[str]) -> None:
+    """A shell's ``<&- >&-``: what is opened later must not get the numbers of the standard streams."""
+    with ScriptedMaster(home, list=ROWS):
+        done = subprocess.run(
+            ["/bin/sh", "-c", 'exec "$@" <&- >&-', "sh", sys.executable, "-m", "pypm", *words],
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    nothing = "pypm: there are no apps yet\n" if words[0] == "logs" else ""
+    assert (done.returncode, done.stderr) == (0, nothing)
+
+
+def test_errors_need_no_stderr(home: Path) -> None:
+    closed = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-m", "pypm", "ping", "--json"],
+        stdout=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    assert (closed.returncode, closed.stdout) == (4, b"")
+
+
 def test_a_folder_that_is_gone_is_told(
     home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
