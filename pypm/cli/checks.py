@@ -10,7 +10,9 @@ from typing import Any, Literal, NamedTuple
 
 from pypm import __version__
 from pypm.client.home import socket_path
+from pypm.config.home_settings import read_home_settings
 from pypm.config.units import format_size
+from pypm.core.errors import ConfigError
 
 __all__ = ["Check", "check_home", "check_machine", "check_master"]
 
@@ -50,6 +52,7 @@ def check_home(home: str, *, running: bool) -> Iterator[Check]:
     state = os.path.join(home, "state", "state.json")
     if os.path.exists(state):
         yield _owner_and_mode("state", state, 0o600)
+    yield from _settings(home)
     yield from _stale(home, running=running)
 
 
@@ -87,6 +90,19 @@ def _space(home: str) -> Check:
     if disk.f_files and disk.f_favail < FEW_INODES:
         return Check("disk", "warn", f"{text}, but room for only {disk.f_favail} more files", remedy)
     return Check("disk", "warn" if free < LITTLE_SPACE else "ok", text, remedy if free < LITTLE_SPACE else "")
+
+
+def _settings(home: str) -> Iterator[Check]:
+    path = os.path.join(home, "config.toml")
+    if not os.path.lexists(path):
+        return
+    try:
+        read_home_settings(path)
+    except ConfigError as error:
+        remedy = "mend it: a running master goes on with what held before, a new one is not started"
+        yield Check("settings", "fail", error.message, remedy)
+    else:
+        yield Check("settings", "ok", path)
 
 
 def _stale(home: str, *, running: bool) -> Iterator[Check]:

@@ -66,6 +66,8 @@ def makes_query(words: Words) -> Query:
     now = datetime.now(UTC)
     since = moment("--since", words.since, now, past=True)
     until = moment("--until", words.until, now, past=False)
+    if since is not None and since > now.timestamp() * 1000:
+        raise UsageError(f"--since: {words.since!r} is yet to come")
     if since is not None and until is not None and since > until:
         raise UsageError("--since is later than --until")
     if words.invert and not words.grep:

@@ -13,9 +13,10 @@ MOMENT_FORMS = (
 )
 """What a person is shown who wrote something else."""
 
-UNITS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
-AGO = re.compile(r"-?((?:[0-9]+(?:\.[0-9]+)?\s*(?:ms|s|min|m|h|d|w)\s*)+)(?:ago)?")
-PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|min|m|h|d|w)")
+UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+UNIT = r"ms|s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:ours?)?|d(?:ays?)?|w(?:eeks?)?"
+AGO = re.compile(rf"-?((?:[0-9]+(?:\.[0-9]+)?\s*(?:{UNIT})\s*)+)(?:ago)?")
+PART = re.compile(rf"([0-9]+(?:\.[0-9]+)?)\s*({UNIT})")
 CLOCK = re.compile(r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,6})?)?")
 ZONE = r"(?:Z|[+-][0-9]{2}:?[0-9]{2})?"
 DATED = re.compile(rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})(?:[T ]\s*({CLOCK.pattern})\s*({ZONE}))?", re.ASCII)
@@ -35,7 +36,7 @@ def parse_moment(text: str, now: datetime, *, past: bool = False) -> int:
     if match := UNIX.fullmatch(words):
         return int(float(match[1]) * 1000)
     if match := AGO.fullmatch(words):
-        seconds = sum(float(number) * UNITS[unit] for number, unit in PART.findall(match[1]))
+        seconds = sum(float(number) * seconds_in(unit) for number, unit in PART.findall(match[1]))
         return milliseconds(now) - round(seconds * 1000)
     if CLOCK.fullmatch(words):
         moment = local(now.astimezone().date(), words)
@@ -43,6 +44,11 @@ def parse_moment(text: str, now: datetime, *, past: bool = False) -> int:
             moment = local(now.astimezone().date() - timedelta(days=1), words)
         return milliseconds(moment)
     return milliseconds(dated(words, now))
+
+
+def seconds_in(unit: str) -> float:
+    """The seconds of a unit, which may be written out."""
+    return UNITS.get(unit) or UNITS[unit[0]]
 
 
 def dated(words: str, now: datetime) -> datetime:

@@ -45,6 +45,17 @@ def test_a_good_home_has_nothing_to_mend(home: Path) -> None:
     assert all(each.level == "ok" for each in found if each.name != "disk")
 
 
+def test_settings_of_the_home_are_read(home: Path) -> None:
+    settings = home / "config.toml"
+    settings.write_text('[logs]\ntotal_size = "3G"\n')
+    assert named(of_home(home), "settings").level == "ok"
+    settings.write_text('[logs]\ntotal_sise = "3G"\n')
+    check = named(of_home(home), "settings")
+    assert check.level == "fail"
+    assert f'{settings}: logs.total_sise: unknown key; did you mean "total_size"?' in check.text
+    assert "goes on with what held before" in check.remedy
+
+
 def test_a_home_that_is_not_there_is_no_trouble(home: Path) -> None:
     (check,) = of_home(home / "new")
     assert check.level == "ok"

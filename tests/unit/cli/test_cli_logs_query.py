@@ -290,6 +290,7 @@ def test_a_colour_is_an_agents_own_and_stays(worked: Home) -> None:
         (["--since", "soon"], "--since: 'soon' is no time"),
         (["--until", "25:00"], "--until: '25:00' is no time"),
         (["--since", "1h", "--until", "2h"], "--since is later than --until"),
+        (["--since", "tomorrow"], "--since: 'tomorrow' is yet to come"),
         (["--grep", "("], r"--grep: '\(' is no regular expression"),
         (["--highlight", "("], "--highlight: "),
         (["--invert"], "--invert goes with --grep"),
