@@ -82,6 +82,7 @@ def _state(detail: dict[str, Any]) -> list[tuple[str, str]]:
         ("desired", detail["desired"]),
         ("app", f"{plain(detail['app'])}, namespace {plain(detail['namespace'])}"),
         ("pid", str(detail["pid"]) if detail["pid"] is not None else ""),
+        ("run", detail["run_id"] or ""),
         ("up for", _duration(detail["uptime_seconds"])),
         ("next start in", _duration(detail["retry_in_seconds"])),
         ("held until", moment(detail["held_until"])),
@@ -206,7 +207,10 @@ def _run(run: dict[str, Any]) -> str:
     lasted = format_duration(run["uptime_seconds"])
     report = f" (report: {plain(run['report'])})" if run.get("report") else ""
     rule = f"; {plain(run['rule'])}" if run.get("rule") else ""
-    return f"{moment(run['at'])}  ended after {lasted} [{run['cause']}]: {plain(run['reason'])}{rule}{report}"
+    # One that never began has no id; the others are what `pypm logs --run` takes.
+    name = f"  {run['run_id']}" if run["run_id"] else ""
+    what = f"ended after {lasted} [{run['cause']}]: {plain(run['reason'])}{rule}{report}"
+    return f"{moment(run['at'])}{name}  {what}"
 
 
 def _duration(seconds: float | None) -> str:

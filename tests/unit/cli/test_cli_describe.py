@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,14 @@ def test_a_person_is_told_all() -> None:
         "online → backoff: its process ended (exit code 1)",
     ):
         assert words in text
+
+
+def test_runs_have_the_ids_by_which_their_logs_are_found() -> None:
+    never_began = make_exit(reason="could not start") | {"run_id": ""}
+    text = sections(make_detail(run_id="9f3c21ab12cd", runs=[make_exit(code=1, reason="bad"), never_began]))
+    assert re.search(r"(?m)^  run +9f3c21ab12cd$", text)
+    assert "  0123456789ab  ended after 500ms [exit]: bad" in text
+    assert text.count("ended after") == 2
 
 
 def test_what_there_is_not_is_left_out() -> None:
