@@ -12,7 +12,7 @@ from invariants import check_instance, checked_step
 
 from pypm.core import events as ev
 from pypm.core.instance import Desired, Instance, Status
-from pypm.core.spec import AppSpec, Hook, Hooks, RestartPolicy, ScheduleSpec
+from pypm.core.spec import AppSpec, Hook, Hooks, RestartPolicy, Rule, ScheduleSpec
 from pypm.core.state import App, assemble, decode, encode_app, encode_instance, encode_origin
 from pypm.testing import Program, Simulation
 
@@ -32,6 +32,17 @@ policies = st.builds(
     max_restarts=st.sampled_from([None, 0, 1, 3]),
     window=st.sampled_from([10.0, 900.0]),
     backoff_reset=st.sampled_from([0.5, 30.0]),
+    rules=st.sampled_from(
+        [
+            (),
+            (Rule("hold", codes=(3,), hold_for=30.0),),
+            (
+                Rule("hold", log="limit (.*)", hold_like="$1s"),
+                Rule("restart", signals=("SIGSEGV",), delay=1.0),
+            ),
+            (Rule("stop", log="never"), Rule("hold", causes=("memory", "signal", "spawn"))),
+        ]
+    ),
 )
 schedules = st.builds(
     ScheduleSpec,
@@ -64,6 +75,7 @@ programs = st.builds(
     leftovers=st.none() | seconds,
     fails=st.sampled_from([None, None, None, "no such file"]),
     hook=seconds,
+    writes=st.sampled_from([(), ("limit 5",)]),
 )
 
 
@@ -208,7 +220,8 @@ def test_nothing_ever_waits_for_nothing(spec: AppSpec, scripts: list[Program]) -
     if status is Status.STARTING:
         assert life.instance.deadline is not None or life.instance.run is None
     else:
-        assert status in (Status.ONLINE, Status.EXITED, Status.ERRORED) or life.instance.deadline is not None
+        may_stay = status in (Status.ONLINE, Status.EXITED, Status.ERRORED, Status.HELD)
+        assert may_stay or life.instance.deadline is not None
     if life.instance.deadline is not None:
         assert life.instance.deadline >= life.clock()
 
