@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import msgspec
 
 from pypm.config.faults import nearest
-from pypm.config.units import parse_size, shown
+from pypm.config.log_bounds import bytes_of_logs
+from pypm.config.units import shown
 from pypm.core.errors import ConfigError
 
 __all__ = ["HomeSettings", "read_home_settings"]
@@ -39,7 +40,7 @@ def read_home_settings(path: str) -> HomeSettings:
     if "total_size" not in logs:
         return HomeSettings()
     try:
-        return HomeSettings(logs_total_size=parse_size(logs["total_size"]))
+        return HomeSettings(logs_total_size=bytes_of_logs(logs["total_size"]))
     except ConfigError as error:
         raise ConfigError(f"{path}: logs.total_size: {error.message}") from error
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pypm.config import ladders, log_bounds, probes, rules, schedules, values
 from pypm.config.faults import Place, nearest
-from pypm.config.units import parse_duration, parse_size, shown
+from pypm.config.units import parse_duration, shown
 from pypm.core.errors import ConfigError
 
 __all__ = [
@@ -89,13 +89,13 @@ KEYS = (
 )
 
 LOG_KEYS = (
-    Key("max_size", parse_size),
+    Key("max_size", log_bounds.bytes_of_logs),
     Key("retain", values.whole(0, 100_000)),
     Key("max_age", log_bounds.some_time),
     Key("rotate_at", log_bounds.cron_line),
     Key("retain_age", log_bounds.some_time),
     Key("compress", log_bounds.compression),
-    Key("total_size", parse_size),
+    Key("total_size", log_bounds.bytes_of_logs),
     Key("on_full", values.one_of("drop", "block")),
     Key("format", values.one_of("raw", "text", "json")),
     Key("date_format", values.date_format),

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from pypm.config.units import parse_duration, shown
-from pypm.config.values import kind, one_of
+from pypm.config.units import parse_duration, parse_size, shown
+from pypm.config.values import integer, kind, one_of
 from pypm.core.errors import ConfigError
 
-__all__ = ["compression", "cron_line", "some_time"]
+__all__ = ["bytes_of_logs", "compression", "cron_line", "some_time"]
+
+LEAST_NUMBER = 4096
+"""A smaller number without a unit is one whose unit was forgotten: every few lines would be a file."""
 
 _compression = one_of("none", "gzip", "zstd")
+
+
+def bytes_of_logs(value: object) -> int:
+    """A size; 0: no bound."""
+    size = parse_size(value)
+    if 0 < size < LEAST_NUMBER and integer(value) is not None:
+        raise ConfigError(f'{shown(value)} is a number of bytes; did you mean "{size}M"?')
+    return size
 
 
 def some_time(value: object) -> float:
