@@ -139,12 +139,12 @@ async def _skip_headers(reader: asyncio.StreamReader) -> None:
 
 async def _body(reader: asyncio.StreamReader) -> bytes:
     """The beginning of the body, as far as it comes at once."""
-    data = b""
+    data = b"\r\n"  # the end of the status line: there may be no headers
     with contextlib.suppress(TimeoutError, OSError):
         async with asyncio.timeout(LINGER):
             while len(data) < MOST_READ and (part := await reader.read(4096)):
                 data += part
-    return data.partition(b"\r\n\r\n")[2] or data.partition(b"\n\n")[2]
+    return data.partition(b"\r\n\r\n")[2]
 
 
 def _shown(data: bytes) -> str:
