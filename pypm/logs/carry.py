@@ -142,7 +142,7 @@ class Carry(MemoryCarry):
 
     def keep_settings(self, settings: bytes) -> None:
         if len(settings) > DATA - SETTINGS - 8:
-            raise OSError(errno.E2BIG, os.strerror(errno.E2BIG))
+            raise OSError(errno.E2BIG, "what is to be masked in its logs is too long: 60 kB in all")
         os.pwrite(self.descriptor, bytes(8) + settings, SETTINGS)
         os.pwrite(self.descriptor, struct.pack("<II", len(settings), zlib.crc32(settings)), SETTINGS)
         self.settings = settings

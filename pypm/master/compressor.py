@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 
 from pypm.logs.inventory import partial_path
-from pypm.logs.rotation import SUFFIXES, Compression, Generation, put_compressed
+from pypm.logs.rotation import SUFFIXES, Compression, Generation, put_compressed, remove
 
 __all__ = ["Compressor"]
 
@@ -106,8 +106,16 @@ class Compressor:
         if answer.isdigit():
             self._carry_out(file, functools.partial(put, file, self._partial, int(answer)))
         else:
+            # Now, as it may be a full disk for which it failed.
+            self._carry_out(file, functools.partial(drop, self._partial))
             log.warning("%s was not compressed: %s", file.path, answer or "the compressing was ended")
         self._on_done()
+
+
+def drop(partial: str) -> None:
+    """Delete what was made of a file, as far as it was; where that cannot be, the next look at all does it."""
+    with contextlib.suppress(OSError):
+        remove(partial)
 
 
 def put(file: Generation, partial: str, inode: int) -> None:

@@ -59,11 +59,13 @@ class EventLog:
 
     def reopen(self) -> None:
         """Let go of the file, because somebody has moved it."""
-        self._file.reopen()
+        with self._lock:
+            self._file.reopen()
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with self._lock:
+            self._file.close()
 
     def _line(self, event: str, facts: dict[str, object]) -> bytes:
         record = {"time": stamp(self._wall()), "event": event, **facts}

@@ -41,12 +41,20 @@ class LogFileHandler(logging.Handler):
         """Write one record as a line."""
         self.file.write((self.format(record) + "\n").encode("utf-8", "backslashreplace"))
 
+    def reopen(self) -> None:
+        """Let go of the file, not while another thread writes a record."""
+        self.acquire()
+        try:
+            self.file.reopen()
+        finally:
+            self.release()
+
 
 def reopen_log() -> None:
     """Let go of the file, because somebody has moved it; the next line opens the one of that name."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, LogFileHandler):
-            handler.file.reopen()
+            handler.reopen()
 
 
 def open_log(path: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 from pypm.logs.trouble import LogTrouble
@@ -28,6 +29,30 @@ def test_one_object_a_line_with_its_time_and_facts(tmp_path: Path) -> None:
         {"time": "2026-11-22T16:23:42.598Z", "event": "bad.name", "path": "?"},
     ]
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_file_is_not_let_go_of_while_another_thread_writes(tmp_path: Path) -> None:
+    """Its descriptor would be another file's by the time of the write."""
+    events = EventLog(str(tmp_path / "events.jsonl"))
+    writing, may_write = threading.Event(), threading.Event()
+    order: list[str] = []
+
+    def write(_: bytes) -> None:
+        writing.set()
+        assert may_write.wait(20)
+        order.append("written")
+
+    events._file.write = write  # type: ignore[method-assign,assignment]
+    events._file.reopen = lambda: order.append("let go")  # type: ignore[method-assign]
+    threads = [threading.Thread(target=events.record, args=("e",)), threading.Thread(target=events.reopen)]
+    threads[0].start()
+    assert writing.wait(20)
+    threads[1].start()
+    threads[1].join(0.05)
+    may_write.set()
+    for thread in threads:
+        thread.join(20)
+    assert order == ["written", "let go"]
 
 
 def test_a_trouble_is_told_at_its_beginning_and_its_end(tmp_path: Path) -> None:
