@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from string import Formatter
 from typing import NamedTuple, Protocol
 
-from pypm.cli.log_terminal import harmless, highlighted, without_escapes
+from pypm.cli.log_terminal import harmless, highlighted, last_printed, without_escapes
 from pypm.logs.picking import Batch
 
 __all__ = [
@@ -78,10 +78,15 @@ class Look(NamedTuple):
         if self.strip:
             line = without_escapes(line)
         if self.terminal:
-            line = harmless(line)
+            line = harmless(self._at_last(line) if b"\r" in line else line)
         if self.highlight is not None and self.colour:
             line = highlighted(line, self.highlight)
         return line
+
+    def _at_last(self, line: bytes) -> bytes:
+        """A line that was printed over, as it was at last, unless what is searched for was there before."""
+        last = last_printed(line)
+        return line if self.highlight is not None and not self.highlight.search(last) else last
 
     def time(self, batch: Batch) -> str:
         """When lines came, in the local zone; a dash where it is not known."""

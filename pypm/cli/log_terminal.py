@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["harmless", "highlighted", "without_escapes"]
+__all__ = ["harmless", "highlighted", "last_printed", "without_escapes"]
 
 SGR = rb"\x1b\[[0-9;:]*m"
 """Select Graphic Rendition: colours, bold and such."""
@@ -18,6 +18,8 @@ CONTROL = rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]"
 UNSAFE = re.compile(rb"(%b)|(%b)|(%b)" % (SGR, ESCAPE, CONTROL))
 ESCAPES = re.compile(ESCAPE)
 RESET = b"\x1b[0m"
+OVERPRINTED = "…\r".encode()
+"""Stands for what was printed in a line before it was printed over."""
 
 
 def harmless(line: bytes) -> bytes:
@@ -42,6 +44,16 @@ def shown(match: re.Match[bytes]) -> bytes:
     if len(control) == 2:
         return b"\\x%02x" % control[1]
     return b"^" + bytes([control[0] ^ 64])
+
+
+def last_printed(line: bytes) -> bytes:
+    """A line that was printed over several times, as progress bars do: as it was at last, with a mark.
+
+    One that was printed over once stays whole: nothing that is short is to be hidden by a carriage return.
+    """
+    body, end = parted(line)
+    before, _, last = body.rstrip(b"\r").rpartition(b"\r")
+    return OVERPRINTED + last + end if b"\r" in before else line
 
 
 def without_escapes(line: bytes) -> bytes:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pypm.cli.log_terminal import harmless, highlighted, without_escapes
+from pypm.cli.log_printers import Look
+from pypm.cli.log_terminal import harmless, highlighted, last_printed, without_escapes
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,28 @@ from pypm.cli.log_terminal import harmless, highlighted, without_escapes
 )
 def test_a_terminal_gets_colours_and_nothing_else_to_obey(line: bytes, shown: bytes) -> None:
     assert harmless(line) == shown
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (b"\r  0%\r 50%\r100%\n", b"\xe2\x80\xa6^M100%\n"),
+        (b"\r  0%\r 50%\r100%\r\n", b"\xe2\x80\xa6^M100%\r\n"),
+        (b"\r  0%\r 50%", b"\xe2\x80\xa6^M 50%"),
+        (b"once\rover\n", b"once^Mover\n"),
+        (b"\rfirst\n", b"^Mfirst\n"),
+        (b"dos\r\n", b"dos\r\n"),
+        (b"plain\n", b"plain\n"),
+    ],
+)
+def test_a_progress_bar_is_shown_as_it_was_at_last(line: bytes, shown: bytes) -> None:
+    assert harmless(last_printed(line)) == shown
+
+
+@pytest.mark.parametrize(("pattern", "shown"), [(b"100", "…^M"), (b"50", "^M  0%^M 50%^M100%")])
+def test_what_is_searched_for_is_never_hidden_in_a_progress_bar(pattern: bytes, shown: str) -> None:
+    look = Look(terminal=True, highlight=re.compile(pattern))
+    assert look.line(b"\r  0%\r 50%\r100%\n").decode().startswith(shown)
 
 
 @given(
