@@ -113,7 +113,11 @@ def _room(widths: dict[str, int], width: int, frame: int) -> int:
 
 def _note(row: dict[str, Any]) -> str:
     waiting = row.get("waiting_for") and f"waits for {row['waiting_for']}"
-    text = plain(str(row.get("reason") or waiting or row.get("status_text") or ""))
+    awaited = row.get("awaited") or ""
+    # What it is held back for, and what is left of its stop, say more than why it was ordered.
+    first = awaited if row["status"] == "stopping" or awaited.startswith("waits for") else ""
+    told = first or row.get("reason") or awaited or waiting or row.get("status_text") or ""
+    text = plain(str(told))
     retry = row.get("retry_in_seconds")
     if retry is not None:
         text = f"{text}, again in {format_duration(retry)}".lstrip(", ")

@@ -60,9 +60,9 @@ def resolve(given: StartWords, rows: list[dict[str, Any]], folder: str) -> Plan:
     """
     if given.rest is not None:
         return _program(given, folder)
-    if not given.words:
-        return _default(given, folder)
     names = _names(rows)
+    if not given.words:
+        return _default(given, names, folder)
     specs: list[AppSpec] = []
     targets: list[str] = []
     for word in given.words:
@@ -95,7 +95,7 @@ def _resolve_word(word: str, given: StartWords, names: list[Row], folder: str) -
         return _known(word, given)
     path = os.path.normpath(os.path.join(folder, os.path.expanduser(word)))
     if is_config_file(path):
-        return _declared(path, given)
+        return _declared(path, given, names)
     if is_file(word) or os.path.splitext(word)[1]:
         if os.path.exists(path):
             _refuse_no_file(path)
@@ -122,21 +122,22 @@ def _refuse_no_file(path: str) -> None:
         raise RequestError(f"{path} is no regular file", hint="copy what it gives into a file")
 
 
-def _default(given: StartWords, folder: str) -> Plan:
+def _default(given: StartWords, rows: list[Row], folder: str) -> Plan:
     path = find_default(folder)
     if path is None:
         raise UsageError(
             "nothing to start: there is no ecosystem file in this folder",
             hint="pypm start FILE, pypm start SCRIPT, or pypm start --name NAME -- COMMAND …",
         )
-    return _declared(path, given)
+    return _declared(path, given, rows)
 
 
-def _declared(path: str, given: StartWords) -> Plan:
+def _declared(path: str, given: StartWords, rows: list[Row]) -> Plan:
     if given.options:
         flag = "--" + next(iter(given.options)).replace("_", "-")
         raise UsageError(f"{flag} is for a program; {path} declares its apps itself")
-    return Plan(specs=tuple(load(path, env_name=given.env_name, only=given.only or None)))
+    known = {row.app for row in rows}
+    return Plan(specs=tuple(load(path, env_name=given.env_name, only=given.only or None, known=known)))
 
 
 def _program(given: StartWords, folder: str, word: str | None = None) -> Plan:

@@ -30,7 +30,7 @@ def expanded(words: Iterable[str]) -> list[str]:
         if is_file(word) and is_config_file(word):
             from pypm.config import load
 
-            targets += [spec.name for spec in load(word)]
+            targets += [spec.name for spec in load(word, known=None)]
         else:
             targets.append(word)
     return targets

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
+from pypm.config.dependencies import Declared, check_dependencies, with_dependencies
 from pypm.config.documents import Document, read_document
 from pypm.config.faults import Faults, Place, nearest
 from pypm.config.keys import read_app
@@ -15,11 +16,18 @@ from pypm.core.spec import AppSpec
 __all__ = ["load"]
 
 
-def load(path: str, *, env_name: str | None = None, only: Sequence[str] | None = None) -> list[AppSpec]:
+def load(
+    path: str,
+    *,
+    env_name: str | None = None,
+    only: Sequence[str] | None = None,
+    known: Collection[str] | None = (),
+) -> list[AppSpec]:
     """The apps that the file declares, in its order.
 
     ``env_name``: lay each app's ``env_<name>`` over its ``env``. ``only``: the names of the apps that are
-    wanted; what other named apps run is not looked for.
+    wanted, beside what they depend on; what other named apps run is not looked for. ``known``: the names of
+    apps that are there already, on which those of the file may depend; None: on any.
 
     Raises ConfigError with all that is wrong with the file, a line a fault: file, place, what is wrong.
     """
@@ -31,17 +39,23 @@ def load(path: str, *, env_name: str | None = None, only: Sequence[str] | None =
         instance_var="NODE_APP_INSTANCE" if document.pm2 else "PYPM_INSTANCE",
         source=os.path.abspath(path),
     )
-    specs, names = [], []
-    for place, settings in _declared(document, env_name, faults):
-        unwanted = only is not None and settings.get("name", "") not in ("", *only)
+    tables: Iterable[tuple[Place, dict[str, Any]]] = _declared(document, env_name, faults)
+    wanted = only
+    if only is not None:
+        tables = list(tables)
+        named = {settings["name"]: settings for _, settings in tables if "name" in settings}
+        wanted = with_dependencies(only, named)
+    apps = []
+    for place, settings in tables:
+        unwanted = wanted is not None and settings.get("name", "") not in ("", *wanted)
         spec = None if unwanted else resolve(settings, base, place)
-        names.append((spec.name if spec else settings.get("name", ""), place))
-        if spec and (only is None or spec.name in only):
-            specs.append(spec)
-    duplicates([(name, place) for name, place in names if name])
-    _check_only(only, [name for name, _ in names if name], faults)
+        apps.append(Declared(spec.name if spec else settings.get("name", ""), place, settings, spec))
+    apps = [app for app in apps if app.name]
+    duplicates([(app.name, app.place) for app in apps])
+    check_dependencies(apps, known)
+    _check_only(only, [app.name for app in apps], faults)
     faults.check()
-    return specs
+    return [app.spec for app in apps if app.spec and (wanted is None or app.name in wanted)]
 
 
 def _declared(

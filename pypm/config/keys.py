@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pypm.config import ladders, log_bounds, probes, rules, schedules, values
+from pypm.config import dependencies, hooks, ladders, log_bounds, probes, rules, schedules, values
 from pypm.config.faults import Place, nearest
 from pypm.config.units import parse_duration, shown
 from pypm.core.errors import ConfigError
@@ -54,6 +54,10 @@ KEYS = (
     Key("env_file", values.texts),
     Key("filter_env", values.filter_env),
     Key("autostart", values.boolean),
+    Key("depends_on", dependencies.depends_on),
+    Key("post_start", hooks.hook),
+    Key("pre_stop", hooks.hook),
+    Key("on_failure", hooks.hook),
     Key("autorestart", values.autorestart),
     Key("stop_exit_codes", values.exit_codes),
     Key("restart_delay", parse_duration),
@@ -137,7 +141,6 @@ RESTART_KEYS = (Key("rules", rules.rules),)
 NOT_YET = frozenset(
     (
         "append_env_to_name",
-        "depends_on",
         "deploy",
         "gid",
         "group",

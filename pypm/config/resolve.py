@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pypm.config.faults import KeyFaultError, Place
+from pypm.config.hooks import resolve_hooks
 from pypm.config.keys import TABLES
 from pypm.config.program import Program, resolve_program
 from pypm.config.schedules import schedule_spec
@@ -15,7 +16,7 @@ from pypm.config.units import shown
 from pypm.config.values import name as checked_name
 from pypm.core.errors import ConfigError
 from pypm.core.probe_validity import fault_of_log_probes
-from pypm.core.spec import AppSpec, HealthSpec, LogSpec, RestartPolicy, WatchSpec
+from pypm.core.spec import AppSpec, HealthSpec, Hooks, LogSpec, RestartPolicy, WatchSpec
 
 __all__ = ["Base", "duplicates", "merge", "resolve"]
 
@@ -28,6 +29,7 @@ APP_FIELDS = {
     "increment_var": "increment_var",
     "filter_env": "filter_env",
     "autostart": "autostart",
+    "depends_on": "depends_on",
     "min_uptime": "min_uptime",
     "max_memory_restart": "max_memory",
     "kill_signal": "kill_signal",
@@ -118,6 +120,7 @@ def resolve(settings: Settings, base: Base, place: Place) -> AppSpec | None:
         fields |= {"health": health}
     if schedule := schedule_spec(settings, place):
         fields |= {"schedule": schedule}
+    hooks = resolve_hooks(settings, search, place) if cwd else Hooks()
     if watch := _watch(settings, search.cwd, place):
         fields |= {"watch": watch}
     _check_increment(settings, env, place)
@@ -133,6 +136,7 @@ def resolve(settings: Settings, base: Base, place: Place) -> AppSpec | None:
         env_files=env_files,
         restart=_restart(settings),
         logs=logs,
+        hooks=hooks,
         source=base.source,
         **spec_fields,
     )

@@ -10,6 +10,8 @@ __all__ = ["awaited"]
 
 def awaited(instance: Instance, now: float) -> str:
     """What is waited for now, and what follows how soon; empty where it is in no such phase."""
+    if instance.status is Status.HELD:
+        return ""  # its reason says it
     if instance.waits_for:
         return f"waits for {instance.waits_for}"
     if instance.status is Status.STARTING:

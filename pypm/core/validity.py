@@ -5,6 +5,7 @@ from __future__ import annotations
 from signal import Signals
 
 from pypm.core.date_format import DateFormatError, compile_date_format
+from pypm.core.hooks import fault_of_hooks
 from pypm.core.probe_validity import fault_of_probes
 from pypm.core.redaction import RedactionError, check_redactions
 from pypm.core.rule_validity import fault_of_rules
@@ -42,7 +43,8 @@ def fault_of(spec: AppSpec) -> str:
     times = (spec.kill_timeout, spec.listen_timeout, spec.min_uptime, policy.delay, policy.backoff)
     if any(time is not None and not 0 <= time < float("inf") for time in times):
         return "one of its durations is negative or no number"
-    if fault := _fault_of_health(spec.health) or fault_of_probes(spec) or fault_of_rules(policy.rules):
+    faults = (fault_of_hooks(spec.hooks), _fault_of_health(spec.health), fault_of_probes(spec))
+    if fault := next(filter(None, faults), "") or fault_of_rules(policy.rules):
         return fault
     return _fault_of_schedule(spec.schedule) or _fault_of_bounds(spec.logs) or _fault_of_form(spec.logs)
 

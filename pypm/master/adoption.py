@@ -59,6 +59,7 @@ class Adoption:
             if end := self._end_of(instance, gone, same_boot=same_boot):
                 self._engine.handle(instance.id, end)
         if same_boot:
+            self._end_hooks()
             self._replay()
         unsaved = self._unsaved_runs() if same_boot else {}
         for instance in list(self._engine.instances.values()):
@@ -116,7 +117,7 @@ class Adoption:
         known = self._known_runs()
         found: dict[str, list[MarkedProcess]] = {}
         for process in find_marked(self._home):
-            is_main = process.pid == process.session and process.run_id not in known
+            is_main = process.pid == process.session and not process.is_hook and process.run_id not in known
             if is_main and process.started >= self._saved_at - CLOCK_STEP:
                 found.setdefault(process.instance_id, []).append(process)
         return found
@@ -132,6 +133,13 @@ class Adoption:
         spawned = _spawned(process, pipes)
         for event in events_to_have(instance, spawned):
             self._engine.handle(instance_id, event)
+
+    def _end_hooks(self) -> None:
+        """Nobody waits for the hooks of an earlier master any more."""
+        for each in find_marked(self._home):
+            if each.is_hook and is_same(each.pid, each.start_ticks):
+                log.info("killing pid %s, a hook that the master before has begun", each.pid)
+                send(each.pid, signal.SIGKILL)
 
     def _end(self, process: MarkedProcess) -> None:
         log.warning("killing pid %s of run %s, which no instance has", process.pid, process.run_id)

@@ -21,6 +21,7 @@ from pypm.core.actions import (
     Gather,
     Persist,
     ReadLog,
+    RunHook,
     Signal,
     Snapshot,
     Spawn,
@@ -100,6 +101,8 @@ class SystemExecutor:
         """Told of each run as soon as it has begun."""
         self.before_end: Callable[[], None] = lambda: None
         """Called before the end of a run is told: what it has said before that is heard first."""
+        self.may_start: Callable[[Instance], bool] = lambda _: True
+        """Asked before each start; who says no sees to it that it is ordered anew."""
         self.owners = Owners(home.path)
         self.observe: Callable[[Instance, Action], None] = lambda _instance, _action: None
         """Looks at runs and tells of them, as the core orders it."""
@@ -154,7 +157,7 @@ class SystemExecutor:
                 self._timers.arm(instance.id, action.deadline)
             case CancelTimer():
                 self._timers.cancel(instance.id)
-            case Gather() | Snapshot() | Tell() | ReadLog():
+            case Gather() | Snapshot() | Tell() | ReadLog() | RunHook():
                 self.observe(instance, action)
             case Forget():
                 self.observe(instance, action)
@@ -172,7 +175,8 @@ class SystemExecutor:
             while self._to_spawn and self._loop.time() < end:
                 instance = self._next_to_spawn()
                 # A stop may have come since the order, or a second order for the same start.
-                if instance is not None and instance.status is Status.STARTING and instance.run is None:
+                is_due = instance is not None and instance.status is Status.STARTING and instance.run is None
+                if instance is not None and is_due and self.may_start(instance):
                     self._handle(instance.id, self._spawn(instance))
         finally:  # a bug that one start finds must not keep the others from theirs
             if self._to_spawn:

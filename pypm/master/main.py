@@ -31,12 +31,14 @@ from pypm.master.evidence import Witness
 from pypm.master.executor import SystemExecutor
 from pypm.master.handlers import HANDLERS
 from pypm.master.home_watch import HomeWatch
+from pypm.master.hooks import HookRunner
 from pypm.master.link import GuardianLink, Reaped
 from pypm.master.log import reopen_log
 from pypm.master.log_keeper import LogKeeper
 from pypm.master.log_search import LogSearch
 from pypm.master.notify import NotifySocket
 from pypm.master.observer import Observer
+from pypm.master.order import StartOrder
 from pypm.master.output import Outputs
 from pypm.master.probe_askers import Askers, Surroundings
 from pypm.master.probes import Probes
@@ -99,13 +101,26 @@ class Master:
         self.watches = Watches(loop, self.apps, home.path, self._files_changed, self.events.record)
         self.apps.on_app = self.watches.declared
         self.receipts = Receipts(self.store, boot_time)
+        self.hooks = HookRunner(
+            loop,
+            self.engine.handle,
+            self.executor.ends,
+            self.outputs,
+            self.events,
+            self.apps.by_name,
+            self.executor.own_variables,
+            home.path,
+        )
         self.observer = Observer(
             Witness(self.engine.handle, home.logs_folder, boot_time),
             Reports(loop, self.engine.handle, home.path, home.logs_folder),
             LogSearch(loop, self.engine.handle, home.logs_folder),
+            self.hooks,
             self.events,
         )
         self.executor.observe = self.observer.perform
+        self.order = StartOrder(self.engine, loop)
+        self.executor.may_start = self.order.may_start
         self.story = Story(loop, self.events.record, self.engine.instances, boot_time)
         self.engine.observers.append(self.story.step)
         surroundings = Surroundings(self.apps.by_name, self.executor.own_variables, open_files_of_shell())
@@ -168,6 +183,7 @@ class Master:
         await self.probes.close()
         channel.close()
         notify.close()
+        self.hooks.close()
         self.executor.trees.close()
         self.log_keeper.close()
         await self.watches.close()
@@ -334,8 +350,7 @@ class Master:
         """Stop every agent and wait until the last one is gone, also of those started meanwhile."""
         while True:
             ids = list(self.engine.instances)
-            for instance_id in ids:
-                self.engine.handle(instance_id, request)
+            self.order.end(self.engine.instances.values(), request)
             await self.waiting.wait(ids, "stopped")
             if self.waiting.are_there(self.engine.instances, "stopped"):
                 return

@@ -1,11 +1,12 @@
-"""Carries out what the core orders about runs without touching them: looks, reports, and what is told."""
+"""Carries out what the core orders beside the runs: looks, reports, hooks, and what is told."""
 
 from __future__ import annotations
 
-from pypm.core.actions import Action, Forget, Gather, ReadLog, Snapshot, Tell
+from pypm.core.actions import Action, Forget, Gather, ReadLog, RunHook, Snapshot, Tell
 from pypm.core.instance import Instance
 from pypm.master.event_log import EventLog
 from pypm.master.evidence import Witness
+from pypm.master.hooks import HookRunner
 from pypm.master.log_search import LogSearch
 from pypm.master.reports import Reports
 
@@ -15,10 +16,13 @@ __all__ = ["Observer"]
 class Observer:
     """Looks at runs (``witness``) and into logs (``search``), makes ``reports``, tells ``events``."""
 
-    def __init__(self, witness: Witness, reports: Reports, search: LogSearch, events: EventLog) -> None:
+    def __init__(
+        self, witness: Witness, reports: Reports, search: LogSearch, hooks: HookRunner, events: EventLog
+    ) -> None:
         self._witness = witness
         self._reports = reports
         self._search = search
+        self._hooks = hooks
         self._events = events
 
     def perform(self, instance: Instance, action: Action) -> None:
@@ -34,6 +38,8 @@ class Observer:
                 self._events.record(action.what, **facts, reason=action.why)
             case ReadLog():
                 self._search.read(instance, action.patterns)
+            case RunHook():
+                self._hooks.run(instance, action.hook)
             case Forget():
                 self._witness.forget(instance.id)
                 self._events.record("instance.deleted", name=instance.name, id=instance.id)

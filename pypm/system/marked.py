@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 from pypm.system.process import TICKS_PER_SECOND, identify
 
-__all__ = ["MarkedProcess", "find_marked", "run_of"]
+__all__ = ["MarkedProcess", "find_marked", "hook_mark", "run_of"]
+
+
+HOOK_SIGN = "/"
 
 
 class MarkedProcess(NamedTuple):
@@ -23,9 +26,19 @@ class MarkedProcess(NamedTuple):
     token: str
 
     @property
+    def is_hook(self) -> bool:
+        """Whether it is no process of a run but of a hook that is about one."""
+        return HOOK_SIGN in self.run_id
+
+    @property
     def started(self) -> float:
         """When it was started, in seconds of the boot clock (to a clock tick)."""
         return self.start_ticks / TICKS_PER_SECOND
+
+
+def hook_mark(run_id: str, hook: str) -> str:
+    """What stands for the run id with the processes of a hook, so that nobody takes them for the run's."""
+    return f"{run_id}{HOOK_SIGN}{hook}"
 
 
 def find_marked(home: str) -> list[MarkedProcess]:
@@ -54,10 +67,13 @@ def _read(pid: int, home: bytes) -> MarkedProcess | None:
     except OSError:
         return None  # gone meanwhile, or somebody else's
     marks = dict(entry.partition(b"=")[::2] for entry in entries if entry.startswith(b"PYPM_"))
-    if marks.get(b"PYPM_HOME") != home or not marks.get(b"PYPM_RUN_ID"):
+    hook, run_id = marks.get(b"PYPM_EVENT", b""), marks.get(b"PYPM_RUN_ID", b"")
+    if marks.get(b"PYPM_HOME") != home or not (run_id or hook):
         return None
     identity = identify(pid)
     if identity is None:
         return None
-    names = (b"PYPM_RUN_ID", b"PYPM_APP", b"PYPM_ID", b"PYPM_AGENT_TOKEN")
-    return MarkedProcess(pid, *identity, *(os.fsdecode(marks.get(name, b"")) for name in names))
+    mark = os.fsdecode(run_id)
+    mark = hook_mark(mark, os.fsdecode(hook)) if hook else mark
+    names = (b"PYPM_APP", b"PYPM_ID", b"PYPM_AGENT_TOKEN")
+    return MarkedProcess(pid, *identity, mark, *(os.fsdecode(marks.get(name, b"")) for name in names))

@@ -25,8 +25,7 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
 async def order(master: Master, params: Params) -> Receipt:
     """Order it for all of them."""
     chosen = master.select(params.targets)
-    for instance in chosen:
-        master.engine.handle(instance.id, DeleteRequested(by=asked_by()))
+    master.order.end(chosen, DeleteRequested(by=asked_by()))
     return Receipt([change_of(each, "deleted") for each in chosen])
 
 

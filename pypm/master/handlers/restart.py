@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from pypm.core.events import RestartRequested
+from pypm.core.events import RestartRequested, StartRequested
 from pypm.core.instance import Status
 from pypm.core.receipt import Receipt
 from pypm.core.spec import Origin
@@ -28,11 +28,16 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
 
 async def order(master: Master, params: Params) -> Receipt:
     """Choose them; each is ordered when it is its turn."""
-    chosen = master.select(params.targets)
+    chosen = master.order.started_first(master.select(params.targets))
     if params.origin is not None:
         for name in {instance.app for instance in chosen}:
             master.apps.set_origin(name, params.origin)
-    return Receipt([change_of(instance, "restarted") for instance in chosen])
+    first = master.order.needed(chosen)
+    for instance in first:
+        master.engine.handle(instance.id, StartRequested(by=asked_by()))
+    done = [each.id for each in first]
+    changes = [change_of(each, "started") for each in first]
+    return Receipt(changes + [change_of(each, "restarted") for each in chosen], carried_out=done)
 
 
 async def answer(master: Master, params: Params, receipt: Receipt) -> dict[str, Any]:

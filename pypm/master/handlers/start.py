@@ -23,9 +23,10 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
 
 
 async def order(master: Master, params: Params) -> Receipt:
-    """Start what is not up; what is up stays as it is."""
+    """Start what is not up, and what of its dependencies is down; what is up stays as it is."""
+    chosen = master.select(params.targets)
     changes = []
-    for instance in master.select(params.targets):
+    for instance in [*master.order.needed(chosen), *chosen]:
         is_up = instance.status in (Status.STARTING, Status.ONLINE) or instance.is_armed
         changes.append(change_of(instance, "unchanged" if is_up else "started"))
         master.engine.handle(instance.id, StartRequested(by=asked_by()))

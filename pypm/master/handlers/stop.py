@@ -23,10 +23,8 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
 
 
 async def order(master: Master, params: Params) -> Receipt:
-    """Order it; ``wait`` tells when they are down."""
-    changes = []
-    for instance in master.select(params.targets):
-        is_down = instance.desired is Desired.DOWN
-        changes.append(change_of(instance, "unchanged" if is_down else "stopped"))
-        master.engine.handle(instance.id, StopRequested(by=asked_by()))
+    """Order it, dependents first; ``wait`` tells when they are down."""
+    chosen = master.select(params.targets)
+    changes = [change_of(each, "unchanged" if each.desired is Desired.DOWN else "stopped") for each in chosen]
+    master.order.end(chosen, StopRequested(by=asked_by()))
     return Receipt(changes)
