@@ -113,7 +113,7 @@ class Compressor:
 
 
 def drop(partial: str) -> None:
-    """Delete what was made of a file, as far as it was; where that cannot be, the next look at all does it."""
+    """Delete the beginning of what was to be made; where that cannot be, the next look at all does it."""
     with contextlib.suppress(OSError):
         remove(partial)
 
