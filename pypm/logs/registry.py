@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from pypm.core.spec import AppSpec
 from pypm.logs.mounts import Mounts
@@ -35,12 +36,15 @@ class LogRegistry:
         """Told of each app that writes into a file, and again when its spec has changed."""
         self.on_released: Callable[[LogFile], None] = lambda _: None
         """Told of a file into which nobody writes any more."""
-        self._on_error = on_error
+        self._tell = on_error
+        self._present: dict[tuple[str, str], LogTrouble] = {}
+        """The troubles that have begun and not ended, by path and kind."""
         self._clock = clock
         self._wake = wake
         self._mounts = mounts or Mounts()
         self._files: dict[str, LogFile] = {}
-        self._ending: list[ThreadedLogFile] = []
+        self._ending: list[tuple[str, ThreadedLogFile]] = []
+        """Files that were given back, with their real paths; some may still have something to do."""
 
     def open(self, path: str, max_size: int, retain: int, on_full: OnFull = "drop") -> LogFile:
         """The file of an absolute path, to be given back with ``release`` once for each call.
@@ -51,34 +55,51 @@ class LogRegistry:
         key, is_local = self._mounts.resolve(path)
         file = self._files.get(key)
         if file is None:
-            file = self._files[key] = self._make(path, max_size, retain, is_local=is_local)
-        else:
-            file.users += 1
-            file.max_size, file.retain = max_size, retain
+            file = self._files[key] = self._taken_up(key) or self._make(path, is_local=is_local)
+            file.users = 0
+        file.users += 1
+        file.max_size, file.retain = max_size, retain
         file.on_full = on_full
         return file
 
-    def _make(self, path: str, max_size: int, retain: int, *, is_local: bool) -> LogFile:
+    def _taken_up(self, key: str) -> LogFile | None:
+        """The file of that name that was given back and still has something to do: two would cross there."""
+        return next((file for known, file in self._ending if known == key and not file.join(0.0)), None)
+
+    def _make(self, path: str, *, is_local: bool) -> LogFile:
+        limits: dict[str, Any] = {
+            "max_size": 0,
+            "retain": 0,
+            "on_error": self._on_error,
+            "clock": self._clock,
+        }
         if is_local or self._wake is None:
-            return LogFile(path, max_size=max_size, retain=retain, on_error=self._on_error, clock=self._clock)
-        return ThreadedLogFile(
-            path,
-            wake=self._wake,
-            max_size=max_size,
-            retain=retain,
-            on_error=self._on_error,
-            clock=self._clock,
-        )
+            return LogFile(path, **limits)
+        return ThreadedLogFile(path, wake=self._wake, **limits)
 
     def release(self, file: LogFile) -> None:
         """One stream writes here no longer; after the last one the file is closed and forgotten."""
         file.users -= 1
         if file.users == 0:
             file.end()
+            key = next(key for key, kept in self._files.items() if kept is file)
             if isinstance(file, ThreadedLogFile):
-                self._ending = [each for each in self._ending if not each.join(0.0)] + [file]
-            self._files = {key: kept for key, kept in self._files.items() if kept is not file}
+                ending = [(known, each) for known, each in self._ending if each is not file]
+                self._ending = [pair for pair in ending if not pair[1].join(0.0)] + [(key, file)]
+            del self._files[key]
+            self._present = {key: kept for key, kept in self._present.items() if kept.path != file.path}
             self.on_released(file)
+
+    def _hear(self, trouble: LogTrouble) -> None:
+        if trouble.ended:
+            self._present.pop((trouble.path, trouble.kind), None)
+        else:
+            self._present[trouble.path, trouble.kind] = trouble
+        self._tell(trouble)
+
+    def troubles(self) -> list[LogTrouble]:
+        """What is wrong now with the files that have users."""
+        return list(self._present.values())
 
     def stop(self, timeout: float) -> None:
         """Let all threads come to rest, but wait for those that hang no longer than ``timeout`` seconds."""
@@ -96,7 +117,7 @@ class LogRegistry:
     def join(self, timeout: float, files: Sequence[ThreadedLogFile] = ()) -> None:
         """Wait for the threads of ``files``, and of those that were released, up to ``timeout`` seconds."""
         deadline = self._clock() + timeout
-        for file in [*files, *self._ending]:
+        for file in [*files, *(file for _, file in self._ending)]:
             file.join(max(0.0, deadline - self._clock()))
 
     def files(self) -> list[LogFile]:

@@ -224,8 +224,9 @@ class LogFile(CurrentFile):
     def end(self) -> None:
         """Close the file for good: what is held is tried once more, and dropped if it cannot be written."""
         if self._blocked:
-            self.on_full = "drop"
+            policy, self.on_full = self.on_full, "drop"
             self.retry()
+            self.on_full = policy
         self._troubles.ended("write", "block")
         self.close()
 

@@ -181,3 +181,23 @@ def test_what_a_stopped_file_has_not_taken_stays_in_the_pipe(stalling: StallingF
         os.write(writer, b"two\n")
         assert os.read(pump.fd, 100) in (b"two\n", b"one\ntwo\n")
         assert stalling.content("x.log") in (b"one\n", b"")
+
+
+def test_a_stalled_file_that_is_given_back_and_wanted_again_is_the_same_one(stalling: StallingFiles) -> None:
+    """Two threads would write and rotate it under each other."""
+    loop = Loop()
+    registry = LogRegistry(wake=loop.wake)
+    path = str(stalling.folder / "x.log")
+    first = registry.open(path, 100, 1, "block")
+    stalling.stall()
+    first.write(b"one\n")
+    registry.release(first)
+    again = registry.open(path, 200, 2, "block")
+    assert again is first
+    assert (again.users, again.max_size, again.on_full) == (1, 200, "block")
+    again.write(b"two\n")
+    stalling.go_on()
+    loop.run_until(lambda: stalling.content("x.log") == b"one\ntwo\n")
+    registry.release(again)
+    registry.join(20.0)
+    assert registry.open(path, 100, 1) is not first
