@@ -70,7 +70,7 @@ class LogRegistry:
         limits: dict[str, Any] = {
             "max_size": 0,
             "retain": 0,
-            "on_error": self._on_error,
+            "on_error": self._hear,
             "clock": self._clock,
         }
         if is_local or self._wake is None:
