@@ -14,6 +14,8 @@ from pypm.cli.output import plain
 from pypm.cli.probe_view import probe_fields
 from pypm.cli.process_tree import tree_lines
 from pypm.config.units import format_duration, format_size
+from pypm.core.policy import describe_ruling
+from pypm.core.rules import Ruling
 from pypm.core.spec import AppSpec, RestartPolicy, Rung
 
 __all__ = ["ladder_in_words", "policy_in_words", "sections"]
@@ -160,9 +162,16 @@ def _command(spec: AppSpec) -> list[tuple[str, str]]:
     return [(name, plain(text)) for name, text in fields if text]
 
 
+def _rules(policy: RestartPolicy) -> list[tuple[str, str]]:
+    """The rules for how runs end, which come before the policy."""
+    rulings = (Ruling(rule, number, None) for number, rule in enumerate(policy.rules, 1))
+    return [("at its end" if ruling.number == 1 else "", describe_ruling(ruling)) for ruling in rulings]
+
+
 def _policy(spec: AppSpec) -> list[tuple[str, str]]:
     target = "the whole process group" if spec.treekill else "the main process only"
     fields = [
+        *_rules(spec.restart),
         ("restart", policy_in_words(spec.restart) if spec.schedule is None else ""),
         ("stop", f"{spec.kill_signal} to {target}, SIGKILL after {format_duration(spec.kill_timeout)}"),
         ("ready", f"it says so within {format_duration(spec.listen_timeout)}" if spec.wait_ready else ""),

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from pypm.core.awaited import awaited
 from pypm.core.errors import ConfigError
 from pypm.core.health import due_at
 from pypm.core.instance import Instance, RunEnd, Vitals
@@ -21,6 +22,9 @@ __all__ = ["Facts", "read_saved", "saved_facts", "whole"]
 
 LINES = 10
 """Last lines of a run that are shown."""
+
+SCHEDULED = ("online", "errored", "exited", "stopped")
+"""Statuses in which a schedule is what happens next, if nothing else does."""
 
 Facts = dict[str, Any]
 
@@ -70,6 +74,7 @@ def saved_facts(state: State, instance: Instance, logs_folder: str) -> Facts:
         "started_at": None if run is None else wall(run.started),
         "ready": run is not None and run.ready,
         "status_text": "" if run is None else run.status_text,
+        "awaited": awaited(instance, state.boot_time),
         "heartbeat_age_seconds": None if run is None else age(run.last_beat),
         "progress_age_seconds": age(vitals.last_progress),
         "progress_text": vitals.progress_text,
@@ -106,7 +111,8 @@ def whole(detail: Facts, source: str, as_of: float) -> Facts:
     last = runs[0] if runs else None
     told = (
         "name", "id", "app", "status", "desired", "since", "reason", "health", "trouble", "restarts", "pid",
-        "run_id", "started_at", "ready", "status_text", "heartbeat_age_seconds", "progress_age_seconds",
+        "run_id", "started_at", "ready", "status_text", "awaited", "heartbeat_age_seconds",
+        "progress_age_seconds",
         "progress_text", "iteration", "waiting_for", "waiting_seconds", "evidence",
     )  # fmt: skip
     return {
@@ -151,9 +157,12 @@ def next_step(detail: Facts) -> Facts:
     """What happens next, by itself or by somebody's order, and when (Unix time), if that is known."""
     status, name, at = detail["status"], detail["name"], detail["deadline"]
     by_hand = f"`pypm start {name}`"
+    until = f"until {by_hand}"
+    if detail["runs"] and detail["runs"][0]["cause"] == "dependency" and not detail["runs"][0]["rule"]:
+        until = "until what it depends on is there"
     words = {
         "backoff": "it is started again",
-        "held": f"it is started again; {by_hand} does it now" if at else f"nothing, until {by_hand}",
+        "held": f"it is started again; {by_hand} does it now" if at else f"nothing, {until}",
         "starting": "it has to be ready" if at else "its process is started",
         "stopping": "what has not ended is killed",
         "errored": f"nothing by itself: {by_hand} tries again",
@@ -161,6 +170,8 @@ def next_step(detail: Facts) -> Facts:
         "stopped": f"nothing by itself: {by_hand} starts it",
         "online": "its health is judged" if at else "nothing is due",
     }
+    if (scheduled := detail.get("next_run")) is not None and at is None and status in SCHEDULED:
+        return {"what": "its schedule is due", "at": scheduled}
     if detail["trouble"] and at:
         words["online"] = words["starting"] = "the next step is taken about its trouble"
     return {"what": words[status], "at": at}

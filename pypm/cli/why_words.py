@@ -26,6 +26,7 @@ def answer(facts: Facts) -> str:
         ("the last run", _last_run(facts)),
         ("report", facts["report"]),
         ("now", _present_run(facts)),
+        ("phase", facts["awaited"]),
         ("waits for", _waiting(facts)),
         ("heartbeat", _ago(facts["heartbeat_age_seconds"])),
         ("progress", _progress(facts)),

@@ -56,7 +56,7 @@ class Ruling(NamedTuple):
 def patterns_to_read(rules: tuple[Rule, ...], end: RunEnd) -> tuple[str, ...]:
     """The patterns on which it depends which rule decides; none: the log need not be read."""
     patterns: list[str] = []
-    if end.cause == "spawn":  # it has not written anything
+    if end.cause in ("spawn", "dependency"):  # it has not written anything
         return ()
     for rule in rules:
         if not _fits(rule, end):

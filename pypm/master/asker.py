@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ __all__ = ["Asker", "Peer", "asked_by", "asker_of", "set_asker"]
 LONGEST_COMMAND = 80
 INTERPRETERS = ("python", "pypy")
 OPERATOR = "operator"
+SECRET = re.compile(r"key|token|secret|passw|pwd|credential|auth(?!or)|cookie|private", re.IGNORECASE)
 
 
 class Peer(NamedTuple):
@@ -59,6 +61,21 @@ def asker_of(peer: Peer) -> Asker:
     return Asker(peer.pid, peer.uid, user, command_of(peer.pid))
 
 
+def without_secrets(words: list[str]) -> list[str]:
+    """A command line without what is for an agent (behind ``--``) and without values that look secret."""
+    if "--" in words:
+        words = [*words[: words.index("--") + 1], "…"]
+    shown: list[str] = []
+    for word in words:
+        before = shown[-1] if shown else ""
+        name, equals, _ = word.partition("=")
+        if before.startswith("-") and "=" not in before and SECRET.search(before):
+            shown.append("****")
+        else:
+            shown.append(f"{name}=****" if equals and SECRET.search(name) else word)
+    return shown
+
+
 def command_of(pid: int) -> str:
     """What a process runs, without its interpreter and the folders of its program."""
     try:
@@ -66,7 +83,7 @@ def command_of(pid: int) -> str:
             words = [os.fsdecode(word) for word in file.read(4096).split(b"\0")[:-1]]
     except OSError:
         return ""
-    command = " ".join(shortened(words))
+    command = " ".join(without_secrets(shortened(words)))
     command = "".join(sign if sign.isprintable() else "?" for sign in command)
     return command if len(command) <= LONGEST_COMMAND else command[: LONGEST_COMMAND - 1] + "…"
 

@@ -43,9 +43,16 @@ def policy(**fields: Any) -> AppSpec:
 def test_every_status_has_a_next_step() -> None:
     for status in Status:
         for at in (None, 5.0):
-            detail = {"status": status, "name": "a", "deadline": at, "trouble": ""}
+            detail = {"status": status, "name": "a", "deadline": at, "trouble": "", "runs": []}
             assert next_step(detail)["what"]
-    assert next_step({"status": "online", "name": "a", "deadline": 5.0, "trouble": "stalled"})["at"] == 5.0
+    ill = {"status": "online", "name": "a", "deadline": 5.0, "trouble": "stalled", "runs": []}
+    assert next_step(ill)["at"] == 5.0
+    held = {"status": "held", "name": "a", "deadline": None, "trouble": "", "runs": []}
+    assert next_step(held)["what"] == "nothing, until `pypm start a`"
+    job = {"status": "exited", "name": "a", "deadline": None, "trouble": "", "runs": [], "next_run": 7.0}
+    assert next_step(job) == {"what": "its schedule is due", "at": 7.0}
+    run = {"cause": "dependency", "rule": ""}
+    assert next_step({**held, "runs": [run]})["what"] == "nothing, until what it depends on is there"
 
 
 def test_one_that_waits_to_be_restarted() -> None:
@@ -111,6 +118,15 @@ def test_one_that_waits_says_for_what() -> None:
     life.handle(ev.Extended("run1", 600.0, "model call"))
     life.run(60.0)
     assert "waits for  model call, for 1m" in answer(facts_of(life)).replace("   ", "  ")
+
+
+def test_one_that_ends_says_how_far_that_is() -> None:
+    life = lived(SPEC, Program(grace=None), seconds=1.0)
+    life.handle(ev.StopRequested())
+    life.run(2.0)
+    facts = facts_of(life)
+    assert facts["awaited"] == "SIGTERM sent, SIGKILL in 8s"
+    assert facts["awaited"] in answer(facts)
 
 
 def test_words_of_agents_move_no_terminal() -> None:

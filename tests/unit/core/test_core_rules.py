@@ -64,6 +64,7 @@ def test_the_log_is_read_only_where_that_can_decide() -> None:
     )
     assert patterns_to_read(rules, END) == ("one",)
     assert patterns_to_read(rules, replace(END, cause="spawn", code=None)) == ()
+    assert patterns_to_read(rules, replace(END, cause="dependency", code=None)) == ()
     assert patterns_to_read(rules[3:], END) == ()
 
 

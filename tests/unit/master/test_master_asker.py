@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from pypm.master.asker import LONGEST_COMMAND, Peer, asker_of, command_of, shortened
+from pypm.master.asker import LONGEST_COMMAND, Peer, asker_of, command_of, shortened, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,22 @@ from pypm.master.asker import LONGEST_COMMAND, Peer, asker_of, command_of, short
 )
 def test_a_command_is_shortened(words: str, command: str) -> None:
     assert " ".join(shortened(words.split())) == command
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("pypm start a.py -- --token abc", "pypm start a.py -- …"),
+        ("agent --api-key abc go", "agent --api-key **** go"),
+        (
+            "agent API_TOKEN=abc --password=abc --author=me",
+            "agent API_TOKEN=**** --password=**** --author=me",
+        ),
+        ("pypm stop token", "pypm stop token"),
+    ],
+)
+def test_what_looks_secret_is_not_kept(words: str, shown: str) -> None:
+    assert " ".join(without_secrets(words.split())) == shown
 
 
 def test_a_peer_is_named_by_its_user_and_its_command() -> None:
