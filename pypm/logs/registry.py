@@ -87,7 +87,9 @@ class LogRegistry:
                 ending = [(known, each) for known, each in self._ending if each is not file]
                 self._ending = [pair for pair in ending if not pair[1].join(0.0)] + [(key, file)]
             del self._files[key]
-            self._present = {key: kept for key, kept in self._present.items() if kept.path != file.path}
+            for name, kind in list(self._present):  # threads of other logs may add to it meanwhile
+                if name == file.path:
+                    self._present.pop((name, kind), None)
             self.on_released(file)
 
     def _hear(self, trouble: LogTrouble) -> None:
