@@ -11,7 +11,7 @@ from pypm.config.program import resolve_program
 from pypm.config.search import Search
 from pypm.config.units import parse_duration, shown
 from pypm.core.errors import ConfigError
-from pypm.core.spec import Hook, Hooks
+from pypm.core.spec import HOOK_TIMEOUT, Hook, Hooks
 
 __all__ = ["HOOKS", "hook", "resolve_hooks"]
 
@@ -30,13 +30,13 @@ class Written(NamedTuple):
 def hook(value: object) -> Written:
     """A command, or a table with ``command`` and ``timeout``."""
     if not isinstance(value, Mapping):
-        return Written(values.command(value), Hook.timeout)
+        return Written(values.command(value), HOOK_TIMEOUT)
     rest = dict(value)
     command, timeout = rest.pop("command", None), rest.pop("timeout", None)
     if rest or command is None:
         what = f"unknown key {shown(next(iter(rest)))}" if rest else "there is no command"
         raise ConfigError(f"{what}: expected {FORMS}")
-    seconds = Hook.timeout if timeout is None else parse_duration(timeout)
+    seconds = HOOK_TIMEOUT if timeout is None else parse_duration(timeout)
     if not seconds:
         raise ConfigError("a timeout of 0 leaves no time to run it")
     return Written(values.command(command), seconds)

@@ -14,6 +14,7 @@ from pypm.core.causes import Cause
 from pypm.core.probe_spec import ProbeSpec
 
 __all__ = [
+    "HOOK_TIMEOUT",
     "AppSpec",
     "Autorestart",
     "Condition",
@@ -173,11 +174,15 @@ Condition = Literal["started", "ready", "healthy", "completed"]
 """What a dependency has to have come to before a dependent is started."""
 
 
+HOOK_TIMEOUT = 30.0
+"""Seconds that a hook has which names no time of its own."""
+
+
 class Hook(msgspec.Struct, frozen=True, omit_defaults=True):
     """A command that is run at a point of an app's life: an argument vector, and its time in seconds."""
 
     command: tuple[str, ...]
-    timeout: float = 30.0
+    timeout: float = HOOK_TIMEOUT
 
 
 class Hooks(msgspec.Struct, frozen=True, omit_defaults=True):
