@@ -170,6 +170,7 @@ def make_doctor(home: Path, **fields: Any) -> dict[str, Any]:
         "subreaper": True,
         "children_listed": True,
         "state_trouble": None,
+        "log_troubles": [],
         "tree_control": {"level": "cgroup-kill", "cgroups": "unified", "folder": "/g", "trouble": ""},
     }
     return {**facts, "protocol": 1, "uptime_seconds": 65.0, "home": str(home), **fields}

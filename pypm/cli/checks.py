@@ -26,6 +26,13 @@ NO_SPACE = 20 * MEBIBYTE
 FEW_INODES = 1000
 MANY_FILES = 0.8
 """Share of the open-file limit from which it is time to raise it."""
+MOST_LOGS = 3
+"""Logs that are named."""
+LOG_TROUBLES = {
+    "write": "takes nothing, and output is dropped",
+    "block": "takes nothing, and its agent waits",
+    "rotation": "cannot be rotated, and grows",
+}
 USED_PACKAGES = ("psutil", "pyzmq", "msgspec", "click", "rich", "setproctitle")
 
 
@@ -195,6 +202,19 @@ def _state_saved(facts: Facts) -> Check:
     return Check("saving", "ok", "the state is on the disk")
 
 
+def _logs(facts: Facts) -> Check:
+    troubles = facts.get("log_troubles", [])  # a master that is older has none
+    if not troubles:
+        return Check("logs", "ok", "what agents print is written")
+    told = [
+        f"{each['path']} {LOG_TROUBLES[each['kind']]} ({each['reason']})" for each in troubles[:MOST_LOGS]
+    ]
+    more = [f"and {len(troubles) - MOST_LOGS} more"] if len(troubles) > MOST_LOGS else []
+    lost = any(each["kind"] != "rotation" for each in troubles)
+    remedy = "make room, or make the path writable, or name another one (out_file, error_file)"
+    return Check("logs", "fail" if lost else "warn", "; ".join(told + more), remedy)
+
+
 def _open_files(facts: Facts) -> Check:
     used, limit = facts["open_files"], facts["open_files_limit"]
     text = f"{used} of {limit}"
@@ -239,6 +259,7 @@ _MASTER_CHECKS: tuple[Callable[[Facts], Check], ...] = (
     _version,
     _guardian,
     _state_saved,
+    _logs,
     _open_files,
     _orphans,
     _tree_control,

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from real_pypm import RealPypm, sleeper
+from real_pypm import RealPypm, shell, sleeper
 
 from pypm.testing import wait_until
 
@@ -27,6 +27,16 @@ def test_all_is_well_with_a_new_master(pypm: RealPypm) -> None:
     answer = pypm.json("doctor")
     assert answer["ok"]
     assert str(facts["master_pid"]) in check(answer, "master")["text"]
+
+
+def test_a_log_that_takes_nothing_is_named_as_long_as_it_is_used(pypm: RealPypm) -> None:
+    pypm.start(shell("a", "while echo line; do sleep 0.05; done", out_file="/dev/full"), sleeper("b"))
+    wait_until(lambda: bool(pypm.call("doctor")["log_troubles"]))
+    assert pypm.call("doctor")["log_troubles"] == [
+        {"path": "/dev/full", "kind": "write", "reason": "No space left on device"}
+    ]
+    pypm.ok("delete", "a")
+    assert check(pypm.json("doctor"), "logs")["level"] == "ok"
 
 
 def test_groups_that_are_switched_off_are_said_to_be(pypm: RealPypm, monkeypatch: pytest.MonkeyPatch) -> None:

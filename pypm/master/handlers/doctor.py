@@ -36,6 +36,10 @@ def handle(master: Master, params: Params) -> dict[str, Any]:  # noqa: ARG001 - 
         "subreaper": is_subreaper(),
         "children_listed": child_pids(os.getpid()) is not None,
         "state_trouble": master.store.trouble,
+        "log_troubles": [
+            {"path": each.path, "kind": each.kind, "reason": each.reason}
+            for each in master.log_files.troubles()
+        ],
         "tree_control": _tree_control(master),
     }
 

@@ -19,6 +19,7 @@ from pypm.core.errors import RequestError
 
 FACTS = make_doctor(Path("/home"))
 
+FULL = {"path": "/x.log", "kind": "write", "reason": "No space left on device"}
 MARKS = {"level": "marks", "cgroups": "unified", "folder": None, "trouble": "it is not delegated to us"}
 
 
@@ -129,12 +130,22 @@ def test_a_good_master_has_nothing_to_mend() -> None:
     assert "/g" in named(found, "tree control").text
 
 
+def test_only_some_of_many_logs_are_named() -> None:
+    text = named(of_master(log_troubles=[FULL | {"path": f"/{n}.log"} for n in range(5)]), "logs").text
+    assert text.startswith("/0.log takes nothing, and output is dropped (No space left on device); /1.log ")
+    assert text.endswith("; and 2 more")
+    assert "/3.log" not in text
+
+
 @pytest.mark.parametrize(
     ("changed", "name", "level", "remedy"),
     [
         ({"version": "0.0.1"}, "master", "warn", "pypm update"),
         ({"guarded": False}, "guardian", "fail", "master.log"),
         ({"state_trouble": "no space left on device"}, "saving", "fail", "room"),
+        ({"log_troubles": [FULL]}, "logs", "fail", "make room"),
+        ({"log_troubles": [FULL | {"kind": "block"}]}, "logs", "fail", "make room"),
+        ({"log_troubles": [FULL | {"kind": "rotation"}]}, "logs", "warn", "make room"),
         ({"open_files": 1000}, "open files", "warn", "LimitNOFILE"),
         ({"subreaper": False}, "orphans", "fail", "seccomp"),
         ({"tree_control": MARKS}, "tree control", "warn", "Delegate=yes"),
