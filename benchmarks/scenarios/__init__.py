@@ -13,6 +13,7 @@ from benchmarks.scenarios import (
     cli_latency,
     crash_storm,
     daemon_kill9,
+    heartbeats,
     idle_cost,
     log_flood,
     log_forms,
@@ -21,6 +22,7 @@ from benchmarks.scenarios import (
     log_throughput,
     master_killed,
     orphans,
+    probes,
     restart_all,
     restart_latency,
     start_n,
@@ -48,4 +50,6 @@ SCENARIOS: dict[str, Callable[[Bench], Report]] = {
     "agent_calls": agent_calls.run,
     "daemon_kill9": daemon_kill9.run,
     "agent_days": agent_days.run,
+    "probes": probes.run,
+    "heartbeats": heartbeats.run,
 }
