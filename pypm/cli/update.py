@@ -9,8 +9,9 @@ import click
 
 from pypm.cli.options import json_option
 from pypm.cli.output import print_json, say
-from pypm.cli.session import existing_master
+from pypm.cli.session import check_home, existing_master
 from pypm.client.connection import Connection, ConnectionLostError
+from pypm.client.home import home_folder
 from pypm.core.errors import PypmError, RequestError
 
 __all__ = ["command"]
@@ -30,6 +31,7 @@ def command(as_json: bool) -> int:
     Examples:
       pip install --upgrade pypm && pypm update
     """
+    check_home(home_folder())
     with existing_master() as connection:
         before = connection.call("ping")
         connection.timeout = PATIENCE

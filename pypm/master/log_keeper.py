@@ -44,6 +44,8 @@ __all__ = ["LogKeeper"]
 
 log = logging.getLogger(__name__)
 
+NO_BOUND = HomeSettings(logs_total_size=0)
+"""What holds before the home's settings have been read."""
 FIRST_LOOK = 2.0
 """Seconds after a master's beginning: what an earlier one has left unfinished is put in order."""
 AFTER_ROTATION = 0.2
@@ -75,7 +77,7 @@ class LogKeeper:
         self._compressor = Compressor(loop, self._compressed, self._carry_out)
         self._slow = SlowLogs(lambda plain: loop.call_soon_threadsafe(self._slow_found, plain))
         self._mounts = Mounts()
-        self._settings = HomeSettings()
+        self._settings = NO_BOUND
         self._settings_fault = ""
         self._apps: dict[LogFile, str] = {}
         self._rotated: set[str] = set()
@@ -214,14 +216,22 @@ class LogKeeper:
         return [(path, rules) for path in (files.out, files.error, files.combined) if path is not None]
 
     def _read_settings(self) -> HomeSettings:
-        """The home's settings, or the last ones that were right; a fault in them is told once."""
+        """The home's settings, or the last ones that were right; a fault in them is told once.
+
+        A master that has never seen right ones deletes nothing: the file may have said more than the default.
+        """
         path = os.path.join(self._home.path, "config.toml")
         try:
             self._settings = read_home_settings(path)
             self._settings_fault = ""
         except ConfigError as error:
             if error.message != self._settings_fault:
-                log.warning("%s; what held before holds on", error.message)
+                held = (
+                    "no bound holds for the home"
+                    if self._settings is NO_BOUND
+                    else "what held before holds on"
+                )
+                log.warning("%s; %s", error.message, held)
             self._settings_fault = error.message
         return self._settings
 

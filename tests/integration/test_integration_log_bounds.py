@@ -182,3 +182,17 @@ def test_a_wrong_home_file_keeps_a_master_from_beginning_and_says_where(pypm: Re
     error = pypm.fails(1, "start", pypm.ecosystem(shell("a", "exec sleep 1000")))
     assert "config.toml" in error
     assert "total_size" in error
+
+
+def test_a_wrong_home_file_keeps_an_update_from_beginning_and_deletes_nothing(pypm: RealPypm) -> None:
+    logs = {"max_size": "10K", "retain": 100}
+    pypm.begin(python("a", NUMBERED.format(count=5_000), autorestart=False, logs=logs))
+    pypm.wait_status("a", "exited")
+    before = rotated_names(pypm.home / "logs" / "a-out.log")
+    (pypm.home / "config.toml").write_text('[logs]\ntotal_size = "30 KG"\n')
+    master = pypm.master_pid()
+    assert "total_size" in pypm.fails(1, "update")
+    assert pypm.master_pid() == master
+    os.kill(master, signal.SIGKILL)  # the guardian's own next master has to begin all the same
+    wait_until(lambda: "no bound holds for the home" in pypm.master_log(), 20.0)
+    assert rotated_names(pypm.home / "logs" / "a-out.log") == before
