@@ -11,6 +11,7 @@ from pypm.cli.orders import show_change
 from pypm.cli.output import note, plain
 from pypm.cli.session import master
 from pypm.cli.targets import expanded
+from pypm.client.connection import Connection
 
 __all__ = ["command"]
 
@@ -34,12 +35,20 @@ def command(targets: tuple[str, ...], wait: bool, as_json: bool) -> int:
         change = connection.call_patiently("run_now", targets=expanded(targets))
         if not wait:
             return show_change(change, as_json=as_json)
-        from pypm.cli.waiting import await_instances
-
-        rows, _ = await_instances(connection, [entry["id"] for entry in change["instances"]], "stopped")
+        rows = _await_ends(connection, [entry["id"] for entry in change["instances"]])
         if as_json:
             show_change(change, as_json=True, rows=rows)
         return _tell_ends(rows, quiet=as_json)
+
+
+def _await_ends(connection: Connection, ids: list[int]) -> list[dict[str, Any]]:
+    """Wait until none of the instances runs; give their rows."""
+    while True:
+        answer = connection.call_patiently("wait", ids=ids, **{"for": "stopped"})
+        # Not done: one that was stopped has been armed meanwhile, which ends no run.
+        if answer["done"]:
+            rows: list[dict[str, Any]] = answer["rows"]
+            return rows
 
 
 def _tell_ends(rows: list[dict[str, Any]], *, quiet: bool) -> int:

@@ -77,7 +77,7 @@ def _of_one(name: str, condition: Condition, instances: Sequence[Instance]) -> S
 def _is_met(instance: Instance, condition: Condition) -> bool:
     run, status = instance.run, instance.status
     if condition == "completed":
-        return status is Status.EXITED
+        return status is Status.EXITED and (instance.spec.schedule is None or _has_done_its_job(instance))
     if condition == "started":
         return status is Status.EXITED or (run is not None and status in (Status.STARTING, Status.ONLINE))
     if status is not Status.ONLINE or run is None or not run.is_ready:
@@ -87,6 +87,11 @@ def _is_met(instance: Instance, condition: Condition) -> bool:
     if instance.health is Health.UNKNOWN:
         return not _says_health(instance.spec.health)
     return instance.health is Health.HEALTHY
+
+
+def _has_done_its_job(instance: Instance) -> bool:
+    last = instance.last
+    return last is not None and last.code == 0 and not last.planned
 
 
 def _says_health(health: HealthSpec) -> bool:
@@ -99,7 +104,7 @@ def _is_given_up(instance: Instance) -> bool:
     """Whether it takes somebody to bring it there: it is down and nothing will start it."""
     match instance.status:
         case Status.ERRORED | Status.EXITED:
-            return True
+            return not instance.is_armed
         case Status.HELD:
             return instance.deadline is None
         case Status.STOPPED:
@@ -199,4 +204,6 @@ def find_cycle(graph: Graph) -> list[str]:
 def never_completes(spec: AppSpec) -> bool:
     """Whether an app is restarted however it ends, so that nobody need wait for it to complete."""
     policy = spec.restart
+    if spec.schedule is not None:
+        return False
     return policy.autorestart == "always" and not policy.stop_exit_codes and not policy.rules

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pypm.core.events import StopRequested
-from pypm.core.instance import Desired
+from pypm.core.instance import Desired, Instance, Status
 from pypm.core.receipt import Receipt
 from pypm.master.apps import change_of
 from pypm.master.asker import asked_by
@@ -25,6 +25,11 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
 async def order(master: Master, params: Params) -> Receipt:
     """Order it, dependents first; ``wait`` tells when they are down."""
     chosen = master.select(params.targets)
-    changes = [change_of(each, "unchanged" if each.desired is Desired.DOWN else "stopped") for each in chosen]
+    changes = [change_of(each, "unchanged" if _is_down(each) else "stopped") for each in chosen]
     master.order.end(chosen, StopRequested(by=asked_by()))
     return Receipt(changes)
+
+
+def _is_down(instance: Instance) -> bool:
+    """Whether nothing is to be stopped; a job that is wanted down may have been told to run once."""
+    return instance.desired is Desired.DOWN and instance.status not in (Status.STARTING, Status.ONLINE)

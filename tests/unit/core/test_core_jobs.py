@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from pypm.core import events as ev
 from pypm.core.actions import Tell
 from pypm.core.instance import Desired, Status
+from pypm.core.order import never_completes, standing
 from pypm.core.spec import AppSpec, RestartPolicy, Rule, ScheduleSpec
 from pypm.testing import Program, Simulation
 
@@ -318,6 +319,29 @@ def test_cron_restart_does_not_take_the_brake_off() -> None:
     kept.handle(CRON)
     kept.run(60.0)
     assert (kept.instance.status, len(kept.starts)) == (Status.ERRORED, 5)
+
+
+# --- what depends on a job ---
+
+
+def test_a_job_has_completed_when_a_run_has_worked() -> None:
+    armed = job(Program(lives=5.0, code=1), SHORT)
+    asked = {"job": "completed"}
+    assert not never_completes(JOB)
+    assert standing(asked, {"job": [armed.instance]}).kind == "waits", "it has not run yet"
+    armed.handle(DUE)
+    armed.run(60.0)
+    assert standing(asked, {"job": [armed.instance]}) == ("waits", "job to complete"), "it has failed"
+    armed.handle(DUE)
+    armed.run(60.0)
+    assert standing(asked, {"job": [armed.instance]}).kind == "met"
+
+
+def test_a_job_has_started_when_it_is_armed() -> None:
+    armed = job()
+    assert standing({"job": "started"}, {"job": [armed.instance]}).kind == "met"
+    armed.handle(ev.StopRequested())
+    assert standing({"job": "started"}, {"job": [armed.instance]}).kind == "fails"
 
 
 # --- another declaration ---

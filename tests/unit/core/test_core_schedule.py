@@ -1,4 +1,4 @@
-"""When a schedule has something to be done: clocks that jump, masters that were away, hours that come twice."""
+"""What is due by a schedule: clocks that jump, masters that are away, hours that come twice."""
 
 from __future__ import annotations
 
@@ -124,7 +124,9 @@ def test_a_clock_that_was_wrong_by_more_than_a_day_is_not_waited_for() -> None:
 
 def test_an_interval_begins_anew_when_the_clock_is_set_back() -> None:
     assert look(QUARTERS, never, NOON, NOON - 600.0) == Look("anew", NOON - 600.0)
-    assert look(QUARTERS, never, NOON, NOON - 0.5).action == "wait", "clocks that are kept right move a little"
+    assert look(QUARTERS, never, NOON, NOON - 0.5).action == "wait", (
+        "clocks that are kept right move a little"
+    )
 
 
 def test_a_clock_that_is_set_forward_is_like_time_without_a_master() -> None:
@@ -196,7 +198,9 @@ def test_the_schedule_of_an_app_and_its_words() -> None:
 
 # --- whatever the clock does ---
 
-steps = st.lists(st.sampled_from([1.0, 30.0, 61.0, 900.0, HOUR, 7 * HOUR, -1.0, -30.0, -HOUR, -DAY]), max_size=60)
+steps = st.lists(
+    st.sampled_from([1.0, 30.0, 61.0, 900.0, HOUR, 7 * HOUR, -1.0, -30.0, -HOUR, -DAY]), max_size=60
+)
 schedules = st.builds(
     ScheduleSpec,
     cron=st.sampled_from(["* * * * *", "*/7 * * * *", "30 2 * * *", "0 4 * * 1", "15 30 3 * * *"]),
