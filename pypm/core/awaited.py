@@ -54,4 +54,5 @@ def _said(instance: Instance) -> str:
 
 def _left(instance: Instance, now: float) -> str:
     assert instance.deadline is not None
-    return describe_duration(float(max(0, round(instance.deadline - now))))
+    seconds = max(0, round(instance.deadline - now))
+    return describe_duration(float(seconds)) if seconds else "0s"
