@@ -78,7 +78,7 @@ class World:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         while not condition():
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
 
 
 def test_one_question_at_a_time_and_all_are_told() -> None:
