@@ -156,6 +156,8 @@ class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     trouble_why: str = ""
     rung: int = 0
     """How many steps of the ladder have been done about it."""
+    triggered: bool = False
+    """It has asked for it itself."""
     rung_at: float | None = None
     """When the next one is due."""
     capturing: bool = False

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from pypm.core import events as ev
-from pypm.core import health, holding, jobs, probes, resuming, stopping
+from pypm.core import health, holding, jobs, probes, resuming, signs, stopping
 from pypm.core import transitions as on
 from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Publish
 from pypm.core.hooks import hooks_due
@@ -62,7 +62,7 @@ def step(instance: Instance, event: ev.Event, now: float) -> Result:
     after, actions = cell(instance, event, now)
     if Forget() in actions:
         return after, actions  # what is forgotten is neither saved nor published again
-    after = jobs.settled(health.settled(after, now))
+    after = jobs.settled(health.settled(after, fired=isinstance(event, ev.DeadlinePassed)))
     if after.status is not instance.status:
         after = replace(after, since=now)
     actions = actions + hooks_due(instance, after)
@@ -150,14 +150,14 @@ TABLE: dict[tuple[Status, type[ev.Event]], Handler | str] = {
     (Status.ONLINE, ev.RestartRequested): on.restart_running,
     (Status.ONLINE, ev.DeleteRequested): on.delete_running,
     (Status.ONLINE, ev.Recovered): resuming.recover_running,
-    (Status.ONLINE, ev.Ready): health.ready_again,
+    (Status.ONLINE, ev.Ready): signs.ready_again,
     (Status.ONLINE, ev.MemoryOver): on.memory_over,
     (Status.ONLINE, ev.Exited): on.exited,
     (Status.ONLINE, ev.DeadlinePassed): health.checked,
-    (Status.ONLINE, ev.WatchdogTriggered): health.watchdog_triggered,
+    (Status.ONLINE, ev.WatchdogTriggered): signs.watchdog_triggered,
     (Status.ONLINE, ev.Evidence): health.evidence,
-    (Status.ONLINE, ev.Reloading): health.reloading,
-    (Status.STARTING, ev.WatchdogTriggered): "it is judged when it is ready",
+    (Status.ONLINE, ev.Reloading): signs.reloading,
+    (Status.STARTING, ev.WatchdogTriggered): "nobody is judged before it is ready",
     (Status.STARTING, ev.Evidence): "it is judged when it is ready",
     (Status.STARTING, ev.Reloading): "it is not ready yet",
     (Status.STOPPING, ev.WatchdogTriggered): "it is being stopped",
@@ -198,11 +198,11 @@ for _status in _AT_REST:
         TABLE[_status, _of_a_run] = _NO_RUN
 
 for _status in (Status.STARTING, Status.ONLINE, Status.STOPPING):
-    TABLE[_status, ev.Beat] = health.beat
-    TABLE[_status, ev.Progressed] = health.progressed
-    TABLE[_status, ev.Extended] = health.extended
-    TABLE[_status, ev.ExtensionReset] = health.extension_reset
-    TABLE[_status, ev.WatchdogSet] = health.watchdog_set
+    TABLE[_status, ev.Beat] = signs.beat
+    TABLE[_status, ev.Progressed] = signs.progressed
+    TABLE[_status, ev.Extended] = signs.extended
+    TABLE[_status, ev.ExtensionReset] = signs.extension_reset
+    TABLE[_status, ev.WatchdogSet] = signs.watchdog_set
     TABLE[_status, ev.Captured] = health.captured
     TABLE[_status, ev.StatusReported] = on.status_reported
 for _status in (Status.STARTING, Status.STOPPING):

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from pypm.core import events as ev
 from pypm.core.actions import Action, Persist, Tell
-from pypm.core.health import begin_trouble, relieved
+from pypm.core.health import begin_trouble, may_begin, relieved
 from pypm.core.instance import Instance, ProbeResult, ProbeState, Run, Status
 from pypm.core.probe_spec import ProbeKind, ProbeSpec
 from pypm.core.transitions import ready
@@ -120,7 +120,7 @@ def _lives(instance: Instance, state: ProbeState, now: float) -> Result:
     assert run is not None
     if state.result == "success":
         return relieved(instance, "probe", now)
-    if state.passing is not False or state.result != "failure" or run.vitals.trouble:
+    if state.passing is not False or state.result != "failure" or not may_begin(instance, "probe"):
         return instance, []
     return begin_trouble(instance, "probe", _why("liveness", state), now)
 

@@ -6,13 +6,15 @@ from msgspec.structs import replace
 
 from pypm.core import events as ev
 from pypm.core.actions import Action, ReadLog, RunHook, Spawn
-from pypm.core.instance import After, Desired, Instance
+from pypm.core.instance import After, Desired, Instance, Status
 from pypm.core.rules import patterns_to_read
 from pypm.core.stopping import kill_signal
 from pypm.core.transitions import arm, begin
 
 __all__ = ["recover_at_rest", "recover_running", "recover_stopping", "recover_waiting"]
 
+HEARD_AGAIN = 3.0
+"""Seconds after which agents have connected again, and what they had to say has come."""
 SIGNAL_DOUBT = 2.0
 """Seconds after the beginning of a stop in which its master may have died before it sent the signal."""
 
@@ -35,18 +37,21 @@ def recover_waiting(instance: Instance, event: ev.Event, now: float) -> Result:
 def recover_running(instance: Instance, event: ev.Event, now: float) -> Result:
     """The run goes on under its new master; a start that was ordered and not carried out is ordered again.
 
-    What it said while there was no master may be lost, so its silence counts from now on; a snapshot that was
-    being made is not waited for any longer.
+    What it said while there was no master may be lost or come now, so its silence counts from now on, and
+    nothing is done before that can be heard; a snapshot that was being made is not waited for any longer.
     """
     run = instance.run
     if run is None:
         return instance, [Spawn()]
+    if instance.status is Status.STARTING and instance.deadline is not None:
+        instance = replace(instance, deadline=max(instance.deadline, now + HEARD_AGAIN))
     vitals = run.vitals
     if run.last_beat is None and instance.spec.health.progress_timeout is None and not vitals.trouble:
         return instance, []
-    judged = replace(
-        vitals, judged_from=now, looked_at=None, rung_at=now if vitals.capturing else vitals.rung_at
-    )
+    rung_at = None if vitals.rung_at is None else max(vitals.rung_at, now + HEARD_AGAIN)
+    if vitals.capturing:
+        rung_at = now + HEARD_AGAIN
+    judged = replace(vitals, judged_from=now, looked_at=None, waited=0.0, rung_at=rung_at)
     return replace(instance, run=replace(run, vitals=judged)), []
 
 

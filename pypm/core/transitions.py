@@ -240,7 +240,7 @@ def spawn_failed(instance: Instance, event: ev.Event, now: float) -> Result:
 
 def ready(instance: Instance, event: ev.Event, now: float) -> Result:
     assert instance.run is not None
-    calm = {"trouble": "", "trouble_why": "", "rung": 0, "rung_at": None, "capturing": False}
+    calm = {"trouble": "", "trouble_why": "", "rung": 0, "rung_at": None, "capturing": False, "waited": 0.0}
     vitals = replace(instance.run.vitals, judged_from=now, **calm)
     run = replace(instance.run, ready=True, vitals=vitals)
     return replace(instance, status=Status.ONLINE, run=run, deadline=None), []

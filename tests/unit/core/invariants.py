@@ -35,8 +35,10 @@ def checked_step(instance: Instance, event: ev.Event, now: float) -> tuple[Insta
     check_timer(instance, event, after, actions)
     changed = after is not instance
     assert (Publish in kinds) == changed
-    if not isinstance(event, ev.Probed):  # saved where it is news
-        assert (Persist in kinds) == (changed and not isinstance(event, VOLATILE))
+    if isinstance(event, VOLATILE):
+        assert (Persist in kinds) == tells_news(instance, after)
+    elif not isinstance(event, ev.Probed):  # saved where it is news
+        assert (Persist in kinds) == changed
     elif after.status is not instance.status:
         assert Persist in kinds
     check_orders(instance, after, kinds)
@@ -46,6 +48,14 @@ def checked_step(instance: Instance, event: ev.Event, now: float) -> tuple[Insta
     else:
         assert after.since == instance.since
     return after, actions
+
+
+def tells_news(before: Instance, after: Instance) -> bool:
+    """Whether what comes often has told something that the next master has to know."""
+    if before.run is None or after.run is None:
+        return False
+    is_first_beat = before.run.last_beat is None and after.run.last_beat is not None
+    return is_first_beat or before.run.vitals.trouble != after.run.vitals.trouble
 
 
 def check_instance(instance: Instance) -> None:

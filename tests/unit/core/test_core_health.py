@@ -5,8 +5,8 @@ from __future__ import annotations
 from invariants import checked_step
 
 from pypm.core import events as ev
-from pypm.core.actions import Gather, Signal, Snapshot, Tell
-from pypm.core.instance import Health, Instance, Run, Status, Vitals
+from pypm.core.actions import Gather, Persist, Signal, Snapshot, Tell
+from pypm.core.instance import After, Health, Instance, Run, Status, Vitals
 from pypm.core.spec import AppSpec, HealthSpec, Rung
 
 BEGIN = 1000.0
@@ -52,6 +52,12 @@ class Life:
     def run(self) -> Run:
         assert self.instance.run is not None
         return self.instance.run
+
+    def is_in(self, status: Status) -> bool:
+        return self.instance.status is status
+
+    def is_stalled(self) -> bool:
+        return self.instance.health is Health.STALLED
 
     def kinds(self) -> list[str]:
         return [type(action).__name__ for _, action in self.done]
@@ -259,3 +265,150 @@ def test_many_heartbeats_arm_few_timers() -> None:
         life.handle(ev.Beat("r"))
         deadlines.add(life.instance.deadline)
     assert len(deadlines) == 1
+
+
+def test_a_deletion_while_the_snapshot_is_made_stays_one() -> None:
+    life = Life(HealthSpec(heartbeat_timeout=5.0))
+    life.handle(ev.Beat("r"))
+    life.now += 5.0
+    life.instance, _ = checked_step(life.instance, ev.DeadlinePassed(life.now), life.now)
+    assert life.run.vitals.capturing
+    life.handle(ev.DeleteRequested())
+    deadline = life.instance.deadline
+    life.now += 1.0
+    life.handle(ev.Captured("r", "/snapshot"))
+    assert (life.instance.after, life.instance.stop_cause) == (After.DELETE, "operator")
+    assert life.instance.deadline == deadline
+    assert life.kinds() == ["Signal"]
+
+
+def test_what_a_new_master_has_to_know_of_heartbeats_is_saved() -> None:
+    """That there was one at all, and that the one that was missed has come."""
+    life = Life(HealthSpec(heartbeat_timeout=5.0, on_heartbeat=(Rung("alert"), Rung("restart", after=60.0))))
+    _, actions = checked_step(life.instance, ev.Beat("r"), life.now)
+    assert Persist() in actions
+    life.handle(ev.Beat("r"))
+    _, actions = checked_step(life.instance, ev.Beat("r"), life.now + 1.0)
+    assert Persist() not in actions
+    life.until(6.0)
+    assert life.run.vitals.trouble
+    _, actions = checked_step(life.instance, ev.Beat("r"), life.now)
+    assert Persist() in actions
+
+
+def test_a_wait_before_it_was_ready_is_no_time_for_later() -> None:
+    life = Life(HealthSpec(progress_timeout=60.0, evidence=()), Status.STARTING)
+    life.handle(ev.Extended("r", 1500.0, "loads the model"))
+    life.until(1400.0)
+    life.handle(ev.ExtensionReset("r"))
+    life.handle(ev.Ready("r"))
+    life.until(1459.0)
+    assert life.is_in(Status.ONLINE)
+    life.until(1460.0)
+    assert life.is_in(Status.STOPPING)
+
+
+def test_a_wait_before_a_new_master_is_no_time_for_later() -> None:
+    life = Life(HealthSpec(progress_timeout=60.0, evidence=()))
+    life.handle(ev.Extended("r", 1500.0, "model"))
+    life.until(1400.0)
+    life.handle(ev.ExtensionReset("r"))
+    life.handle(ev.Recovered())
+    life.until(1460.0)
+    assert life.is_in(Status.STOPPING)
+
+
+def test_an_alert_about_one_clock_hides_no_other() -> None:
+    alert = (Rung("alert"),)
+    life = Life(HealthSpec(heartbeat_timeout=5.0, progress_timeout=60.0, on_heartbeat=alert))
+    life.handle(ev.Beat("r"))
+    life.until(59.0)
+    assert life.instance.health is Health.UNHEALTHY
+    life.until(61.0)
+    assert (life.instance.status, life.instance.stop_cause) == (Status.STOPPING, "stalled")
+
+
+def test_two_alerts_do_not_take_turns() -> None:
+    alert = (Rung("alert"),)
+    spec = HealthSpec(heartbeat_timeout=5.0, progress_timeout=60.0, on_heartbeat=alert, on_stall=alert)
+    life = Life(spec)
+    life.handle(ev.Beat("r"))
+    life.until(10_000.0)
+    assert life.kinds().count("Tell") == 1
+
+
+def test_work_and_waits_speak_against_the_next_step_of_a_stall() -> None:
+    """Who was silent, and works again before the next step is due, is not restarted."""
+    spec = HealthSpec(progress_timeout=60.0, on_stall=(Rung("alert"), Rung("restart", after=600.0)))
+    life = Life(spec)
+    life.until(300.0)
+    assert life.is_stalled()
+    life.signs = ("2.0 s of CPU",)
+    life.until(700.0)
+    assert life.is_in(Status.ONLINE)
+    assert not life.is_stalled()
+    life.signs = ()
+    life.until(1000.0)
+    assert life.is_stalled()
+    life.handle(ev.Extended("r", 900.0, "model call"))
+    assert not life.is_stalled()
+    life.until(1800.0)
+    assert life.is_in(Status.ONLINE)
+
+
+def test_an_agent_that_asks_for_a_restart_gets_it_though_its_heartbeats_go_on() -> None:
+    life = Life(HealthSpec(heartbeat_timeout=5.0))
+    life.handle(ev.Beat("r"))
+    life.instance, _ = checked_step(life.instance, ev.WatchdogTriggered("r"), life.now)
+    assert life.run.vitals.capturing
+    life.handle(ev.Beat("r"))
+    life.handle(ev.Captured("r", "/snapshot"))
+    assert (life.instance.status, life.instance.stop_cause) == (Status.STOPPING, "watchdog")
+
+
+def test_looks_at_a_tree_are_not_endless_where_the_time_is_tiny() -> None:
+    life = Life(HealthSpec(progress_timeout=0.001))
+    life.signs = ("output",)
+    life.until(10.0)
+    assert len(life.done) <= 20
+
+
+def test_a_heartbeat_after_a_pause_is_not_of_the_future() -> None:
+    life = Life(HealthSpec(heartbeat_timeout=5.0))
+    life.handle(ev.Beat("r"))
+    due = life.instance.deadline
+    assert due is not None
+    life.now += 3600.0  # suspended; it beats before the timer is looked at
+    life.handle(ev.Beat("r"))
+    life.handle(ev.DeadlinePassed(due, paused=3595.0))
+    assert life.instance.deadline is not None
+    assert life.instance.deadline <= life.now + 5.0
+
+
+def test_a_stop_is_not_put_off_without_end() -> None:
+    """Progress gives further time for waits, but not to one that has been told to end."""
+    life = Life(HealthSpec(max_extension=100.0))
+    life.handle(ev.StopRequested())
+    for second in range(0, 200, 10):
+        life.now = BEGIN + second
+        life.handle(ev.Progressed("r"))
+        life.handle(ev.Extended("r", 60.0))
+    assert life.instance.deadline == BEGIN + 100.0
+
+
+def test_what_was_said_while_there_was_no_master_can_still_come() -> None:
+    """The next step of a ladder, and the end of the time to be ready, are not before that."""
+    ladder = (Rung("alert"), Rung("restart", after=10.0))
+    life = Life(HealthSpec(progress_timeout=5.0, evidence=(), on_stall=ladder))
+    life.until(6.0)
+    life.now = BEGIN + 100.0
+    life.handle(ev.Recovered())
+    life.until(102.0)
+    assert life.is_in(Status.ONLINE)
+    life.until(104.0)
+    assert life.is_in(Status.STOPPING)
+    starting = Life(HealthSpec(), Status.STARTING)
+    starting.now = BEGIN + 29.9
+    starting.handle(ev.Recovered())
+    assert starting.instance.deadline is not None
+    assert starting.instance.deadline > starting.now + 2.0
