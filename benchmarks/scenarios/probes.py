@@ -92,6 +92,8 @@ def run(bench: Bench) -> Report:
         ),
         collected.fill(Row("pypm list --json meanwhile, median", "ms"), "json"),
         collected.fill(Row("pypm list --json meanwhile, p99", "ms", targets=(Target(150),)), "json p99"),
+        collected.fill(Row("the master's answer to list, to a raw client, median", "ms"), "raw"),
+        collected.fill(Row("the master's answer to list, to a raw client, p99", "ms"), "raw p99"),
         collected.fill(Row("agents not healthy at the end", "", ratio=False, targets=(Target(0),)), "sick"),
     ]
     return report
@@ -107,11 +109,20 @@ def _measure(collected: Collected, column: str, peer: Pypm, asked: Asked, window
     collected.add("rate", column, (asked.count() - count) / window)
     table = [run_in_terminal(peer.table_command(), peer.environment).seconds * 1e3 for _ in range(lists)]
     machine = [run_command(peer.status_command(), peer.environment).seconds * 1e3 for _ in range(lists)]
-    for name, took in (("table", table), ("json", machine)):
+    raw = [_answer_time(peer) * 1e3 for _ in range(lists)]
+    for name, took in (("table", table), ("json", machine), ("raw", raw)):
         collected.add(name, column, sorted(took)[lists // 2])
         collected.add(f"{name} p99", column, sorted(took)[min(lists - 1, int(lists * 0.99))])
     rows = peer.call("list")
     collected.add("sick", column, sum(row["health"] != "healthy" for row in rows))
+
+
+def _answer_time(peer: Pypm) -> float:
+    """Seconds until the master has answered, without what a command needs to start and to draw a table."""
+    time.sleep(0.05)
+    begun = time.monotonic()
+    peer.call("list")
+    return time.monotonic() - begun
 
 
 @contextmanager
