@@ -417,7 +417,9 @@ def decide(instance: Instance, end: RunEnd, now: float, matches: tuple[LogMatch,
         return replace(began, reason="the run before has ended, and this one was due"), actions
     if verdict.kind == "held":
         held, actions = rest(instance, Status.HELD, verdict.reason)
-        return replace(held, deadline=None if verdict.delay is None else now + verdict.delay), actions
+        # From its end on, whenever it is judged: a limit is one of the world's time, not of its master's.
+        until = None if verdict.delay is None else max(now, end.at + verdict.delay)
+        return replace(held, deadline=until), actions
     if verdict.kind != "restart":
         status = Status.EXITED if verdict.kind == "exited" else Status.ERRORED
         return rest(instance, status, verdict.reason)

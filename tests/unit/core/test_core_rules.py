@@ -109,6 +109,19 @@ def test_held_for_a_time_is_no_failure_and_never_braked() -> None:
     assert life.instance.restarts == len(life.starts) - 1
 
 
+def test_what_has_ended_without_a_master_is_held_from_its_end_on() -> None:
+    life = started(app(rules=(Rule("hold", hold_for=600.0),)), SERVES)
+    life.run(1000.0)
+    ended = life.clock() - 100.0
+    life.handle(ev.Exited("run1", 1, at=ended))
+    assert life.instance.deadline == ended + 600.0
+    late = started(app(rules=(Rule("hold", hold_for=600.0),)), SERVES)
+    late.run(1000.0)
+    late.handle(ev.Exited("run1", 1, at=late.clock() - 900.0))
+    late.run(1.0)
+    assert late.instance.status is Status.ONLINE
+
+
 def test_held_until_told() -> None:
     spec = app(rules=(Rule("hold", codes=(77,), reason="login failed"),))
     life = started(spec, Program(lives=5.0, code=77), SERVES)
