@@ -10,7 +10,7 @@ import msgspec
 
 from pypm.core.spec import AppSpec
 
-__all__ = ["LogFiles", "file_stem", "log_files", "share_files"]
+__all__ = ["LogFiles", "file_stem", "log_files"]
 
 NOTHING = frozenset({"/dev/null", "NULL", "disabled"})
 """What a person writes to keep nothing of a stream."""
@@ -43,13 +43,6 @@ def log_files(logs_folder: str, spec: AppSpec, index: int) -> LogFiles:
         error=f"{stem}-error.log" if logs.error_file is None else custom_file(logs.error_file, infix),
         combined=None if logs.combined_file is None else custom_file(logs.combined_file, infix),
     )
-
-
-def share_files(spec: AppSpec, files: LogFiles) -> bool:
-    """Whether several streams of the app write into these files of one of its instances."""
-    if spec.instances > 1 and spec.logs.merge:
-        return True
-    return files.combined is not None or (files.out is not None and files.out == files.error)
 
 
 def custom_file(path: str, infix: str) -> str | None:

@@ -30,8 +30,7 @@ class Pump:
     Where a file is this stream's own, every byte goes into it at once. Where several streams share a file,
     the beginning of a line is held back until the line is ended (or longer than 64 KiB, or until ``drain``,
     the pipe's end, ``replace_files`` or ``close``), so that another stream's bytes do not get into it. What
-    is held is lost if the process is killed; where it is known beforehand that streams share a file,
-    ``RecordPump`` moves them.
+    is held is lost if the process is killed; with a carry that outlives it, ``RecordPump`` does the same.
 
     The descriptor stays the caller's. Pumps use one buffer, so all of a process are turned in one thread.
     """

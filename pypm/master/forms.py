@@ -20,6 +20,7 @@ from pypm.logs.redact import secrets_of
 
 __all__ = [
     "NO_RUN",
+    "by_lines",
     "carry_name",
     "make_settings",
     "new_carry",
@@ -89,16 +90,15 @@ def read_settings(carry: Carry) -> Settings:
 
 
 def make_settings(
-    instance: Instance, stream: str, run_id: str, variables: Mapping[str, str], *, shared: bool = False
+    instance: Instance, stream: str, run_id: str, variables: Mapping[str, str]
 ) -> Settings | None:
-    """What the records of a stream depend on; None where its bytes go into the logs as they come.
+    """What the records of a stream depend on; None where its bytes go into the logs as they are.
 
-    ``variables`` are those of the run's environment. Where the files are ``shared`` with other streams, the
-    bytes go there by whole lines.
+    ``variables`` are those of the run's environment.
     """
     logs = instance.spec.logs
     if logs.form == "raw":
-        return Settings(Framing("lines", "out", 0, "", NO_RUN, LONGEST_HELD)) if shared else None
+        return None
     names = variables_of(logs.redact)
     framing = Framing(
         form=logs.form,
@@ -112,6 +112,11 @@ def make_settings(
         secrets=secrets_of([variables.get(name, "") for name in names]),
     )
     return Settings(framing, logs.redact)
+
+
+def by_lines() -> Settings:
+    """For a stream whose bytes go as they are, but by whole lines, since others write into its files."""
+    return Settings(Framing("lines", "out", 0, "", NO_RUN, LONGEST_HELD))
 
 
 def raw_form(settings: Settings) -> Settings:

@@ -18,7 +18,7 @@ from pypm.core.instance import Instance
 from pypm.core.redaction import variables_of
 from pypm.core.spec import AppSpec
 from pypm.logs.index import run_number
-from pypm.logs.paths import LogFiles, log_files, share_files
+from pypm.logs.paths import log_files
 from pypm.logs.record_pump import Settings
 from pypm.logs.registry import LogRegistry
 from pypm.logs.room import make_room
@@ -65,7 +65,6 @@ class InstanceOutput:
         self._events = events
         self._declared: object = None
         self._instance: Instance
-        self._paths: LogFiles
         self._run_id = NO_RUN
         self._variables: dict[str, str] = {}
         """Those of the run's environment that are to be masked."""
@@ -81,7 +80,7 @@ class InstanceOutput:
         if declared == self._declared:
             return
         self._know(instance)
-        self._paths = paths = log_files(self._folder, spec, instance.index)
+        paths = log_files(self._folder, spec, instance.index)
         for name, path in (("out", paths.out), ("error", paths.error)):
             wanted = [each for each in (path, paths.combined) if each is not None]
             key = f"{name}:{instance.id}"
@@ -120,8 +119,7 @@ class InstanceOutput:
         self._variables = {name: variables[name] for name in self._known if name in variables}
 
     def _settings(self, name: str) -> Settings | None:
-        shared = share_files(self._instance.spec, self._paths)
-        return make_settings(self._instance, name, self._run_id, self._variables, shared=shared)
+        return make_settings(self._instance, name, self._run_id, self._variables)
 
     def _open_files(self, paths: Iterable[str]) -> list[LogFile]:
         logs = self._instance.spec.logs
@@ -173,6 +171,11 @@ class InstanceOutput:
         """Inode numbers of the pipes for stdout and stderr; 0 where there is none."""
         out, error = (self._streams.get(name) for name in ("out", "error"))
         return (0 if out is None else out.inode, 0 if error is None else error.inode)
+
+    @property
+    def moved(self) -> int:
+        """Bytes that this master has moved from the pipes."""
+        return sum(stream.pump.moved for stream in self._streams.values())
 
     def drain(self) -> None:
         """Move what a run has left in the pipes: its last words are in the files before its end is told."""
@@ -256,6 +259,11 @@ class Outputs:
                 self.of(instance)
             except OSError as error:  # what it prints waits in its pipes until the next change of its state
                 log.error("%s: its logs cannot be taken over now: %s", instance.name, error)
+
+    def moved(self, instance_id: int) -> int:
+        """Bytes that have come from an instance; what counts is whether that has changed."""
+        output = self._outputs.get(instance_id)
+        return 0 if output is None else output.moved
 
     def drain(self, instance_id: int) -> None:
         """Move what an instance has left in its pipes."""

@@ -17,7 +17,15 @@ from pypm.logs.carry import MemoryCarry
 from pypm.logs.pump import PIPE, Pump
 from pypm.logs.record_pump import RecordPump, Settings
 from pypm.logs.writer import LogFile
-from pypm.master.forms import carry_name, new_carry, raw_form, read_settings, taken_carry, with_known
+from pypm.master.forms import (
+    by_lines,
+    carry_name,
+    new_carry,
+    raw_form,
+    read_settings,
+    taken_carry,
+    with_known,
+)
 from pypm.master.pipe_sizes import PipeSizes
 
 __all__ = ["Keeper", "Stream", "find_pipe"]
@@ -119,17 +127,16 @@ class Stream:
         if isinstance(self.pump, RecordPump):
             before = self.pump.settings
             self.pump.replace_files(files)
-            self.pump.reframe(raw_form(before) if settings is None else with_known(settings, before))
+            if settings is not None:
+                self.pump.reframe(with_known(settings, before))
+            elif before.framing.form != "lines":  # that goes on until the next run: a line may have begun
+                self.pump.reframe(raw_form(before))
             self._leave_form()
         elif settings is None:
             # A stream that lost its files keeps its pipe: the present run writes there.
             self.pump.replace_files(files)
         else:
-            self.pump.close()
-            carry = new_carry(self._keeper, self._name)
-            pump = RecordPump(self._read, files, settings, carry)
-            self._use(pump, carry)
-            pump.go_on_verbatim()
+            self._use_records(files, settings)
         if not self._is_begun:
             self._is_begun = True
             self._loop.add_reader(self._read, self._readable)
@@ -137,7 +144,9 @@ class Stream:
     def begin_run(self, settings: Settings | None) -> None:
         """What comes from now on is another run's output."""
         if isinstance(self.pump, RecordPump):
-            self.pump.begin_run(raw_form(self.pump.settings) if settings is None else settings)
+            if settings is None:
+                settings = by_lines() if self._is_shared() else raw_form(self.pump.settings)
+            self.pump.begin_run(settings)
             self._leave_form()
 
     def drain(self) -> None:
@@ -169,6 +178,17 @@ class Stream:
         self.pump, self._carry = pump, carry
         self._sizes.adopt(pump)
 
+    def _use_records(self, files: Sequence[LogFile], settings: Settings) -> None:
+        self.pump.close()
+        carry = new_carry(self._keeper, self._name)
+        pump = RecordPump(self._read, files, settings, carry)
+        self._use(pump, carry)
+        pump.go_on_verbatim()
+
+    def _is_shared(self) -> bool:
+        """Other streams write into these files, also such of other apps: that may have begun only now."""
+        return any(file.users > 1 for file in self.pump.files)
+
     def _leave_form(self) -> None:
         """Let the kernel move the bytes, once the last line that was begun as a record has ended."""
         if isinstance(self.pump, RecordPump) and self.pump.is_done:
@@ -182,6 +202,9 @@ class Stream:
             self._carry.close()
 
     def _readable(self) -> None:
+        if self._is_shared() and isinstance(self.pump, Pump):
+            # What that pump reads and holds back until its line has ended would be lost with this process.
+            self._use_records(self.pump.files, by_lines())
         moved = self.pump.turn()
         if self.pump.blocked:
             self._wait()

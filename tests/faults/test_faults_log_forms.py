@@ -73,27 +73,39 @@ def test_numbered_lines_while_the_master_is_killed_again_and_again(
         assert len(found) == int(last.message)
 
 
-def test_raw_lines_in_a_file_of_several_instances_while_the_master_is_killed(pypm: RealPypm) -> None:
-    """None is missing, none is there twice, and none is cut by those of the other instance."""
-    script = COUNTER.replace('b"%d %s\\n" % (each,', 'b"%d %d %s\\n" % (INSTANCE, each,')
-    script = script.replace("import os", "import os; INSTANCE = int(os.environ['PYPM_INSTANCE'])\nimport os")
-    logs = {"max_size": "2M", "retain": 1000}
-    pypm.start(python("a", script.replace("PAUSE", "0.001"), instances=2, merge_logs=True, logs=logs))
-    folder = pypm.home / "logs"
-    for _ in range(3 * KILLS):
-        before = size(generations(folder, "a-out.log"))
-        wait_until(lambda before=before: size(generations(folder, "a-out.log")) > before + 200_000)
+@pytest.mark.parametrize("apps", [1, 2], ids=["instances", "apps"])
+def test_raw_lines_in_a_file_of_several_streams_while_the_master_is_killed(pypm: RealPypm, apps: int) -> None:
+    """None is missing, none is there twice, and none is cut by those of the other one."""
+    script = COUNTER.replace('b"%d %s\\n" % (each,', 'b"%s %d %s\\n" % (NAME, each,').replace(
+        "PAUSE", "0.001"
+    )
+    script = "import os; NAME = os.environb[b'PYPM_NAME']\n" + script
+    keys = {"out_file": "both.log", "logs": {"max_size": "2M", "retain": 1000}}
+    if apps == 2:
+        pypm.start(*(python(name, script, error_file=f"{name}.txt", **keys) for name in ("a", "b")))
+        names, ends = (b"a", b"b"), ("a.txt", "b.txt")
+    else:
+        pypm.start(python("a", script, instances=2, merge_logs=True, error_file="ends.txt", **keys))
+        names, ends = (b"a:0", b"a:1"), ("ends.txt",)
+    for _ in range(2 * KILLS):
+        before = size(generations(pypm.folder, "both.log"))
+        wait_until(lambda before=before: size(generations(pypm.folder, "both.log")) > before + 200_000)
         pypm.kill_master()
     pypm.write("flag", "")
-    wait_until(lambda: pypm.log("a", "error").count(b"\n") == 2, 30.0, "the end of the lines")
-    pypm.ok("stop", "a")
-    found: dict[bytes, list[bytes]] = {b"0": [], b"1": []}
-    for line in b"".join(each.read_bytes() for each in generations(folder, "a-out.log")).splitlines():
-        instance, _, rest = line.partition(b" ")
-        found[instance].append(rest)
+
+    def counts() -> list[int]:
+        paths = [pypm.folder / name for name in ends]
+        return sorted(int(word) for path in paths if path.exists() for word in path.read_text().split())
+
+    wait_until(lambda: len(counts()) == 2, 30.0, "the end of the lines")
+    pypm.ok("stop", "all")
+    found: dict[bytes, list[bytes]] = {name: [] for name in names}
+    for line in b"".join(each.read_bytes() for each in generations(pypm.folder, "both.log")).splitlines():
+        name, _, rest = line.partition(b" ")
+        found[name].append(rest)
     for lines in found.values():
         assert lines == [b"%d %s" % (each, b"x" * (each % 300)) for each in range(len(lines))]
-    assert sorted(map(len, found.values())) == sorted(map(int, pypm.log("a", "error").split()))
+    assert sorted(map(len, found.values())) == counts()
 
 
 def test_records_go_on_after_guardian_and_master_died_together(pypm: RealPypm) -> None:

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pypm.core.spec import AppSpec, LogSpec
-from pypm.logs.paths import LogFiles, file_stem, log_files, share_files
+from pypm.logs.paths import LogFiles, file_stem, log_files
 
 
 def spec(name: str = "agent", instances: int = 1, **logs: object) -> AppSpec:
@@ -23,22 +23,6 @@ def test_merged_instances_share() -> None:
     several = spec(instances=3, merge=True, combined_file="/c.log")
     assert log_files("/l", several, 0) == log_files("/l", several, 2)
     assert log_files("/l", several, 2).combined == "/c.log"
-
-
-def test_streams_share_what_is_merged_combined_or_the_same_file() -> None:
-    for shared in (
-        {"merge": True, "instances": 2},
-        {"combined_file": "/c"},
-        {"out_file": "/a", "error_file": "/a"},
-    ):
-        assert share_files(spec(**shared), log_files("/l", spec(**shared), 0)), shared
-    for own in (
-        {"merge": True},
-        {"instances": 2},
-        {"out_file": "/a"},
-        {"out_file": "NULL", "error_file": "NULL"},
-    ):
-        assert not share_files(spec(**own), log_files("/l", spec(**own), 0)), own
 
 
 def test_custom_files_get_the_index_before_the_suffix() -> None:

@@ -43,13 +43,10 @@ def instance(**logs) -> Instance:
 
 def test_settings_are_those_of_the_spec_and_the_run() -> None:
     assert make_settings(instance(), "out", NO_RUN, {}) is None
-    lines = make_settings(instance(), "out", NO_RUN, {}, shared=True)
-    assert lines is not None
-    assert lines.framing.form == "lines"
     redact = ("a+b", "ENV:KEY", "ENV:PEM", "ENV:SHORT", "ENV:NONE")
     one = instance(form="json", redact=redact)
     env = {"KEY": "hunter22", "PEM": "begin\nabcdef\n\nend", "SHORT": "abc"}
-    settings = make_settings(one, "error", "9f3c21ab12cd", env, shared=True)
+    settings = make_settings(one, "error", "9f3c21ab12cd", env)
     framing = settings.framing
     assert (framing.form, framing.stream, framing.instance_id, framing.name) == ("json", "err", 3, "a")
     assert (framing.patterns, framing.secrets) == (("a+b",), (b"hunter22", b"begin", b"abcdef"))
