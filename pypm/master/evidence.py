@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from pypm.core.events import Event, Evidence
-from pypm.core.instance import Instance
+from pypm.core.instance import Instance, Run
 from pypm.core.spec import HealthSpec
-from pypm.logs.paths import log_files
-from pypm.system.activity import Activity, measure_activity
-from pypm.system.tree import tree_pids
+from pypm.system.activity import Activity, increase, measure_activity
+from pypm.system.tree import pids_of_trees
 
-__all__ = ["Witness"]
+__all__ = ["Look", "Witness", "signs_of_work"]
 
 CPU_SHARE = 0.01
 """The part of one core from which a tree counts as working; an idle loop with heartbeats needs less."""
@@ -21,6 +21,10 @@ IO_RATE = 4096
 """Bytes read and written in a second from which a tree counts as working."""
 SWITCH_RATE = 50
 """Context switches in a second from which a tree counts as working."""
+TOGETHER = 0.3
+"""Seconds that a look waits for others: one pass over /proc is for all of them."""
+SHARE = 0.01
+"""Seconds of one turn of the loop that looks may take beside that pass."""
 
 
 class Look(NamedTuple):
@@ -28,66 +32,102 @@ class Look(NamedTuple):
 
     run_id: str
     at: float
-    activity: Activity
-    files: tuple[tuple[int, int], ...]
-    """Inode and size of each of its logs."""
+    activity: Mapping[int, Activity]
+    """By pid."""
+    output: int
+    """Bytes that have come from it."""
+
+
+class Asked(NamedTuple):
+    """A look that is to be taken."""
+
+    instance_id: int
+    run_id: str
+    first: bool
 
 
 class Witness:
-    """Remembers how a run was at the last look, and tells what it has done since."""
+    """Remembers how runs were at the last look, and tells what they have done since.
+
+    ``output`` tells how many bytes have come from an instance so far.
+    """
 
     def __init__(
-        self, handle: Callable[[int, Event], None], logs_folder: str, clock: Callable[[], float]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        handle: Callable[[int, Event], None],
+        instances: Mapping[int, Instance],
+        output: Callable[[int], int],
+        clock: Callable[[], float],
     ) -> None:
+        self._loop = loop
         self._handle = handle
-        self._logs_folder = logs_folder
+        self._instances = instances
+        self._output = output
         self._clock = clock
         self._looks: dict[int, Look] = {}
+        self._asked: list[Asked] = []
+        """Those that wait for the next pass."""
 
     def gather(self, instance: Instance, *, first: bool) -> None:
-        """Look at the run; unless it is the first look, tell what it has done since the one before."""
-        before, now = self._looks.get(instance.id), self._look(instance)
-        self._looks[instance.id] = now
-        if first:
-            return
-        known = before is not None and before.run_id == now.run_id
-        signs = signs_of_work(before, now, instance.spec.health) if known and before is not None else ()
-        self._handle(instance.id, Evidence(now.run_id, signs, known=known))
+        """Look at the run soon; unless it is the first look, tell what it has done since the one before."""
+        assert instance.run is not None
+        if not self._asked:
+            self._loop.call_later(TOGETHER, self._begin)
+        self._asked.append(Asked(instance.id, instance.run.run_id, first))
 
     def forget(self, instance_id: int) -> None:
         """The instance is gone."""
         self._looks.pop(instance_id, None)
 
-    def _look(self, instance: Instance) -> Look:
-        run = instance.run
-        assert run is not None
-        files = log_files(self._logs_folder, instance.spec, instance.index)
-        states = tuple(_state(path) for path in (files.out, files.error) if path is not None)
-        return Look(run.run_id, self._clock(), measure_activity(tree_pids(run.main_pid, run.pid)), states)
+    def _begin(self) -> None:
+        asked, self._asked = deque(self._asked), []
+        runs = [run for each in asked if (run := self._run(each)) is not None]
+        self._go_on(asked, pids_of_trees({(run.main_pid, run.pid) for run in runs}))
+
+    def _go_on(self, asked: deque[Asked], trees: Mapping[tuple[int, int], list[int]]) -> None:
+        end = self._loop.time() + SHARE
+        while asked:
+            self._look(asked.popleft(), trees)
+            if self._loop.time() >= end:
+                self._loop.call_soon(self._go_on, asked, trees)
+                return
+
+    def _run(self, asked: Asked) -> Run | None:
+        """The run that is meant, if it is still there."""
+        instance = self._instances.get(asked.instance_id)
+        run = None if instance is None else instance.run
+        return run if run is not None and run.run_id == asked.run_id else None
+
+    def _look(self, asked: Asked, trees: Mapping[tuple[int, int], list[int]]) -> None:
+        run = self._run(asked)
+        if run is None:
+            return
+        # Where it has named another main process since the pass, it is not gone by that.
+        pids = trees.get((run.main_pid, run.pid), [run.main_pid])
+        now = Look(asked.run_id, self._clock(), measure_activity(pids), self._output(asked.instance_id))
+        before = self._looks.get(asked.instance_id)
+        self._looks[asked.instance_id] = now
+        if asked.first:
+            return
+        known = before is not None and before.run_id == now.run_id
+        health = self._instances[asked.instance_id].spec.health
+        signs = signs_of_work(before, now, health) if known and before is not None else ()
+        self._handle(asked.instance_id, Evidence(now.run_id, signs, known=known))
 
 
 def signs_of_work(before: Look, now: Look, spec: HealthSpec) -> tuple[str, ...]:
     """What of the kinds that count was done between two looks, in words for people."""
     seconds = max(now.at - before.at, 0.001)
-    cpu = now.activity.cpu - before.activity.cpu
-    moved = now.activity.io_bytes - before.activity.io_bytes
-    switches = now.activity.switches - before.activity.switches
+    done = increase(before.activity, now.activity)
     signs = []
-    if "output" in spec.evidence and before.files != now.files:
+    if "output" in spec.evidence and before.output != now.output:
         signs.append("output")
-    if "io" in spec.evidence and moved > IO_RATE * seconds:
-        signs.append(f"{moved} bytes read and written")
+    if "io" in spec.evidence and done.io_bytes > IO_RATE * seconds:
+        signs.append(f"{done.io_bytes} bytes read and written")
     if "cpu" in spec.evidence:
-        if cpu > CPU_SHARE * seconds:
-            signs.append(f"{cpu:.1f} s of CPU")
-        elif switches > SWITCH_RATE * seconds:
-            signs.append(f"{switches} context switches")
+        if done.cpu > CPU_SHARE * seconds:
+            signs.append(f"{done.cpu:.1f} s of CPU")
+        elif done.switches > SWITCH_RATE * seconds:
+            signs.append(f"{done.switches} context switches")
     return tuple(signs)
-
-
-def _state(path: str) -> tuple[int, int]:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return (0, 0)
-    return (status.st_ino, status.st_size)

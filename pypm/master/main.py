@@ -112,7 +112,7 @@ class Master:
             home.path,
         )
         self.observer = Observer(
-            Witness(self.engine.handle, home.logs_folder, boot_time),
+            Witness(loop, self.engine.handle, self.engine.instances, self.outputs.moved, boot_time),
             Reports(loop, self.engine.handle, home.path, home.logs_folder),
             LogSearch(loop, self.engine.handle, home.logs_folder),
             self.hooks,

@@ -1,37 +1,55 @@
-"""Signs of work: what the processes of a tree have used and moved so far."""
+"""Signs of work: what the processes of a tree have used and moved, each of them, so far and since."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from pypm.system.process import TICKS_PER_SECOND
 
-__all__ = ["Activity", "measure_activity"]
+__all__ = ["Activity", "increase", "measure_activity"]
 
 
 class Activity(NamedTuple):
-    """Totals of some processes since they began: CPU seconds, bytes read and written, context switches."""
+    """What was done: CPU seconds, bytes read and written, context switches."""
 
     cpu: float
     io_bytes: int
     switches: int
 
 
-def measure_activity(pids: Iterable[int]) -> Activity:
-    """What these processes have done; those that are gone or may not be read count nothing.
+NOTHING = Activity(0.0, 0, 0)
+
+
+def increase(before: Mapping[int, Activity], now: Mapping[int, Activity]) -> Activity:
+    """What processes have done between two measurements.
+
+    One that has ended meanwhile takes nothing away from what the others have done.
+    """
+    cpu, moved, switches = 0.0, 0, 0
+    for pid, each in now.items():
+        earlier = before.get(pid, NOTHING)
+        cpu += max(0.0, each.cpu - earlier.cpu)
+        moved += max(0, each.io_bytes - earlier.io_bytes)
+        switches += max(0, each.switches - earlier.switches)
+    return Activity(cpu, moved, switches)
+
+
+def measure_activity(pids: Iterable[int]) -> dict[int, Activity]:
+    """What each of these processes has done since it began; those that are gone or may not be read: nothing.
 
     Bytes are those of read and write calls of all threads (``rchar`` and ``wchar`` of /proc/PID/io, see
     proc(5)); context switches are the main thread's, the voluntary ones.
     """
-    cpu, moved, switches = 0.0, 0, 0
-    for pid in pids:
-        cpu += _cpu(pid)
-        fields = _fields(f"/proc/{pid}/io")
-        moved += fields.get(b"rchar", 0) + fields.get(b"wchar", 0)
-        switches += _fields(f"/proc/{pid}/status").get(b"voluntary_ctxt_switches", 0)
-    return Activity(cpu, moved, switches)
+    return {pid: _measure(pid) for pid in pids}
+
+
+def _measure(pid: int) -> Activity:
+    fields = _fields(f"/proc/{pid}/io")
+    moved = fields.get(b"rchar", 0) + fields.get(b"wchar", 0)
+    switches = _fields(f"/proc/{pid}/status").get(b"voluntary_ctxt_switches", 0)
+    return Activity(_cpu(pid), moved, switches)
 
 
 def _cpu(pid: int) -> float:

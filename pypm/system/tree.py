@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pypm.system.process import TICKS_PER_SECOND
 
-__all__ = ["TreeUsage", "measure_trees", "tree_pids"]
+__all__ = ["TreeUsage", "measure_trees", "pids_of_trees", "tree_pids"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -57,12 +57,27 @@ def tree_pids(main: int, first: int) -> list[int]:
 
     ``first`` is the process with which it began, mostly the same one.
     """
+    return pids_of_trees([(main, first)])[main, first]
+
+
+def pids_of_trees(trees: Collection[tuple[int, int]]) -> dict[tuple[int, int], list[int]]:
+    """``tree_pids`` of many, by their main and first processes, in one pass over /proc."""
     processes = _read_all()
-    if main not in processes:
-        return []
+    roots = {pid for tree in trees for pid in tree}
+    members: dict[int, list[int]] = {pid: [] for pid in roots}
     owner: dict[int, int] = {}
-    others = [pid for pid in processes if pid != main and _owner_of(pid, processes, {main, first}, owner)]
-    return [main, *sorted(others)]
+    for pid in sorted(processes):
+        root = _owner_of(pid, processes, roots, owner)
+        if root:
+            members[root].append(pid)
+    return {(main, first): _with_main(main, first, members) for main, first in trees}
+
+
+def _with_main(main: int, first: int, members: dict[int, list[int]]) -> list[int]:
+    if main not in members[main]:
+        return []
+    pids = {pid for root in {main, first} for pid in members[root]}
+    return [main, *sorted(pids - {main})]
 
 
 def _owner_of(pid: int, processes: dict[int, _Process], wanted: set[int], owner: dict[int, int]) -> int:
