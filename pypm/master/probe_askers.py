@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -17,7 +18,7 @@ from pypm.master.probes import Asker, Target
 from pypm.system.beside import Beside
 from pypm.system.clock import wall_time
 from pypm.system.environment import build_environment
-from pypm.system.probe_answer import Answer, failure, success, unknown
+from pypm.system.probe_answer import Answer, failure, success, unknown, without_means
 from pypm.system.probe_process import PROBE_VARIABLE, Command, Family, end_left_probes, run_command
 from pypm.system.spawn import SpawnError
 
@@ -152,7 +153,7 @@ class VariableAsker:
         try:
             end = await run_command(command, self._family)
         except SpawnError as error:
-            return failure(str(error))
+            return unknown(str(error)) if _without_means(error) else failure(str(error))
         code, number = end.death.code, end.death.signal
         if code == 0:
             return success(end.output or "exit code 0")
@@ -168,6 +169,12 @@ class VariableAsker:
         age = max(0.0, wall_time() - status.st_mtime)
         words = f"written to {describe_duration(float(round(age)))} ago"
         return success(words) if spec.max_age is None or age <= spec.max_age else failure(words)
+
+
+def _without_means(error: SpawnError) -> bool:
+    """Whether a command could not be started for want of something that says nothing about it."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and (without_means(cause) or cause.errno == errno.EAGAIN)
 
 
 def expanded(text: str, env: Mapping[str, str]) -> str:

@@ -16,10 +16,12 @@ from pypm.core.instance import Probes as ProbeStates
 from pypm.core.probe_spec import ProbeSpec
 from pypm.core.spec import AppSpec, HealthSpec
 from pypm.core.state import App
+from pypm.master import probe_askers
 from pypm.master.probe_askers import Askers, Surroundings, expanded
 from pypm.master.probes import Probes, Target
 from pypm.system.beside import BusyError
 from pypm.system.probe_answer import Answer, success
+from pypm.system.spawn import SpawnError
 
 PROBE = ProbeSpec(tcp="h:1", period=0.1, timeout=5.0)
 
@@ -231,3 +233,26 @@ def test_what_a_probe_sees_of_the_environment(tmp_path: Path) -> None:
         return await Askers(around, None, "").make(target).ask()  # type: ignore[arg-type]
 
     assert asyncio.run(ask()).result == "success"
+
+
+@pytest.mark.parametrize(
+    ("number", "result"),
+    [
+        (errno.EMFILE, "unknown"),
+        (errno.EAGAIN, "unknown"),
+        (errno.ENOENT, "failure"),
+        (errno.EACCES, "failure"),
+    ],
+)
+def test_a_command_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch, number: int, result: str) -> None:
+    """What this machine lacks says nothing about the agent; a command that is not there does."""
+
+    async def run_command(*_: object) -> None:
+        raise SpawnError("refused") from OSError(number, "refused")
+
+    monkeypatch.setattr(probe_askers, "run_command", run_command)
+    found = instance(readiness=ProbeSpec(exec=("x",)))
+    around = Surroundings({"a": App(found.spec, 0.0)}, lambda _: {}, None)
+    target = Target(found, "r", "readiness", ProbeSpec(exec=("x",)))
+    asker = Askers(around, None, "").make(target)  # type: ignore[arg-type]
+    assert asyncio.run(asker.ask()) == (result, "refused")
