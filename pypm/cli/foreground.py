@@ -167,8 +167,8 @@ def _end_instances(connection: Connection, ours: list[dict[str, Any]], before: s
     present = {row["id"]: row["app"] for row in connection.call("list")}
     added = [str(entry["id"]) for entry in ours if present.get(entry["id"], "") not in {*before, ""}]
     others = [str(entry["id"]) for entry in ours if present.get(entry["id"], "") in before]
-    if others:
-        connection.call_patiently("stop", targets=others)
-        connection.call_patiently("wait", ids=[int(one) for one in others], **{"for": "stopped"})
+    if others:  # with those that are deleted: some of these may depend on them, and go first
+        connection.call_patiently("stop", targets=[*others, *added])
+        connection.call_patiently("wait", ids=[int(one) for one in (*others, *added)], **{"for": "stopped"})
     if added:
         connection.call_patiently("delete", targets=added)
