@@ -55,12 +55,10 @@ def _fault_of_schedule(schedule: ScheduleSpec | None) -> str:
         return ""
     if (schedule.cron is None) == (schedule.every is None):
         return "its schedule needs either a cron line or an interval"
-    times = (
-        1.0 if schedule.every is None else schedule.every,
-        schedule.jitter + 1.0,
-        schedule.timeout or 1.0,
-    )
-    if not all(1.0 <= time < float("inf") for time in times[:2]) or not 0 < times[2] < float("inf"):
+    every = 1.0 if schedule.every is None else schedule.every
+    timeout = 1.0 if schedule.timeout is None else schedule.timeout
+    endless = float("inf")
+    if not (1.0 <= every < endless and 0.0 <= schedule.jitter < endless and 0.0 < timeout < endless):
         return "one of the durations of its schedule is too short, or no number"
     return ""
 

@@ -55,7 +55,7 @@ class Engine:
         self.listeners: list[Callable[[int], None]] = []
         """Called with the id of an instance after each change that clients can see."""
         self.observers: list[Callable[[Instance, Instance, Event], None]] = []
-        """Called with an instance before and after a step that changed its status, or began or ended a run."""
+        """Called with an instance before and after a step that changes its status, or begins or ends a run."""
         self._executor = executor
         self._clock = clock
         self._queue: deque[tuple[int, Event]] = deque()

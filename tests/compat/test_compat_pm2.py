@@ -202,3 +202,12 @@ def test_no_descriptor_is_left_open(tmp_path):
     before = os.listdir("/proc/self/fd")
     evaluate(tmp_path, "a.config.js", "module.exports = []")
     assert os.listdir("/proc/self/fd") == before
+
+
+@pytest.mark.usefixtures("path")
+def test_cron_restart_as_pm2_has_it():
+    nightly, report, off = sample("cron.json")
+    assert (nightly.cron_restart, nightly.restart.autorestart) == ("0 4 * * *", "always")
+    assert (report.cron_restart, report.restart.autorestart) == ("*/30 * * * * *", "never")
+    assert off.cron_restart is None
+    assert [spec.schedule for spec in (nightly, report, off)] == [None, None, None]

@@ -144,6 +144,19 @@ def test_words_of_agents_stay_on_their_line() -> None:
     assert "step 1 \ufffd[2Jstep 2" in text
 
 
+def test_a_job_is_told_with_its_next_and_last_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pypm.cli.description.time.time", lambda: 1_700_000_000.0)
+    schedule = {"cron": "0 4 * * *", "timezone": "Europe/Berlin", "timeout": 600.0, "catch_up": True}
+    detail = make_detail(spec={**SPEC, "schedule": schedule}, next_run=1_700_003_600.0, status="exited")
+    text = sections(detail)
+    assert re.search(r"next run +2023-11-1\d \d\d:13:20 \(in 1h\)\n", text)
+    assert re.search(r"last run +2023-11-1\d \d\d:13:20\n", text)
+    words = "runs at 0 4 * * *, Europe/Berlin, overlap: skip, 10m at most, what was missed is made up for"
+    assert words in text
+    assert "restarted always" not in text, "the policy of what is kept running is not its"
+    assert "restarted at 0 3 * * *" in sections(make_detail(spec={**SPEC, "cron_restart": "0 3 * * *"}))
+
+
 @pytest.mark.parametrize(
     ("policy", "words"),
     [

@@ -86,6 +86,15 @@ def test_the_note_says_why_or_what_the_agent_says(fields: dict[str, object], not
     assert column(make_row(**fields), "note") == note
 
 
+def test_the_note_of_a_job_says_when_it_runs_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pypm.cli.listing.time.time", lambda: 1_700_000_000.0)
+    resting = {"status": "exited", "pid": None, "next_run": 1_700_000_090.0}
+    assert column(make_row(**resting, reason="exit code 1"), "note") == "exit code 1, next run in 1m 30s"
+    assert column(make_row(**resting, reason="armed"), "note") == "armed, next run in 1m 30s"
+    running = make_row(next_run=1_700_000_090.0, reason="schedule every 2m")
+    assert column(running, "note") == "schedule every 2m"
+
+
 @pytest.mark.parametrize(("ready", "status", "shown"), [(True, "online", "yes"), (False, "starting", "no")])
 def test_ready_is_of_what_runs(ready: bool, status: str, shown: str) -> None:
     assert column(make_row(ready=ready, status=status), "ready") == shown

@@ -6,14 +6,14 @@ import os
 from typing import Any, cast
 
 import pytest
-from fakes import SPEC, new_instance
+from fakes import SPEC, new_engine, new_instance
 from msgspec.structs import replace
 
 from pypm.core import events as ev
 from pypm.core.actions import Action, Spawn
 from pypm.core.instance import Desired, Instance, Status
-from pypm.core.spec import RestartPolicy
-from pypm.master.adoption import Adoption
+from pypm.core.spec import RestartPolicy, ScheduleSpec
+from pypm.master.adoption import Adoption, events_to_have
 from pypm.master.begun import Note
 from pypm.master.engine import Engine
 from pypm.master.link import Reaped
@@ -127,6 +127,21 @@ def ev_end(run_id: str) -> Any:
     from pypm.core.instance import RunEnd
 
     return RunEnd(at=1.0, uptime=1.0, reason="exit code 0", code=0, run_id=run_id)
+
+
+def test_a_job_that_was_armed_has_its_run_and_is_not_begun_by_that() -> None:
+    spec = replace(SPEC, schedule=ScheduleSpec(every=60.0))
+    armed = replace(new_instance(0, spec), status=Status.EXITED, reason="armed")
+    stopped = replace(armed, status=Status.STOPPED, desired=Desired.DOWN)
+    for instance in (armed, stopped):
+        engine, executor = new_engine()
+        executor.perform = lambda *_: None  # type: ignore[method-assign]
+        engine.add(instance)
+        for event in events_to_have(instance, ev.Spawned("r9", "t9", 4000, 77)):
+            engine.handle(0, event)
+        after = engine.instances[0]
+        assert after.run is not None
+        assert (after.status, after.run.run_id, after.desired) == (Status.ONLINE, "r9", instance.desired)
 
 
 def test_a_note_is_read_as_it_was_written() -> None:
