@@ -13,7 +13,7 @@ from pypm.config.units import parse_duration, shown
 from pypm.core.errors import ConfigError
 from pypm.core.spec import HOOK_TIMEOUT, Hook, Hooks
 
-__all__ = ["HOOKS", "hook", "resolve_hooks"]
+__all__ = ["HOOKS", "hook", "hook_fields"]
 
 HOOKS = ("post_start", "pre_stop", "on_failure")
 FORMS = 'a command (text or a list), or a table such as { command = ["notify", "me"], timeout = "10s" }'
@@ -42,8 +42,11 @@ def hook(value: object) -> Written:
     return Written(values.command(command), seconds)
 
 
-def resolve_hooks(settings: Mapping[str, Any], search: Search, place: Place) -> Hooks:
-    """The hooks with their programs found as the app's own is; faults go to ``place``."""
+def hook_fields(settings: Mapping[str, Any], search: Search, place: Place) -> dict[str, Hooks]:
+    """The field of the spec, where there are hooks: their programs found as the app's own is.
+
+    Faults go to ``place``.
+    """
     found = {}
     for name in HOOKS:
         if name not in settings:
@@ -55,4 +58,4 @@ def resolve_hooks(settings: Mapping[str, Any], search: Search, place: Place) -> 
             place.fault(name, error.message.replace("say shell = true", FOR_A_SHELL))
             continue
         found[name] = Hook(program.argv, written.timeout)
-    return Hooks(**found)
+    return {"hooks": Hooks(**found)} if found else {}

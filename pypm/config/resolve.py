@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pypm.config.faults import KeyFaultError, Place
-from pypm.config.hooks import resolve_hooks
+from pypm.config.hooks import hook_fields
 from pypm.config.keys import TABLES
 from pypm.config.program import Program, resolve_program
 from pypm.config.schedules import schedule_spec
@@ -16,7 +16,7 @@ from pypm.config.units import shown
 from pypm.config.values import name as checked_name
 from pypm.core.errors import ConfigError
 from pypm.core.probe_validity import fault_of_log_probes
-from pypm.core.spec import AppSpec, HealthSpec, Hooks, LogSpec, RestartPolicy, WatchSpec
+from pypm.core.spec import AppSpec, HealthSpec, LogSpec, RestartPolicy, WatchSpec
 
 __all__ = ["Base", "duplicates", "merge", "resolve"]
 
@@ -120,7 +120,7 @@ def resolve(settings: Settings, base: Base, place: Place) -> AppSpec | None:
         fields |= {"health": health}
     if schedule := schedule_spec(settings, place):
         fields |= {"schedule": schedule}
-    hooks = resolve_hooks(settings, search, place) if cwd else Hooks()
+    fields |= hook_fields(settings, search, place) if cwd else {}
     if watch := _watch(settings, search.cwd, place):
         fields |= {"watch": watch}
     _check_increment(settings, env, place)
@@ -136,7 +136,6 @@ def resolve(settings: Settings, base: Base, place: Place) -> AppSpec | None:
         env_files=env_files,
         restart=_restart(settings),
         logs=logs,
-        hooks=hooks,
         source=base.source,
         **spec_fields,
     )
