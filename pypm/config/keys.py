@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pypm.config import dependencies, hooks, ladders, log_bounds, probes, rules, schedules, values
+from pypm.config import dependencies, hooks, ladders, limits, log_bounds, probes, rules, schedules, values
 from pypm.config.faults import Place, nearest
 from pypm.config.units import parse_duration, shown
 from pypm.core.errors import ConfigError
+from pypm.core.limit_validity import LEAST_NICE, MOST_NICE, MOST_OOM_SCORE
 
 __all__ = [
     "HEALTH_KEYS",
     "KEYS",
+    "LIMIT_KEYS",
     "LOG_KEYS",
     "RESTART_KEYS",
     "SCHEDULE_KEYS",
@@ -68,6 +70,10 @@ KEYS = (
     Key("restart_window", parse_duration),
     Key("min_uptime", parse_duration),
     Key("max_memory_restart", values.memory_limit),
+    Key("user", limits.user, "uid", "username"),
+    Key("group", limits.user, "gid"),
+    Key("umask", limits.umask),
+    Key("no_new_privileges", values.boolean),
     Key("kill_signal", values.signal_name),
     Key("kill_timeout", parse_duration),
     Key("treekill", values.boolean),
@@ -135,6 +141,21 @@ SCHEDULE_KEYS = (
 )
 """The keys of the table ``schedule``."""
 
+LIMIT_KEYS = (
+    Key("memory", values.memory_limit),
+    Key("open_files", limits.count),
+    Key("file_size", limits.size),
+    Key("core", limits.size),
+    Key("nice", values.whole(LEAST_NICE, MOST_NICE)),
+    Key("ionice", limits.io_priority),
+    Key("cpu_affinity", limits.cpu_affinity),
+    Key("oom_score_adj", values.whole(-MOST_OOM_SCORE, MOST_OOM_SCORE)),
+)
+"""The keys of the table ``limits``."""
+
+LIMITS_NOT_YET = ("cpu", "max_runtime", "memory_high", "memory_warn", "recycle_grace", "tasks")
+"""What a later version brings in that table."""
+
 RESTART_KEYS = (Key("rules", rules.rules),)
 """The keys of the table ``restart``, which may also be the list of the rules itself."""
 
@@ -142,9 +163,6 @@ NOT_YET = frozenset(
     (
         "append_env_to_name",
         "deploy",
-        "gid",
-        "group",
-        "limits",
         "name_prefix",
         "pid",
         "pid_file",
@@ -152,8 +170,6 @@ NOT_YET = frozenset(
         "post_update",
         "sandbox",
         "static",
-        "uid",
-        "user",
         "watch_options",
     )
 )
@@ -171,7 +187,6 @@ NEVER = {
     "source_map_support": 'it instruments Node; use interpreter_args = "--enable-source-maps"',
     "trace": "it belongs to PM2's hosted monitoring",
     "treat": "it belongs to PM2",
-    "username": "agents run as the user who starts them",
     "v8": "it instruments Node",
     "vizion": "pypm does not read version control",
     "write": "it is PM2's own bookkeeping",
@@ -188,7 +203,6 @@ ASK_NOTHING: Mapping[str, tuple[object, ...]] = {
 """Values, beside false, 0 and null, which ask for what pypm does anyway."""
 
 ONLY_WHILE_WATCHING = frozenset(("watch_options",))
-ZERO_IS_ROOT = frozenset(("gid", "group", "uid", "user"))
 
 OTHER_WORDS = {
     "directory": "cwd",
@@ -227,6 +241,7 @@ _APP = _index(KEYS)
 TABLES = {
     "logs": _index(LOG_KEYS),
     "health": _index(HEALTH_KEYS),
+    "limits": _index((*LIMIT_KEYS, *(Key(name, limits.not_yet) for name in LIMITS_NOT_YET))),
     "restart": _index(RESTART_KEYS),
     "schedule": _index(SCHEDULE_KEYS),
 }
@@ -344,7 +359,7 @@ def _asks_nothing(name: str, value: object, given: Mapping[str, object]) -> bool
     if name in ONLY_WHILE_WATCHING and "watch" in given and _asks_nothing("watch", given["watch"], given):
         return True
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return value == 0 and name not in ZERO_IS_ROOT
+        return value == 0
     if value in ASK_NOTHING.get(name, ()):
         return True
     return isinstance(value, str | list | Mapping) and not value

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pypm.config.faults import KeyFaultError, Place
 from pypm.config.hooks import hook_fields
 from pypm.config.keys import TABLES
+from pypm.config.limits import identity_fields, limit_fields
 from pypm.config.program import Program, resolve_program
 from pypm.config.schedules import schedule_spec
 from pypm.config.search import Search
@@ -43,6 +44,8 @@ APP_FIELDS = {
     "shutdown_with_message": "shutdown_with_message",
     "listen_timeout": "listen_timeout",
     "cron_restart": "cron_restart",
+    "umask": "umask",
+    "no_new_privileges": "no_new_privileges",
 }
 """Key of the file to field of AppSpec, where the value is taken as it is; the next two are for its parts."""
 
@@ -111,15 +114,10 @@ def resolve(settings: Settings, base: Base, place: Place) -> AppSpec | None:
     fields = {field: settings[key] for key, field in APP_FIELDS.items() if key in settings}
     env_files = _env_files(settings, search, place)
     logs = _logs(settings, search.cwd, place)
-    health = _health(settings, place)
-    if "startup_timeout" in settings.get("health", {}):
-        fields |= {"listen_timeout": settings["health"]["startup_timeout"]}
-        if "listen_timeout" in settings:
-            place.fault("health.startup_timeout", 'says the same as "listen_timeout"; keep one of them')
-    if settings.get("health"):
-        fields |= {"health": health}
+    fields |= _health_fields(settings, place)
     if schedule := schedule_spec(settings, place):
         fields |= {"schedule": schedule}
+    fields |= limit_fields(settings, place) | identity_fields(settings, place)
     fields |= hook_fields(settings, search, place) if cwd else {}
     if watch := _watch(settings, search.cwd, place):
         fields |= {"watch": watch}
@@ -218,6 +216,18 @@ def _watch(settings: Settings, cwd: str, place: Place) -> WatchSpec | None:
         if not os.path.exists(path):
             place.fault("watch", f"{path} is not there")
     return WatchSpec(paths, tuple(settings.get("ignore_watch", ())), settings.get("watch_delay", 0.0))
+
+
+def _health_fields(settings: Settings, place: Place) -> dict[str, Any]:
+    table = settings.get("health")
+    if not table:
+        return {}
+    fields: dict[str, Any] = {"health": _health(settings, place)}
+    if "startup_timeout" in table:
+        fields["listen_timeout"] = table["startup_timeout"]
+        if "listen_timeout" in settings:
+            place.fault("health.startup_timeout", 'says the same as "listen_timeout"; keep one of them')
+    return fields
 
 
 def _health(settings: Settings, place: Place) -> HealthSpec:

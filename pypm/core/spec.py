@@ -15,12 +15,14 @@ from pypm.core.probe_spec import ProbeSpec
 
 __all__ = [
     "HOOK_TIMEOUT",
+    "UNLIMITED",
     "AppSpec",
     "Autorestart",
     "Condition",
     "HealthSpec",
     "Hook",
     "Hooks",
+    "LimitSpec",
     "LogSpec",
     "Origin",
     "RestartPolicy",
@@ -213,6 +215,29 @@ class ScheduleSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was missed, while there was no master or the machine slept, is made up for by one run."""
 
 
+UNLIMITED = -1
+"""Of a limit in bytes or in number: there is none."""
+
+
+class LimitSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a process of an app may have, from its start on; ``None``: what the master was started with.
+
+    How much memory the whole tree may have is ``AppSpec.max_memory``.
+    """
+
+    open_files: int | None = None
+    file_size: int | None = None
+    """Bytes."""
+    core: int | None = None
+    """Bytes of a core dump; 0: there is none."""
+    nice: int | None = None
+    ionice: str | None = None
+    """``idle``, ``best-effort:0`` to ``best-effort:7``, ``realtime:0`` to ``realtime:7``."""
+    cpu_affinity: tuple[int, ...] = ()
+    """Numbers of the CPUs on which it may run; empty: all."""
+    oom_score_adj: int | None = None
+
+
 NODE_PROGRAMS = frozenset(("node", "nodejs", "bun"))
 """Programs that speak over Node's channel by themselves."""
 
@@ -276,6 +301,15 @@ class AppSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """Its runs may end (``kill``) and replace (``update``) the master that supervises them."""
     max_memory: int | None = None
     """Bytes of resident memory of the whole tree beyond which the instance is restarted."""
+    limits: LimitSpec = LimitSpec()
+    user: str | None = None
+    """A name or a number; ``None``: the one as whom the master runs."""
+    group: str | None = None
+    """A name or a number; ``None``: the user's own."""
+    umask: int | None = None
+    """``None``: that of the shell in which the app was first started."""
+    no_new_privileges: bool = False
+    """Set-user-id programs and file capabilities give it and its children nothing."""
     logs: LogSpec = LogSpec()
     health: HealthSpec = HealthSpec()
     schedule: ScheduleSpec | None = None

@@ -6,6 +6,7 @@ from signal import Signals
 
 from pypm.core.date_format import DateFormatError, compile_date_format
 from pypm.core.hooks import fault_of_hooks
+from pypm.core.limit_validity import fault_of_limits
 from pypm.core.probe_validity import fault_of_probes
 from pypm.core.redaction import RedactionError, check_redactions
 from pypm.core.rule_validity import fault_of_rules
@@ -43,7 +44,12 @@ def fault_of(spec: AppSpec) -> str:
     times = (spec.kill_timeout, spec.listen_timeout, spec.min_uptime, policy.delay, policy.backoff)
     if any(time is not None and not 0 <= time < float("inf") for time in times):
         return "one of its durations is negative or no number"
-    faults = (fault_of_hooks(spec.hooks), _fault_of_health(spec.health), fault_of_probes(spec))
+    faults = (
+        fault_of_hooks(spec.hooks),
+        _fault_of_health(spec.health),
+        fault_of_probes(spec),
+        fault_of_limits(spec),
+    )
     if fault := next(filter(None, faults), "") or fault_of_rules(policy.rules):
         return fault
     return _fault_of_schedule(spec.schedule) or _fault_of_bounds(spec.logs) or _fault_of_form(spec.logs)

@@ -19,7 +19,7 @@ from pypm.guardian.guardian import REFUSED, Guardian
 from pypm.guardian.holdings import SUCCESSION, Holdings
 from pypm.guardian.renewal import FORMAT, Inheritance
 from pypm.system.home import Home
-from pypm.system.limits import raise_open_files_limit
+from pypm.system.limits import protect_from_oom, raise_open_files_limit
 from pypm.system.lock import HomeLock
 from pypm.system.sockets import bind_private, bind_private_datagrams
 from pypm.system.supervised import become_main_process, hand_over, notify
@@ -34,6 +34,7 @@ def main(arguments: list[str]) -> int:
     home = Home(arguments[0])
     # Each instance has a handful of descriptors, which we hold and the master uses.
     raise_open_files_limit()
+    protect_from_oom()
     try:
         if arguments[1:2] == ["--renewed"]:
             inheritance = Inheritance.read(int(arguments[2]))

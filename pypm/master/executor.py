@@ -42,6 +42,7 @@ from pypm.master.timers import Timers
 from pypm.master.trees import Trees
 from pypm.master.variables import history_variables, state_folder
 from pypm.system import process
+from pypm.system.attributes import attributes_of
 from pypm.system.environment import build_environment
 from pypm.system.home import Home
 from pypm.system.limits import open_files_of_shell
@@ -258,6 +259,7 @@ class SystemExecutor:
         origin = self._apps[instance.app].origin
         own = self.own_variables(instance) | {"PYPM_RUN_ID": run_id, "PYPM_AGENT_TOKEN": token}
         env = build_environment(spec, instance.index, origin.env, own)
+        attributes = attributes_of(spec)
         output = self._outputs.of(instance)
         output.begin_run(run_id, env)
         out, error = output.open_writers()
@@ -270,9 +272,10 @@ class SystemExecutor:
                     stdin=self._null,
                     stdout=out,
                     stderr=error,
-                    umask=origin.umask,
+                    umask=origin.umask if spec.umask is None else spec.umask,
                     open_files=self._open_files,
                     passed=passed,
+                    attributes=attributes,
                 )
         finally:
             os.close(out)

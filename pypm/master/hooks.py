@@ -21,6 +21,7 @@ from pypm.master.ends import Ends
 from pypm.master.event_log import EventLog
 from pypm.master.output import Outputs
 from pypm.system import process
+from pypm.system.attributes import attributes_of
 from pypm.system.environment import build_environment
 from pypm.system.marked import hook_mark
 from pypm.system.reap import Death
@@ -130,6 +131,7 @@ class HookRunner:
         told = self._variables(instance) | ordered.facts
         own = {name: text for name, text in told.items() if name not in FOR_THE_RUN}
         env = build_environment(instance.spec, instance.index, app.origin.env, own)
+        attributes = attributes_of(instance.spec)
         out, error = self._outputs.of(instance).open_writers()
         try:
             child = spawn(
@@ -139,7 +141,8 @@ class HookRunner:
                 stdin=self._null,
                 stdout=out,
                 stderr=error,
-                umask=app.origin.umask,
+                umask=app.origin.umask if instance.spec.umask is None else instance.spec.umask,
+                attributes=attributes,
             )
         finally:
             os.close(out)

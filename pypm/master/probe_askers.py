@@ -15,6 +15,7 @@ from pypm.core.spec import AppSpec
 from pypm.core.state import App
 from pypm.master.probe_logs import LogAsker
 from pypm.master.probes import Asker, Target
+from pypm.system.attributes import attributes_of
 from pypm.system.beside import Beside
 from pypm.system.clock import wall_time
 from pypm.system.environment import build_environment
@@ -55,7 +56,8 @@ class Surroundings:
 
     def umask(self, instance: Instance) -> int:
         """The umask of its runs."""
-        return self._apps[instance.app].origin.umask
+        umask = instance.spec.umask
+        return self._apps[instance.app].origin.umask if umask is None else umask
 
 
 class Askers:
@@ -143,14 +145,15 @@ class VariableAsker:
 
     async def _ask_command(self, words: tuple[str, ...]) -> Answer:
         instance = self._target.instance
-        command = Command(
-            words,
-            instance.spec.cwd,
-            self._environment(),
-            self._surroundings.umask(instance),
-            self._surroundings.open_files,
-        )
         try:
+            command = Command(
+                words,
+                instance.spec.cwd,
+                self._environment(),
+                self._surroundings.umask(instance),
+                self._surroundings.open_files,
+                attributes_of(instance.spec),
+            )
             end = await run_command(command, self._family)
         except SpawnError as error:
             return unknown(str(error)) if _without_means(error) else failure(str(error))

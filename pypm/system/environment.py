@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from pypm.core.spec import AppSpec
-from pypm.system.spawn import SpawnError
+from pypm.system.identity import find_identity
+from pypm.system.spawn_error import SpawnError
 
 if TYPE_CHECKING:
     from dotenv.parser import Original
@@ -30,11 +31,14 @@ def build_environment(
 ) -> dict[str, str]:
     """Return the whole environment of a run.
 
-    In rising order: the shell's environment as filtered, the app's files, what the app declares, the
-    instance's index, and ``own``, the names that begin with ``PYPM_``. Raises SpawnError if a file cannot
-    be read.
+    In rising order: the shell's environment as filtered, HOME and the like of another user, the app's files,
+    what the app declares, the instance's index, and ``own``, the names that begin with ``PYPM_``. Raises
+    SpawnError if a file cannot be read, or there is no such user.
     """
     env = _filtered(spec.filter_env, inherited)
+    identity = find_identity(spec.user, spec.group)
+    if identity is not None:
+        env.update(identity.variables)
     for path in spec.env_files:
         env.update(read_env_file(path))
     env.update(spec.env)

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from pypm.system.attributes import Attributes
 from pypm.system.environment_of import environment_of
 from pypm.system.reap import Death, peek
 from pypm.system.spawn import Child, spawn
@@ -35,6 +36,7 @@ class Command(NamedTuple):
     env: Mapping[str, str]
     umask: int
     open_files: int | None = None
+    attributes: Attributes = Attributes()
 
 
 class Family(Protocol):
@@ -188,6 +190,7 @@ def _start(command: Command, output: int) -> Child:
             stderr=output,
             umask=command.umask,
             open_files=command.open_files,
+            attributes=command.attributes,
         )
     finally:
         os.close(null)

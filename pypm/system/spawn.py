@@ -6,12 +6,16 @@ import contextlib
 import errno
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
+from pypm.system.attributes import Attributes, inherited_oom_score
 from pypm.system.clock import boot_time
 from pypm.system.limits import limit_open_files
 from pypm.system.process import TICKS_PER_SECOND, start_ticks
+from pypm.system.spawn_error import SpawnError
 
 __all__ = ["PASSED_NUMBERS", "Child", "SpawnError", "keep_passed_numbers", "spawn"]
 
@@ -28,10 +32,6 @@ _WORDS = {
     errno.ENOMEM: "there is not enough memory",
     errno.E2BIG: "its arguments and environment are too long",
 }
-
-
-class SpawnError(Exception):
-    """The process could not be started; the message says why."""
 
 
 class Child(NamedTuple):
@@ -52,6 +52,7 @@ def spawn(
     umask: int,
     open_files: int | None = None,
     passed: Mapping[int, int] | None = None,
+    attributes: Attributes = Attributes(),  # noqa: B008 (it is immutable)
 ) -> Child:
     """Start ``command`` in a session of its own; the caller reaps it.
 
@@ -59,33 +60,68 @@ def spawn(
     they have in the child: one of ``PASSED_NUMBERS``, or the one that they have here.
 
     Signals that this process ignores or blocks are ignored or blocked in the new one too:
-    ``restore_signals`` sees to that. ``open_files`` is its soft limit, if that is not to be ours. Raises
-    SpawnError when the kernel refuses, which includes a missing program or cwd.
+    ``restore_signals`` sees to that. ``open_files`` is its soft limit, if that is not to be ours and
+    ``attributes`` have none. Raises SpawnError when the kernel refuses, which includes a missing program or
+    cwd.
     """
     before = boot_time()
     try:
-        with at_numbers(passed) if passed else contextlib.nullcontext():
-            process = subprocess.Popen(
-                command,
-                cwd=cwd,
-                env=env,
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                umask=umask,
-                start_new_session=True,
-                pass_fds=tuple(passed or ()),
-            )
+        prefix = attributes.prefix(open_files)
+        if prefix:
+            _check_program(command[0])
+        start = partial(
+            subprocess.Popen,
+            [*prefix, *command],
+            cwd=cwd,
+            env=env,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            umask=umask,
+            start_new_session=True,
+            pass_fds=tuple(passed or ()),
+        )
+        with (
+            at_numbers(passed) if passed else contextlib.nullcontext(),
+            inherited_oom_score(attributes.limits.oom_score_adj),
+        ):
+            process = _in_thread(attributes, start) if attributes.need_thread else start()
     except OSError as error:
         raise SpawnError(_explain(error, command[0])) from error
     except ValueError as error:  # a NUL in an argument or in the environment
         raise SpawnError(str(error)) from error
     # The master reaps by itself; without this, Popen would complain that nobody did.
     process.returncode = 0
-    if open_files is not None:
+    if open_files is not None and not prefix:
         # Done before it has been loaded: lowering our own limit for the fork would be felt by our threads.
         limit_open_files(process.pid, open_files)
     return Child(process.pid, _start_ticks(process.pid, before))
+
+
+def _check_program(path: str) -> None:
+    """Raise OSError for a program that cannot be started, where another one is to start it."""
+    if not os.access(path, os.X_OK):
+        number = errno.EACCES if os.path.exists(path) else errno.ENOENT
+        raise OSError(number, os.strerror(number), path)
+
+
+def _in_thread(attributes: Attributes, start: Callable[[], subprocess.Popen[Any]]) -> subprocess.Popen[Any]:
+    """Start a process from a thread that has got the attributes; it inherits them."""
+    outcome: list[subprocess.Popen[Any] | Exception] = []
+
+    def work() -> None:
+        try:
+            attributes.give_to_thread()
+            outcome.append(start())
+        except Exception as error:  # all of them are the caller's
+            outcome.append(error)
+
+    thread = threading.Thread(target=work, name="pypm-spawn")
+    thread.start()
+    thread.join()
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    return outcome[0]
 
 
 def keep_passed_numbers(filler: int) -> None:

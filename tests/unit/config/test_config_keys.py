@@ -56,6 +56,10 @@ VALUES = {
     "env": ({"A": 1}, lambda spec: spec.env["A"] == "1"),
     "env_file": ("extra.env", lambda spec: spec.env_files[0].endswith("/extra.env")),
     "filter_env": (["AWS"], lambda spec: spec.filter_env == ("AWS",)),
+    "user": ("root", lambda spec: spec.user == "root"),
+    "group": (0, lambda spec: spec.group == "0"),
+    "umask": ("027", lambda spec: spec.umask == 0o027),
+    "no_new_privileges": (True, lambda spec: spec.no_new_privileges),
     "autostart": (False, lambda spec: spec.autostart is False),
     "depends_on": ({}, lambda spec: spec.depends_on == {}),
     "post_start": ("sh -c true", lambda spec: spec.hooks.post_start.command[1:] == ("-c", "true")),
@@ -316,9 +320,7 @@ def test_what_pypm_does_anyway_may_be_said(folder, key, value):
     ("key", "value"),
     [
         ("exec_mode", "cluster"),
-        ("uid", 0),
         ("windowsHide", "x"),
-        ("limits", {"memory": "1G"}),
     ],
 )
 def test_what_looks_like_nothing_and_is_not(folder, key, value):

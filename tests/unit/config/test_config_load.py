@@ -220,7 +220,7 @@ TWO_FAULTS = """--name: the name 'a/b' contains "/" or ":"
         (["a | b"], {}, "'a | b': only a shell understands \"|\"; start it as: -- sh -c '…', or quote it"),
         (["app.py"], {"cwd": "nope"}, "--cwd: {0}/nope is not there"),
         (["app.py"], {"maxRestart": 1}, '--maxRestart: unknown key; did you mean "max_restarts"?'),
-        (["app.py"], {"uid": "me"}, "--uid: not supported yet"),
+        (["app.py"], {"uid": "no-such-user"}, "--uid: there is no user 'no-such-user'"),
         (
             ["app.py"],
             {"interpreter": "nope"},

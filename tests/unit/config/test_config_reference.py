@@ -13,6 +13,7 @@ from pypm.config.keys import (
     ASK_NOTHING,
     HEALTH_KEYS,
     KEYS,
+    LIMIT_KEYS,
     LOG_KEYS,
     NEVER,
     NOT_YET,
@@ -28,7 +29,9 @@ ROWS = {row[1]: row[2] for row in re.finditer(r"^\| `([a-z_<>]+)` (\|.*)$", PAGE
 
 
 @pytest.mark.parametrize(
-    "key", [*KEYS, *LOG_KEYS, *HEALTH_KEYS, *RESTART_KEYS, *SCHEDULE_KEYS], ids=lambda key: key.name
+    "key",
+    [*KEYS, *LIMIT_KEYS, *LOG_KEYS, *HEALTH_KEYS, *RESTART_KEYS, *SCHEDULE_KEYS],
+    ids=lambda key: key.name,
 )
 def test_every_key_has_a_row_with_all_its_names(key):
     assert key.name in ROWS
@@ -38,7 +41,7 @@ def test_every_key_has_a_row_with_all_its_names(key):
 
 def test_no_row_is_about_a_key_that_is_not_there():
     assert set(ROWS) == {
-        key.name for key in (*KEYS, *LOG_KEYS, *HEALTH_KEYS, *RESTART_KEYS, *SCHEDULE_KEYS)
+        key.name for key in (*KEYS, *LIMIT_KEYS, *LOG_KEYS, *HEALTH_KEYS, *RESTART_KEYS, *SCHEDULE_KEYS)
     } | {
         *PROBE_KEYS,
         "env_<name>",

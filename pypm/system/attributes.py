@@ -1,0 +1,168 @@
+"""What a new process has before its first instruction: limits, priorities, CPUs, and who it is.
+
+Priorities, CPUs and "no new privileges" belong to a thread in Linux, and a new process has those of the
+thread that starts it: a thread is made for them, which ends then. How soon the kernel kills it for want of
+memory is inherited too. Limits and ids the new process sets itself, by ``prlimit`` and ``setpriv``, which
+become the program. A fork that runs our own code would cost several times as much as these, and is not safe
+in a process with threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import resource
+import shutil
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from pypm.core.spec import UNLIMITED, AppSpec, LimitSpec
+from pypm.system.identity import Identity, find_identity
+from pypm.system.limits import OWN_OOM_SCORE, oom_score_of_shell
+from pypm.system.spawn_error import SpawnError
+
+__all__ = ["IO_CLASSES", "Attributes", "attributes_of", "inherited_oom_score"]
+
+TOOLS = "/usr/bin:/bin:/usr/sbin:/sbin:/run/current-system/sw/bin"
+"""Where ``prlimit`` and ``setpriv`` are looked for: never in an app's PATH."""
+IO_CLASSES = {"realtime": 1, "best-effort": 2, "idle": 3}
+_IOPRIO_SET = {"x86_64": 251, "i386": 289, "i686": 289, "aarch64": 30, "riscv64": 30, "loongarch64": 30}
+"""Numbers of the system call, for which the C library has no function."""
+_IOPRIO_OF_PROCESS = 1
+_IOPRIO_CLASS_SHIFT = 13
+_PR_SET_NO_NEW_PRIVS = 38
+_RESOURCES = {
+    "open_files": ("nofile", resource.RLIMIT_NOFILE),
+    "file_size": ("fsize", resource.RLIMIT_FSIZE),
+    "core": ("core", resource.RLIMIT_CORE),
+}
+"""Fields of a LimitSpec: the option of ``prlimit``, and the kernel's number."""
+
+
+class Attributes(NamedTuple):
+    """What a process is to have that differs from what this one has."""
+
+    limits: LimitSpec = LimitSpec()
+    identity: Identity | None = None
+    no_new_privileges: bool = False
+
+    @property
+    def need_thread(self) -> bool:
+        """Whether some belong to the thread that starts the process."""
+        limits = self.limits
+        has_priority = limits.nice is not None or limits.ionice is not None
+        return has_priority or bool(limits.cpu_affinity) or self.no_new_privileges
+
+    def give_to_thread(self) -> None:
+        """Give the calling thread, which must not do anything else afterwards, what belongs to a thread.
+
+        Raises SpawnError.
+        """
+        limits = self.limits
+        if cpus := limits.cpu_affinity:
+            if missing := set(cpus) - set(range(os.cpu_count() or 1)):
+                raise SpawnError(f"limits.cpu_affinity: this machine has no CPU {min(missing)}")
+            _try("limits.cpu_affinity", list(cpus), lambda: os.sched_setaffinity(0, cpus))
+        if (nice := limits.nice) is not None:
+            _try("limits.nice", nice, lambda: os.setpriority(os.PRIO_PROCESS, 0, nice))
+        if (ionice := limits.ionice) is not None:
+            _try("limits.ionice", ionice, lambda: _set_io_priority(ionice))
+        if self.no_new_privileges:
+            _try("no_new_privileges", "true", _forbid_new_privileges)
+
+    def prefix(self, soft_open_files: int | None) -> list[str]:
+        """The words that go before a command, for what belongs to a process.
+
+        ``soft_open_files`` is the soft limit of open files where none is asked for. Raises SpawnError
+        where the machine does not allow something, or lacks the program for it.
+        """
+        wanted = {name: size for name in _RESOURCES if (size := getattr(self.limits, name)) is not None}
+        words: list[str] = []
+        if wanted:
+            words = [_tool("prlimit", next(iter(wanted)))]
+            words += [_prlimit_option(name, size) for name, size in wanted.items()]
+            if soft_open_files is not None and "open_files" not in wanted:
+                words.append(f"--nofile={soft_open_files}:")
+            words.append("--")
+        if self.identity is not None:
+            words += [_tool("setpriv", "user"), *self.identity.options(), "--"]
+        return words
+
+
+def attributes_of(spec: AppSpec) -> Attributes:
+    """What the processes of an app are to have. Raises SpawnError if there is no such user."""
+    return Attributes(spec.limits, find_identity(spec.user, spec.group), spec.no_new_privileges)
+
+
+@contextlib.contextmanager
+def inherited_oom_score(adjustment: int | None) -> Iterator[None]:
+    """Let processes that are started meanwhile be killed sooner, or later, for want of memory.
+
+    ``None``: as soon as before we were protected. Raises SpawnError.
+    """
+    wanted = oom_score_of_shell() if adjustment is None else adjustment
+    if wanted is None:
+        yield
+        return
+    with open(OWN_OOM_SCORE, "r+b", buffering=0) as file:
+        before = file.read()
+        _try("limits.oom_score_adj", wanted, lambda: file.write(b"%d" % wanted))
+        try:
+            yield
+        finally:
+            file.write(before)
+
+
+def _prlimit_option(name: str, size: int) -> str:
+    option, number = _RESOURCES[name]
+    hard = resource.getrlimit(number)[1]
+    wanted = float("inf") if size == UNLIMITED else size
+    if hard != resource.RLIM_INFINITY and wanted > hard and not _may_raise_limits():
+        shown = "unlimited" if size == UNLIMITED else size
+        raise SpawnError(f"limits.{name} = {shown}: more than the machine allows us, which is {hard}")
+    text = "unlimited" if size == UNLIMITED else str(size)
+    return f"--{option}={text}:{text}"
+
+
+def _may_raise_limits() -> bool:
+    """Whether this process has CAP_SYS_RESOURCE, which root in a container often lacks."""
+    with open("/proc/thread-self/status", encoding="ascii", errors="replace") as file:
+        line = next((line for line in file if line.startswith("CapEff:")), "CapEff: 0")
+    return bool(int(line.split()[1], 16) >> 24 & 1)
+
+
+def _tool(name: str, key: str) -> str:
+    path = shutil.which(name, path=TOOLS)
+    if path is None:
+        raise SpawnError(f"{key}: it needs the program {name} (package util-linux), which is not there")
+    return path
+
+
+def _try(key: str, value: object, act: Callable[[], object]) -> None:
+    try:
+        act()
+    except (OSError, ValueError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise SpawnError(f"{key} = {value}: {why}") from error
+
+
+def _set_io_priority(word: str) -> None:
+    name, _, level = word.partition(":")
+    number = _IOPRIO_SET.get(platform.machine())
+    if number is None:
+        raise OSError(f"not known how on {platform.machine()}")
+    value = IO_CLASSES[name] << _IOPRIO_CLASS_SHIFT | int(level or (0 if name == "idle" else 4))
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(number, _IOPRIO_OF_PROCESS, 0, value) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def _forbid_new_privileges() -> None:
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

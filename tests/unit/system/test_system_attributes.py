@@ -1,0 +1,157 @@
+"""What a process has from its first instruction."""
+
+from __future__ import annotations
+
+import os
+import resource
+
+import pytest
+
+from pypm.core.spec import UNLIMITED, AppSpec, LimitSpec
+from pypm.system import attributes as module
+from pypm.system.attributes import attributes_of
+from pypm.system.spawn import spawn
+from pypm.system.spawn_error import SpawnError
+
+REPORT = (
+    "ulimit -n; ulimit -Hn; ulimit -f; ulimit -c; nice; cat /proc/self/oom_score_adj;"
+    "grep -h -e Cpus_allowed_list -e NoNewPrivs /proc/self/status; id -u; id -g; id -G"
+)
+IS_ROOT = os.geteuid() == 0
+
+
+def said_by(command: str, soft: int | None = None, **fields: object) -> list[str]:
+    """The lines that a shell prints which is spawned for a spec with ``fields``."""
+    spec = AppSpec("a", ("/bin/sh", "-c", command), "/", **fields)  # type: ignore[arg-type]
+    reader, writer = os.pipe()
+    null = os.open("/dev/null", os.O_RDWR)
+    try:
+        child = spawn(
+            spec.command,
+            cwd="/",
+            env={"PATH": os.environ["PATH"]},
+            stdin=null,
+            stdout=writer,
+            stderr=null,
+            umask=0o022,
+            open_files=soft,
+            attributes=attributes_of(spec),
+        )
+    finally:
+        os.close(writer)
+        os.close(null)
+    with open(reader, encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    os.waitpid(child.pid, 0)
+    return lines
+
+
+def test_all_limits_are_there_from_the_start_and_not_here():
+    own = (os.nice(0), os.sched_getaffinity(0), resource.getrlimit(resource.RLIMIT_NOFILE))
+    cpu = min(os.sched_getaffinity(0))
+    limits = LimitSpec(
+        open_files=300,
+        file_size=1024**2,
+        core=0,
+        nice=own[0] + 7,
+        ionice="best-effort:6",
+        cpu_affinity=(cpu,),
+        oom_score_adj=600,
+    )
+    lines = said_by(f"{REPORT}; ionice || true", limits=limits)
+    assert lines[:6] == ["300", "300", "2048", "0", str(own[0] + 7), "600"]
+    assert f"Cpus_allowed_list:\t{cpu}" in lines
+    assert lines[-1] == "best-effort: prio 6"
+    assert own == (os.nice(0), os.sched_getaffinity(0), resource.getrlimit(resource.RLIMIT_NOFILE))
+    with open("/proc/self/oom_score_adj") as file:
+        assert file.read().strip() != "600"
+
+
+def test_the_pid_is_the_programs_own():
+    assert len(set(said_by("echo $$; exec sh -c 'echo $$'", limits=LimitSpec(core=0)))) == 1
+
+
+def test_open_files_are_the_shells_beside_other_limits():
+    assert said_by("ulimit -n", soft=123, limits=LimitSpec(core=0)) == ["123"]
+    assert said_by("ulimit -n", soft=123, limits=LimitSpec(open_files=321)) == ["321"]
+
+
+def test_no_new_privileges():
+    assert said_by("grep NoNewPrivs /proc/self/status", no_new_privileges=True) == ["NoNewPrivs:\t1"]
+    with open("/proc/thread-self/status") as file:
+        assert "NoNewPrivs:\t0" in file.read()
+
+
+def test_more_than_the_machine_allows_is_refused(monkeypatch):
+    monkeypatch.setattr(module, "_may_raise_limits", lambda: False)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with pytest.raises(SpawnError, match=rf"limits\.open_files = {hard + 1}: more than .* which is {hard}"):
+        said_by("true", limits=LimitSpec(open_files=hard + 1))
+    with pytest.raises(SpawnError, match=r"limits\.open_files = unlimited: more than"):
+        said_by("true", limits=LimitSpec(open_files=UNLIMITED))
+
+
+def test_what_the_kernel_refuses_is_told(monkeypatch):
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    with pytest.raises(SpawnError, match=r"limits\.nice = -5: Operation not permitted"):
+        said_by("true", limits=LimitSpec(nice=-5))
+
+
+def test_a_cpu_that_has_gone_is_told():
+    with pytest.raises(SpawnError, match="this machine has no CPU 8000"):
+        said_by("true", limits=LimitSpec(cpu_affinity=(0, 8000)))
+
+
+def test_without_the_program_for_it_nothing_is_started(monkeypatch):
+    monkeypatch.setattr(module, "TOOLS", "/nowhere")
+    with pytest.raises(SpawnError, match=r"core: it needs the program prlimit \(package util-linux\)"):
+        said_by("true", limits=LimitSpec(core=0))
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [("/nowhere/x", "/nowhere/x: no such file or folder"), ("/etc/passwd", "/etc/passwd: permission denied")],
+)
+def test_a_program_that_cannot_be_started_is_told_as_without_limits(program, words):
+    null = os.open("/dev/null", os.O_RDWR)
+    try:
+        with pytest.raises(SpawnError, match=words):
+            spawn(
+                [program],
+                cwd="/",
+                env={},
+                stdin=null,
+                stdout=null,
+                stderr=null,
+                umask=0,
+                attributes=module.Attributes(LimitSpec(core=0, nice=19)),
+            )
+    finally:
+        os.close(null)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can be somebody else")
+def test_another_user_has_all_its_groups_and_none_of_ours():
+    import pwd
+
+    entry = pwd.getpwnam("nobody")
+    groups = os.getgrouplist("nobody", entry.pw_gid)
+    lines = said_by("id -u; id -g; id -G", user="nobody", limits=LimitSpec(core=0), no_new_privileges=True)
+    assert lines[:2] == [str(entry.pw_uid), str(entry.pw_gid)]
+    assert sorted(map(int, lines[2].split())) == sorted(groups)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can be somebody else")
+def test_another_group_alone():
+    lines = said_by("id -u; id -g", group="nogroup")
+    import grp
+
+    assert lines == ["0", str(grp.getgrnam("nogroup").gr_gid)]
+
+
+def test_an_unknown_user_is_told():
+    with pytest.raises(SpawnError, match="there is no user no-such-user"):
+        said_by("true", user="no-such-user")
