@@ -70,7 +70,7 @@ class LogFile(CurrentFile):
         self.on_noted: Callable[[LogFile], None] = lambda _: None
         """Told about once a second while something is written."""
         self.on_rotated: Callable[[LogFile], None] = lambda _: None
-        """Told after each rotation."""
+        """Told after each rotation, and when the file was emptied by ``truncate``."""
         self._noted_run = 0
         self._troubles = Troubles(path, on_error, clock)
         self._blocked = False
@@ -202,6 +202,13 @@ class LogFile(CurrentFile):
         if place != offset:
             self._emptied()
         return place
+
+    def truncate(self) -> bool:
+        """As ``CurrentFile.truncate``."""
+        is_empty = super().truncate()
+        if is_empty:
+            self._tell(self.on_rotated)
+        return is_empty
 
     def rotate(self) -> bool:
         """Begin a new file, if this one has content, at its last line's end: now, or once that is written.

@@ -131,6 +131,19 @@ def test_a_line_that_has_not_ended_is_not_cut(tmp_path: Path) -> None:
     assert bench.contents() == [b"one\nbeginning\n", b"two\n"]
 
 
+def test_the_age_of_an_emptied_file_is_that_of_what_comes_then(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "x.log", max_age=2 * HOUR)
+    bench.file.write(b"one\n")
+    bench.time.go(1.5 * HOUR)
+    assert bench.file.truncate()
+    bench.file.write(b"two\n")
+    bench.time.go(HOUR)
+    assert bench.contents() == [b"two\n"]
+    assert bench.path.exists()
+    bench.time.go(HOUR)
+    assert not bench.path.exists()
+
+
 def test_the_splice_road_rotates_too(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "x.log", max_age=HOUR)
     read, write = os.pipe2(os.O_NONBLOCK)
