@@ -119,7 +119,9 @@ def _watch(connection: Connection, change: dict[str, Any], echo: Echo, interrupt
 
 def _is_over(row: dict[str, Any]) -> bool:
     """Whether nothing more comes of an instance by itself, also no next run of a job."""
-    return row["status"] in _OVER and row.get("next_run") is None
+    last = row.get("last_exit") or {}
+    waits_in_vain = row["status"] == "held" and last.get("cause") == "dependency"
+    return (waits_in_vain or row["status"] in _OVER) and row.get("next_run") is None
 
 
 def _tell(rows: list[dict[str, Any]], told: dict[int, tuple[str, int]]) -> None:

@@ -189,6 +189,13 @@ def test_waiting_goes_on_under_a_new_master(pypm: RealPypm) -> None:
     pypm.wait_status("base", "stopped")
 
 
+def test_the_foreground_ends_when_only_what_waits_in_vain_is_left(pypm: RealPypm) -> None:
+    server = python("model", "raise SystemExit(7)", wait_ready=True, max_restarts=0)
+    done = pypm.run("start", pypm.ecosystem(sleeper("worker", depends_on=["model"]), server), "--foreground")
+    assert done.returncode == 7
+    assert "worker is held: model is errored" in done.stderr
+
+
 def test_what_cannot_be_is_refused_with_its_reason(pypm: RealPypm) -> None:
     circle = [sleeper("a", depends_on=["b"]), sleeper("b", depends_on=["c"]), sleeper("c", depends_on=["a"])]
     assert "in a circle: a -> b -> c -> a" in pypm.fails(1, "start", pypm.ecosystem(*circle))
