@@ -33,6 +33,7 @@ EVENTS = {
     "Reloading": "it says that it reads its configuration",
     "Evidence": "its tree was looked at for signs of work",
     "Captured": "a report of what it looks like was made",
+    "NotAsked": "the shutdown message could not be sent",
     "StatusReported": "it says what it does",
     "StoppingReported": "it says that it ends",
     "MainPidReported": "it named another main process",

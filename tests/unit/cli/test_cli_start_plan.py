@@ -125,7 +125,7 @@ def test_without_words_the_file_of_the_folder_is_taken(folder: Path) -> None:
         (["agent.py", "sleep"], {"rest": ("1",)}, UsageError, "one program at a time"),
         (["apps.toml", "apps.toml"], {}, UsageError, "two of these apps have the name 'one'"),
         (["agent.py"], {"options": {"cron_restart": "0 0 30 2 *"}}, ConfigError, "--cron-restart"),
-        (["agent.py"], {"options": {"watch": True}}, ConfigError, "not supported yet"),
+        (["agent.py"], {"options": {"port": 80}}, ConfigError, "not supported yet"),
     ],
 )
 def test_what_fits_nothing_or_does_not_go_together_is_refused(
