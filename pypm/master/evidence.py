@@ -11,6 +11,7 @@ from pypm.core.events import Event, Evidence
 from pypm.core.instance import Instance, Run
 from pypm.core.spec import HealthSpec
 from pypm.system.activity import Activity, increase, measure_activity
+from pypm.system.traffic import read_traffic, sockets_of
 from pypm.system.tree import pids_of_trees
 
 __all__ = ["Look", "Witness", "signs_of_work"]
@@ -19,6 +20,9 @@ CPU_SHARE = 0.01
 """The part of one core from which a tree counts as working; an idle loop with heartbeats needs less."""
 IO_RATE = 4096
 """Bytes read and written in a second from which a tree counts as working."""
+TRAFFIC_RATE = 128
+"""Bytes sent and received over TCP in a second from which a tree counts as working: an answer that comes
+token by token is more, what keeps a connection open is less."""
 SWITCH_RATE = 50
 """Context switches in a second from which a tree counts as working."""
 TOGETHER = 0.3
@@ -36,6 +40,15 @@ class Look(NamedTuple):
     """By pid."""
     output: int
     """Bytes that have come from it."""
+    traffic: Mapping[int, int] = {}
+    """Bytes over its TCP connections, by the inode of the socket."""
+
+
+class Pass(NamedTuple):
+    """What was seen of all at once: the pids of trees, and the traffic of connections."""
+
+    trees: Mapping[tuple[int, int], list[int]]
+    traffic: Mapping[int, int]
 
 
 class Asked(NamedTuple):
@@ -83,14 +96,14 @@ class Witness:
     def _begin(self) -> None:
         asked, self._asked = deque(self._asked), []
         runs = [run for each in asked if (run := self._run(each)) is not None]
-        self._go_on(asked, pids_of_trees({(run.main_pid, run.pid) for run in runs}))
+        self._go_on(asked, Pass(pids_of_trees({(run.main_pid, run.pid) for run in runs}), read_traffic()))
 
-    def _go_on(self, asked: deque[Asked], trees: Mapping[tuple[int, int], list[int]]) -> None:
+    def _go_on(self, asked: deque[Asked], seen: Pass) -> None:
         end = self._loop.time() + SHARE
         while asked:
-            self._look(asked.popleft(), trees)
+            self._look(asked.popleft(), seen)
             if self._loop.time() >= end:
-                self._loop.call_soon(self._go_on, asked, trees)
+                self._loop.call_soon(self._go_on, asked, seen)
                 return
 
     def _run(self, asked: Asked) -> Run | None:
@@ -99,13 +112,19 @@ class Witness:
         run = None if instance is None else instance.run
         return run if run is not None and run.run_id == asked.run_id else None
 
-    def _look(self, asked: Asked, trees: Mapping[tuple[int, int], list[int]]) -> None:
+    def _look(self, asked: Asked, seen: Pass) -> None:
         run = self._run(asked)
         if run is None:
             return
         # Where it has named another main process since the pass, it is not gone by that.
-        pids = trees.get((run.main_pid, run.pid), [run.main_pid])
-        now = Look(asked.run_id, self._clock(), measure_activity(pids), self._output(asked.instance_id))
+        pids = seen.trees.get((run.main_pid, run.pid), [run.main_pid])
+        now = Look(
+            asked.run_id,
+            self._clock(),
+            measure_activity(pids),
+            self._output(asked.instance_id),
+            sockets_of(pids, seen.traffic),
+        )
         before = self._looks.get(asked.instance_id)
         self._looks[asked.instance_id] = now
         if asked.first:
@@ -125,6 +144,9 @@ def signs_of_work(before: Look, now: Look, spec: HealthSpec) -> tuple[str, ...]:
         signs.append("output")
     if "io" in spec.evidence and done.io_bytes > IO_RATE * seconds:
         signs.append(f"{done.io_bytes} bytes read and written")
+    traffic = sum(max(0, count - before.traffic.get(inode, 0)) for inode, count in now.traffic.items())
+    if "io" in spec.evidence and traffic > TRAFFIC_RATE * seconds:
+        signs.append(f"{traffic} bytes over TCP")
     if "cpu" in spec.evidence:
         if done.cpu > CPU_SHARE * seconds:
             signs.append(f"{done.cpu:.1f} s of CPU")

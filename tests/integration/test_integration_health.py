@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -99,3 +101,21 @@ def test_a_wait_is_shown_and_disturbs_nobody(pypm: RealPypm) -> None:
     pypm.kill_master()
     wait_until(lambda: row(pypm).get("waiting_for") == "model call", 10.0)
     assert (row(pypm)["pid"], row(pypm)["restarts"]) == (pid, 0)
+
+
+def test_an_answer_that_comes_token_by_token_is_no_stall(pypm: RealPypm) -> None:
+    """Ten chunks a second need next to no CPU, and are received by calls that /proc does not count."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, contextlib.ExitStack() as stack:
+        body = "import socket as tcp\nconnection = tcp.create_connection(('127.0.0.1', PORT))\n"
+        body += "while connection.recv(4096):\n    pass\ntime.sleep(1000)"
+        agent(pypm, body.replace("PORT", str(listener.getsockname()[1])), progress_timeout="2s")
+        listener.settimeout(20.0)
+        connection = stack.enter_context(listener.accept()[0])
+
+        def streamed() -> bool:
+            connection.sendall(b"data: " + b"x" * 200 + b"\n\n")
+            return "over TCP" in (row(pypm).get("evidence") or "")
+
+        wait_until(streamed, 20.0)
+        assert row(pypm)["restarts"] == 0
+    wait_until(lambda: row(pypm)["restarts"] >= 1, 30.0)

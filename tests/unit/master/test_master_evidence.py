@@ -93,3 +93,8 @@ def test_what_counts_as_work() -> None:
     assert signs_of_work(before, look(10.0, io_bytes=50_000), ALL) == ("50000 bytes read and written",)
     assert signs_of_work(before, look(10.0, output=1), ALL) == ("output",)
     assert signs_of_work(before, look(10.0, output=1), HealthSpec(evidence=("cpu", "io"))) == ()
+    opened = look(0.0)._replace(traffic={7: 50_000, 8: 10})
+    streamed = look(10.0)._replace(traffic={7: 50_000, 8: 5010, 9: 100})
+    assert signs_of_work(opened, streamed, ALL) == ("5100 bytes over TCP",)
+    assert signs_of_work(opened, streamed, HealthSpec(evidence=("cpu", "output"))) == ()
+    assert signs_of_work(opened, look(10.0)._replace(traffic={7: 50_100}), ALL) == ()
