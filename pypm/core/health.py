@@ -334,7 +334,7 @@ def begin_trouble(instance: Instance, trouble: Trouble, why: str, now: float) ->
     )
     instance = replace(with_vitals(instance, began), reason=why)
     first = _ladder(instance)[:1]
-    told = [Tell(f"health.{trouble}", why)]
+    told = [Tell(f"health.{'liveness' if trouble == 'probe' else trouble}", why)]
     if first and first[0].after > 0:
         return _next_rung(instance, 0, now), [*told]
     after, actions = _climb(instance, now)

@@ -112,7 +112,7 @@ def _started(instance: Instance, state: ProbeState, now: float) -> Result:
 def _become_ready(instance: Instance, now: float) -> Result:
     run = instance.run
     assert run is not None
-    return ready(replace(instance, reason=""), ev.Ready(run.run_id), now)
+    return ready(instance, ev.Ready(run.run_id), now)
 
 
 def _lives(instance: Instance, state: ProbeState, now: float) -> Result:

@@ -243,7 +243,10 @@ def ready(instance: Instance, event: ev.Event, now: float) -> Result:
     calm = {"trouble": "", "trouble_why": "", "rung": 0, "rung_at": None, "capturing": False, "waited": 0.0}
     vitals = replace(instance.run.vitals, judged_from=now, **calm)
     run = replace(instance.run, ready=True, vitals=vitals)
-    return replace(instance, status=Status.ONLINE, run=run, deadline=None), []
+    # Why it was restarted is still true; that it was not ready in time is over.
+    is_over = bool(instance.run.vitals.trouble) and instance.reason == instance.run.vitals.trouble_why
+    reason = "" if is_over else instance.reason
+    return replace(instance, status=Status.ONLINE, run=run, deadline=None, reason=reason), []
 
 
 def status_reported(instance: Instance, event: ev.Event, now: float) -> Result:

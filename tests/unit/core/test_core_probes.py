@@ -244,3 +244,33 @@ def test_a_signal_of_a_ladder_goes_to_the_main_process() -> None:
 def test_instances_without_probes_ask_nothing() -> None:
     assert wanted(Instance(0, "a", 0, 0.0, 0.0)) == {}
     assert life().asked() == set()
+
+
+def test_a_probe_that_says_ready_takes_back_the_late_start_and_not_why_it_was_restarted() -> None:
+    it = life(startup=PROBE, liveness=replace(PROBE, failure_threshold=1))
+    it.answer("startup", YES)
+    it.answer("liveness", NO, output="refused")
+    it.handle(ev.Captured(it.run_now.run_id, "/report"))
+    it.run(1.0)
+    assert it.instance.status is Status.STARTING
+    it.answer("startup", YES)
+    assert it.instance.reason == "restarted: the liveness probe failed once: refused"
+
+    it = life(startup=replace(PROBE, failure_threshold=1), on_startup=(Rung("alert"),))
+    it.answer("startup", NO, output="refused")
+    assert it.instance.reason == "the startup probe failed once: refused"
+    it.answer("startup", YES)
+    assert (it.instance.status, it.instance.reason) == (Status.ONLINE, "")
+    it = life(Program(ready=5.0), startup=replace(PROBE, failure_threshold=1), on_startup=(Rung("alert"),))
+    it.answer("startup", NO, output="refused")
+    it.run(6.0)
+    assert (it.instance.status, it.instance.reason) == (Status.ONLINE, ""), "it has said so itself"
+
+
+def test_the_event_of_a_failed_liveness_probe_has_its_documented_name() -> None:
+    it = life(liveness=replace(PROBE, failure_threshold=1))
+    result = checked_step(
+        it.instance, ev.Probed(it.run_now.run_id, "liveness", "failure", "refused"), it.clock()
+    )
+    names = [each.what for each in result[1] if isinstance(each, Tell)]
+    assert names == ["health.liveness"]
