@@ -16,9 +16,10 @@ BEAT_INTERVAL = 1.0
 class Notify:
     """A datagram socket to whoever reads ``NOTIFY_SOCKET``: systemd, pypm, podman."""
 
-    def __init__(self, address: str, interval: float) -> None:
+    def __init__(self, address: str, interval: float, *, to_pypm: bool = False) -> None:
         self.interval = interval
         """Seconds within which a second message of the same kind is not sent."""
+        self._assignments = pypm_assignments if to_pypm else assignments
         # One that begins with @ is in the abstract namespace, where the kernel wants a NUL.
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
@@ -28,7 +29,7 @@ class Notify:
 
     def send(self, message: dict[str, Any]) -> None:
         """Send one message; raises OSError where it is not taken at once."""
-        lines = [*self._unsent, *assignments(message)]
+        lines = [*self._unsent, *self._assignments(message)]
         if not lines:
             return
         try:
@@ -70,6 +71,24 @@ def assignments(message: dict[str, Any]) -> list[str]:
     return []
 
 
+def pypm_assignments(message: dict[str, Any]) -> list[str]:
+    """The same for pypm, which has words of its own where systemd has none: progress is no heartbeat."""
+    match message["type"]:
+        case "progress":
+            return progress_lines(message.get("iteration"), message.get("message", ""))
+        case "task":
+            return progress_lines(None, message["name"]) if message["state"] == "done" else []
+        case "reset_deadline":
+            return ["X_PYPM_RESET_DEADLINE=1", *(assignments(message) if message.get("seconds") else [])]
+    return assignments(message)
+
+
+def progress_lines(iteration: int | None, text: str) -> list[str]:
+    """Progress in pypm's words."""
+    lines = [f"X_PYPM_PROGRESS={'' if iteration is None else iteration}"]
+    return [*lines, f"X_PYPM_MESSAGE={one_line(text)}"] if text else lines
+
+
 def one_line(text: str) -> str:
     """A text that cannot be taken for further assignments."""
     return " ".join(text.split())
@@ -86,4 +105,5 @@ def open_notify(environment: os._Environ[str]) -> Notify | None:
     if len(address) < 2 or address[0] not in "/@":
         return None
     watchdog = watchdog_seconds(environment)
-    return Notify(address, min(BEAT_INTERVAL, watchdog / 8) if watchdog else BEAT_INTERVAL)
+    interval = min(BEAT_INTERVAL, watchdog / 8) if watchdog else BEAT_INTERVAL
+    return Notify(address, interval, to_pypm=bool(environment.get("PYPM_RUN_ID")))

@@ -17,7 +17,9 @@ from pypm.core.events import (
     Beat,
     Event,
     Extended,
+    ExtensionReset,
     MainPidReported,
+    Progressed,
     Ready,
     Reloading,
     StatusReported,
@@ -173,6 +175,10 @@ class NotifySocket:
 
     def _about_time(self, said: Notification, run_id: str) -> list[Event]:
         events: list[Event] = []
+        if said.progress:
+            events.append(Progressed(run_id, said.message[:MAX_STATUS], said.iteration))
+        if said.reset:
+            events.append(ExtensionReset(run_id))
         if said.extend:
             events.append(Extended(run_id, said.extend, (said.status or "")[:MAX_STATUS]))
         if said.trigger:

@@ -45,6 +45,12 @@ class Notification(NamedTuple):
     """Seconds within which it promises a heartbeat, from now on; 0: it promises none."""
     extend: float | None = None
     """Seconds that it still needs for what it does now."""
+    progress: bool = False
+    """Work was done (pypm's own word, for agents without ZeroMQ)."""
+    iteration: int | None = None
+    message: str = ""
+    reset: bool = False
+    """What was extended holds no longer (pypm's own word too)."""
     barrier: bool = False
     """Close the descriptor that came with this when all that came before has been done."""
 
@@ -80,6 +86,10 @@ def parse_notification(data: bytes) -> Notification:
         trigger=said.get(b"WATCHDOG") == b"trigger",
         watchdog=_seconds(said.get(b"WATCHDOG_USEC")),
         extend=_seconds(said.get(b"EXTEND_TIMEOUT_USEC")),
+        progress=b"X_PYPM_PROGRESS" in said,
+        iteration=_number(said.get(b"X_PYPM_PROGRESS")),
+        message=_text(said.get(b"X_PYPM_MESSAGE")) or "",
+        reset=said.get(b"X_PYPM_RESET_DEADLINE") == b"1",
         barrier=said == {b"BARRIER": b"1"},
     )
 

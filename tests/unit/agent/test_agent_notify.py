@@ -181,3 +181,33 @@ def test_heartbeats_are_frequent_enough_for_the_watchdog(
     assert isinstance(road, Notify)
     assert road.interval == interval
     road.close()
+
+
+def test_to_pypm_progress_is_no_heartbeat_and_a_wait_is_taken_back(
+    manager: ServiceManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where pyzmq is missing: who only says its progress would else promise heartbeats by that."""
+    monkeypatch.setenv("NOTIFY_SOCKET", manager.address)
+    monkeypatch.setenv("PYPM_RUN_ID", "r")
+    road = open_notify(os.environ)
+    assert road is not None
+    for message, said in (
+        (
+            {"type": "progress", "iteration": 7, "message": "a\nWATCHDOG=1"},
+            ["X_PYPM_PROGRESS=7", "X_PYPM_MESSAGE=a WATCHDOG=1"],
+        ),
+        ({"type": "progress"}, ["X_PYPM_PROGRESS="]),
+        ({"type": "task", "name": "t", "state": "done"}, ["X_PYPM_PROGRESS=", "X_PYPM_MESSAGE=t"]),
+        ({"type": "reset_deadline"}, ["X_PYPM_RESET_DEADLINE=1"]),
+        (
+            {"type": "reset_deadline", "seconds": 2.0},
+            ["X_PYPM_RESET_DEADLINE=1", "EXTEND_TIMEOUT_USEC=2000000"],
+        ),
+        ({"type": "heartbeat"}, ["WATCHDOG=1"]),
+    ):
+        road.send(message)
+        assert manager.receive().splitlines() == said
+    road.send({"type": "task", "name": "t", "state": "begun"})
+    road.send({"type": "ready"})
+    assert manager.receive() == "READY=1"
+    road.close()

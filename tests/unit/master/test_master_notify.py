@@ -130,6 +130,14 @@ def test_one_by_one(channel: Channel, data: bytes, event: ev.Event) -> None:
     assert channel.heard(data) == [event]
 
 
+def test_words_of_pypms_own(channel: Channel) -> None:
+    """For agents without ZeroMQ: what sd_notify has no words for."""
+    data = b"X_PYPM_PROGRESS=7\nX_PYPM_MESSAGE=step\nEXTEND_TIMEOUT_USEC=3000000\nX_PYPM_RESET_DEADLINE=1"
+    progressed = ev.Progressed("r", "step", 7)
+    assert channel.heard(data) == [progressed, ev.ExtensionReset("r"), ev.Extended("r", 3.0, "")]
+    assert channel.heard(b"X_PYPM_PROGRESS=") == [ev.Progressed("r")]
+
+
 def test_a_named_process_is_told_with_its_start_time(channel: Channel) -> None:
     kinship = read_kinship(ME)
     assert kinship is not None
