@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from pypm.cli.history import history_lines, moment
+from pypm.cli.limit_words import as_whom, limits_in_words
 from pypm.cli.output import plain
 from pypm.cli.probe_view import probe_fields
 from pypm.cli.process_tree import tree_lines
@@ -158,6 +159,8 @@ def _command(spec: AppSpec) -> list[tuple[str, str]]:
         ("folder", spec.cwd),
         ("declared in", spec.source or ""),
         ("env files", ", ".join(spec.env_files)),
+        ("runs as", as_whom(spec)),
+        ("limits", limits_in_words(spec)),
     ]
     return [(name, plain(text)) for name, text in fields if text]
 

@@ -143,7 +143,7 @@ SCHEDULE_KEYS = (
 
 LIMIT_KEYS = (
     Key("memory", values.memory_limit),
-    Key("open_files", limits.count),
+    Key("open_files", values.whole(1, 2**30)),
     Key("file_size", limits.size),
     Key("core", limits.size),
     Key("nice", values.whole(LEAST_NICE, MOST_NICE)),

@@ -14,7 +14,6 @@ from pypm.core.limit_validity import IO_PRIORITY, MOST_CPU
 from pypm.core.spec import UNLIMITED, LimitSpec
 
 __all__ = [
-    "count",
     "cpu_affinity",
     "identity_fields",
     "io_priority",
@@ -34,16 +33,6 @@ NO_WAY_TO_BE_READY = (
 def size(value: object) -> int:
     """Bytes; ``"unlimited"``: no limit."""
     return UNLIMITED if value == "unlimited" else parse_size(value)
-
-
-def count(value: object) -> int:
-    """A number of things; ``"unlimited"``: no limit."""
-    if value == "unlimited":
-        return UNLIMITED
-    number = integer(value)
-    if number is None or not 0 < number < 2**31:
-        raise ConfigError(f'{shown(value)}: expected a whole number above 0, or "unlimited"')
-    return number
 
 
 def io_priority(value: object) -> str:

@@ -116,13 +116,23 @@ def inherited_oom_score(adjustment: int | None) -> Iterator[None]:
 
 def _prlimit_option(name: str, size: int) -> str:
     option, number = _RESOURCES[name]
-    hard = resource.getrlimit(number)[1]
+    most = _most(number)
     wanted = float("inf") if size == UNLIMITED else size
-    if hard != resource.RLIM_INFINITY and wanted > hard and not _may_raise_limits():
-        shown = "unlimited" if size == UNLIMITED else size
-        raise SpawnError(f"limits.{name} = {shown}: more than the machine allows us, which is {hard}")
     text = "unlimited" if size == UNLIMITED else str(size)
+    if wanted > most:
+        raise SpawnError(f"limits.{name} = {text}: more than the machine allows us, which is {most:.0f}")
     return f"--{option}={text}:{text}"
+
+
+def _most(number: int) -> float:
+    """To what a limit can be set by us."""
+    hard = resource.getrlimit(number)[1]
+    if hard != resource.RLIM_INFINITY and not _may_raise_limits():
+        return hard
+    if number == resource.RLIMIT_NOFILE:
+        with open("/proc/sys/fs/nr_open", encoding="ascii") as file:
+            return int(file.read())
+    return float("inf")
 
 
 def _may_raise_limits() -> bool:

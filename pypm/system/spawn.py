@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -68,7 +69,7 @@ def spawn(
     try:
         prefix = attributes.prefix(open_files)
         if prefix:
-            _check_program(command[0])
+            _check_program(command[0], cwd, env)
         start = partial(
             subprocess.Popen,
             [*prefix, *command],
@@ -98,11 +99,12 @@ def spawn(
     return Child(process.pid, _start_ticks(process.pid, before))
 
 
-def _check_program(path: str) -> None:
+def _check_program(program: str, cwd: str, env: Mapping[str, str]) -> None:
     """Raise OSError for a program that cannot be started, where another one is to start it."""
-    if not os.access(path, os.X_OK):
-        number = errno.EACCES if os.path.exists(path) else errno.ENOENT
-        raise OSError(number, os.strerror(number), path)
+    path = os.path.join(cwd, program) if "/" in program else shutil.which(program, path=env.get("PATH"))
+    if path is None or not os.access(path, os.X_OK):
+        number = errno.EACCES if path is not None and os.path.exists(path) else errno.ENOENT
+        raise OSError(number, os.strerror(number), program)
 
 
 def _in_thread(attributes: Attributes, start: Callable[[], subprocess.Popen[Any]]) -> subprocess.Popen[Any]:

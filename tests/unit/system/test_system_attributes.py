@@ -71,6 +71,26 @@ def test_the_pid_is_the_programs_own():
     assert len(set(said_by("echo $$; exec sh -c 'echo $$'", limits=LimitSpec(core=0)))) == 1
 
 
+def test_a_program_is_found_in_its_path_as_without_limits():
+    null = os.open("/dev/null", os.O_RDWR)
+    limited = module.Attributes(LimitSpec(core=0))
+    env = {"PATH": os.environ["PATH"]}
+    try:
+        child = spawn(
+            ["true"],
+            cwd="/",
+            env=env,
+            stdin=null,
+            stdout=null,
+            stderr=null,
+            umask=0,
+            attributes=limited,
+        )
+    finally:
+        os.close(null)
+    assert os.waitpid(child.pid, 0)[1] == 0
+
+
 def test_open_files_are_the_shells_beside_other_limits():
     assert said_by("ulimit -n", soft=123, limits=LimitSpec(core=0)) == ["123"]
     assert said_by("ulimit -n", soft=123, limits=LimitSpec(open_files=321)) == ["321"]
@@ -87,8 +107,18 @@ def test_more_than_the_machine_allows_is_refused(monkeypatch):
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     with pytest.raises(SpawnError, match=rf"limits\.open_files = {hard + 1}: more than .* which is {hard}"):
         said_by("true", limits=LimitSpec(open_files=hard + 1))
-    with pytest.raises(SpawnError, match=r"limits\.open_files = unlimited: more than"):
-        said_by("true", limits=LimitSpec(open_files=UNLIMITED))
+    resource_limits = {resource.RLIMIT_FSIZE: (5, 5)}
+    monkeypatch.setattr(resource, "getrlimit", resource_limits.__getitem__)
+    with pytest.raises(SpawnError, match=r"limits\.file_size = unlimited: more than .* which is 5"):
+        said_by("true", limits=LimitSpec(file_size=UNLIMITED))
+
+
+def test_not_even_root_has_more_open_files_than_the_kernel(monkeypatch):
+    monkeypatch.setattr(module, "_may_raise_limits", lambda: True)
+    with open("/proc/sys/fs/nr_open") as file:
+        most = int(file.read())
+    with pytest.raises(SpawnError, match=rf"open_files = {most + 1}: more than .* which is {most}"):
+        said_by("true", limits=LimitSpec(open_files=most + 1))
 
 
 def test_what_the_kernel_refuses_is_told(monkeypatch):
@@ -113,7 +143,11 @@ def test_without_the_program_for_it_nothing_is_started(monkeypatch):
 
 @pytest.mark.parametrize(
     ("program", "words"),
-    [("/nowhere/x", "/nowhere/x: no such file or folder"), ("/etc/passwd", "/etc/passwd: permission denied")],
+    [
+        ("no-such-program", "no-such-program: no such file"),
+        ("/nowhere/x", "/nowhere/x: no such file or folder"),
+        ("/etc/passwd", "/etc/passwd: permission denied"),
+    ],
 )
 def test_a_program_that_cannot_be_started_is_told_as_without_limits(program, words):
     null = os.open("/dev/null", os.O_RDWR)

@@ -1,0 +1,119 @@
+"""Limits, users and groups of real programs, which print what they have."""
+
+from __future__ import annotations
+
+import os
+import pwd
+
+import pytest
+from real_pypm import RealPypm, lives, python, shell, sleeper
+
+from pypm.testing import wait_until
+
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+
+LIMITS = {
+    "memory": "1G",
+    "open_files": 222,
+    "file_size": "1M",
+    "core": 0,
+    "nice": 5,
+    "ionice": "idle",
+    "cpu_affinity": [0],
+    "oom_score_adj": 700,
+}
+REPORT = """
+import os, resource, time
+def limit(which):
+    return resource.getrlimit(which)
+with open("/proc/self/oom_score_adj") as file:
+    score = int(file.read())
+print(limit(resource.RLIMIT_NOFILE), limit(resource.RLIMIT_FSIZE), limit(resource.RLIMIT_CORE),
+      os.getpriority(os.PRIO_PROCESS, 0), sorted(os.sched_getaffinity(0)), score, flush=True)
+time.sleep(1000)
+"""
+
+
+def said(pypm: RealPypm, name: str, stream: str = "out") -> list[str]:
+    wait_until(lambda: pypm.log(name, stream).endswith(b"\n"), what="it says something")
+    return pypm.log(name, stream).decode().splitlines()
+
+
+def test_a_program_has_its_limits_and_the_master_does_not(pypm: RealPypm) -> None:
+    pypm.start(python("a", REPORT, limits=LIMITS), sleeper("free"))
+    size = 1024**2
+    assert said(pypm, "a") == [f"(222, 222) ({size}, {size}) (0, 0) 5 [0] 700"]
+    master = pypm.master_pid()
+    for pid in (master, pypm.pid("free")):
+        assert os.getpriority(os.PRIO_PROCESS, pid) == os.getpriority(os.PRIO_PROCESS, 0)
+        assert os.sched_getaffinity(pid) == os.sched_getaffinity(0)
+    with open(f"/proc/{pypm.pid('free')}/oom_score_adj") as file, open("/proc/self/oom_score_adj") as own:
+        assert file.read() == own.read(), "what protects the master is not inherited"
+    shown = pypm.ok("describe", "a")
+    assert "open files 222; file size 1M" in shown
+    assert "restarted above 1G" in shown
+
+
+def test_a_file_that_grows_too_large(pypm: RealPypm) -> None:
+    script = f"head -c 5000 /dev/zero > {pypm.home}/../big; wc -c < {pypm.home}/../big; sleep 1000"
+    pypm.start(shell("a", script, limits={"file_size": 1024}))
+    assert said(pypm, "a") == ["1024"]
+
+
+def test_limits_outlive_restarts_and_masters(pypm: RealPypm) -> None:
+    pypm.start(python("a", REPORT, limits=LIMITS))
+    assert len(said(pypm, "a")) == 1
+    pypm.terminate_master()
+    pypm.ok("restart", "a")
+    wait_until(lambda: len(said(pypm, "a")) == 2, what="both runs have told")
+    assert len(set(said(pypm, "a"))) == 1
+
+
+def test_a_limit_that_cannot_be_set_fails_the_start_and_says_so(pypm: RealPypm) -> None:
+    path = pypm.ecosystem(sleeper("a", limits={"open_files": 2**30}, max_restarts=0))
+    done = pypm.run("start", path)
+    assert done.returncode == 1
+    assert "could not start: limits.open_files = 1073741824: more than the machine allows" in done.stderr
+    assert pypm.row("a")["pid"] in (0, None)
+
+
+def test_a_changed_limit_needs_a_new_run(pypm: RealPypm) -> None:
+    pypm.start(sleeper("a", limits={"open_files": 300}))
+    before = pypm.pid("a")
+    pypm.start(sleeper("a", limits={"open_files": 400}))
+    wait_until(lambda: not lives(before), what="the run with the old limit has ended")
+    with open(f"/proc/{pypm.pid('a')}/limits") as file:
+        assert any(line.split()[3:5] == ["400", "400"] for line in file if line.startswith("Max open files"))
+
+
+def test_umask_and_no_new_privileges(pypm: RealPypm) -> None:
+    script = "umask; grep NoNewPrivs /proc/self/status; sleep 1000"
+    pypm.start(shell("a", script, umask="0137", no_new_privileges=True))
+    assert said(pypm, "a") == ["0137", "NoNewPrivs:\t1"]
+
+
+@only_root
+def test_another_user_with_its_groups_and_its_home(pypm: RealPypm) -> None:
+    script = "id -un; id -gn; id -Gn; echo $HOME $USER $LOGNAME $SHELL; exec sleep 1000"
+    pypm.start(shell("a", script, cwd="/", user="nobody", limits={"core": 0}))
+    entry = pwd.getpwnam("nobody")
+    wait_until(lambda: len(said(pypm, "a")) == 4, what="it has told all")
+    user, group, groups, variables = said(pypm, "a")
+    assert (user, group, groups) == ("nobody", "nogroup", "nogroup")
+    assert variables == f"{entry.pw_dir} nobody nobody {entry.pw_shell}"
+    log = pypm.home / "logs" / "a-out.log"
+    assert log.stat().st_uid == os.geteuid()
+    assert "user nobody" in pypm.ok("describe", "a")
+    pid = pypm.pid("a")
+    pypm.ok("stop", "a")
+    assert not lives(pid)
+
+
+@only_root
+def test_hooks_and_probes_are_that_user_too(pypm: RealPypm) -> None:
+    hook = {"command": ["sh", "-c", "id -un >&2"]}
+    probe = {"exec": ["sh", "-c", "test $(id -un) = nobody"], "period": "100ms"}
+    app = shell("a", "exec sleep 1000", cwd="/", user="nobody", post_start=hook, health={"readiness": probe})
+    pypm.start(app)
+    pypm.wait_status("a", "online")
+    assert said(pypm, "a", "error") == ["nobody"]
