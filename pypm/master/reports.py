@@ -19,6 +19,7 @@ from pypm.logs.reader import tail
 from pypm.logs.trouble import stamp
 from pypm.system.clock import wall_time
 from pypm.system.files import make_private_folder
+from pypm.system.process import is_same
 from pypm.system.tree import tree_pids
 
 __all__ = ["Reports"]
@@ -31,6 +32,10 @@ SECONDS = 8.0
 """What a report may take; a restart waits for it a little longer."""
 LAST_LINES = 100
 LAST_BYTES = 128 * 1024
+
+
+class GoneError(Exception):
+    """There is nothing left to report of."""
 
 
 class Reports:
@@ -74,6 +79,9 @@ class Reports:
 
         run = instance.run
         assert run is not None
+        if not is_same(run.main_pid, run.main_ticks):
+            # Many reports were due before: its pid may be anybody's by now.
+            raise GoneError(f"its process {run.main_pid} is gone")
         at = stamp(wall_time())
         parent = os.path.join(self._folder, file_stem(instance.name))
         folder = os.path.join(parent, f"{at.replace(':', '')}-{run.run_id}")
