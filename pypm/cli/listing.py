@@ -29,6 +29,9 @@ RIGHT = frozenset({"id", "pid", "↺", "uptime", "cpu", "mem"})
 _LEAVING = ("health", "namespace", "ready", "cpu", "note", "pid", "mem", "↺", "uptime")
 """The order in which columns are left out where the terminal is too narrow."""
 
+_ILL = frozenset({"unhealthy", "stalled"})
+"""Words of ``health`` that nobody may miss: while there is one, that column leaves last of all."""
+
 _NOTE_WIDTH = 12
 """The least width that a note is worth showing in."""
 
@@ -88,7 +91,9 @@ def fitting(lines: list[tuple[str, ...]], width: int, frame: int) -> dict[str, i
     if not any(line[COLUMNS.index("note")] for line in lines):
         del natural["note"]
     widths = {**natural, "note": min(natural["note"], _NOTE_WIDTH)} if "note" in natural else dict(natural)
-    for name in _LEAVING:
+    is_ill = any(line[COLUMNS.index("health")] in _ILL for line in lines)
+    leaving = (*_LEAVING[1:], _LEAVING[0]) if is_ill else _LEAVING
+    for name in leaving:
         if _room(widths, width, frame) >= 0:
             break
         widths.pop(name, None)

@@ -65,7 +65,8 @@ def _present_run(facts: Facts) -> str:
     if facts["pid"] is None:
         return ""
     up = format_duration(max(0.0, time.time() - facts["started_at"]))
-    restarts = f", restarted {facts['restarts']} times" if facts["restarts"] else ""
+    count = facts["restarts"]
+    restarts = f", restarted {'once' if count == 1 else f'{count} times'}" if count else ""
     return f"pid {facts['pid']}, up for {up}{restarts}"
 
 

@@ -124,6 +124,16 @@ def test_a_narrow_terminal_gets_what_matters_most(
     assert width < 200 or shown == set(COLUMNS)
 
 
+@pytest.mark.parametrize(("health", "is_shown"), [("stalled", True), ("unhealthy", True), ("healthy", False)])
+def test_eighty_columns_have_room_for_trouble(
+    monkeypatch: pytest.MonkeyPatch, health: str, is_shown: bool
+) -> None:
+    rows = [make_row(0, "research", health=health, reason="no progress for 30m and no sign of work")]
+    lines = without_styles(on_terminal(monkeypatch, rows, 80)).splitlines()
+    assert (" health " in lines[1]) is is_shown
+    assert (f" {health} " in lines[3]) is is_shown
+
+
 def test_a_note_that_nobody_has_takes_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "note" not in on_terminal(monkeypatch, [make_row()], 200, NO_COLOR="1")
 

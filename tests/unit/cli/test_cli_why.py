@@ -99,6 +99,8 @@ def test_one_that_was_restarted_says_why() -> None:
     facts = facts_of(lived(SPEC, Program(lives=5.0, signal=11), Program()))
     assert facts["reason"] == "restarted: killed by SIGSEGV"
     assert "restarted always" in facts["rule"]
+    assert ", restarted once\n" in answer(facts)
+    assert ", restarted 2 times\n" in answer({**facts, "restarts": 2})
 
 
 def test_one_in_trouble_tells_its_ladder() -> None:
