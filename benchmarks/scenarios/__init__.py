@@ -25,6 +25,7 @@ from benchmarks.scenarios import (
     probes,
     restart_all,
     restart_latency,
+    spawn_limits,
     start_n,
     stop_n,
 )
@@ -34,6 +35,7 @@ __all__ = ["SCENARIOS"]
 SCENARIOS: dict[str, Callable[[Bench], Report]] = {
     "restart_latency": restart_latency.run,
     "start_n": start_n.run,
+    "spawn_limits": spawn_limits.run,
     "stop_n": stop_n.run,
     "restart_all": restart_all.run,
     "cli_latency": cli_latency.run,
