@@ -61,13 +61,23 @@ def due_running(instance: Instance, event: ev.Event, now: float) -> Result:
     if overlap == "queue":
         return replace(instance, queued=True), []
     if overlap == "skip":
-        return instance, [Tell("schedule.skipped", f"{event.reason}: the run before goes on")]
+        return _skip(instance, event)
     if instance.status is Status.STOPPING:
         is_over = instance.after is After.DECIDE
         return (replace(instance, after=After.RESTART) if is_over else instance), []
     if instance.run is None:  # its process is about to be started
         return instance, []
     return begin_stop(instance, now, event.reason, After.RESTART, "schedule")
+
+
+def _skip(instance: Instance, event: ev.ScheduleDue) -> Result:
+    """The run goes on; that is told once a run, however many moments come meanwhile."""
+    reason = f"{event.reason}; it goes on past its next moment"
+    if instance.reason == reason:
+        return instance, []
+    told: list[Action] = [Tell("schedule.skipped", f"{event.reason}: the run before goes on")]
+    # What is being stopped has a reason of its own, and ends soon.
+    return (instance if instance.status is Status.STOPPING else replace(instance, reason=reason)), told
 
 
 def run_at_rest(instance: Instance, event: ev.Event, now: float) -> Result:

@@ -12,7 +12,16 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from pypm.core.actions import Action, Forget, Publish
-from pypm.core.events import DeadlinePassed, Event, Evidence, Extended, ExtensionReset, Probed, ScheduleMoved
+from pypm.core.events import (
+    DeadlinePassed,
+    Event,
+    Evidence,
+    Extended,
+    ExtensionReset,
+    Probed,
+    ScheduleDue,
+    ScheduleMoved,
+)
 from pypm.core.instance import Instance, Status
 from pypm.core.machine import VOLATILE, step
 
@@ -20,7 +29,7 @@ __all__ = ["Engine", "Executor", "Transition"]
 
 log = logging.getLogger(__name__)
 
-ROUTINE = (DeadlinePassed, Evidence, Extended, ExtensionReset, Probed, ScheduleMoved)
+ROUTINE = (DeadlinePassed, Evidence, Extended, ExtensionReset, Probed, ScheduleDue, ScheduleMoved)
 KEPT_TRANSITIONS = 50
 """How many steps of an instance's history are kept."""
 
@@ -55,7 +64,7 @@ class Engine:
         self.listeners: list[Callable[[int], None]] = []
         """Called with the id of an instance after each change that clients can see."""
         self.observers: list[Callable[[Instance, Instance, Event], None]] = []
-        """Called with an instance before and after a step that changes its status, or begins or ends a run."""
+        """Called with an instance before and after a step that changes its status, or begins or ends one."""
         self._executor = executor
         self._clock = clock
         self._queue: deque[tuple[int, Event]] = deque()

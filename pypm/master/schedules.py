@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 LONGEST_WAIT = 15.0
 """Seconds after which the wall clock is looked at again: it may have been set, or the machine have slept."""
+TICK = 0.02
+"""Seconds by which a run may have begun later than the kernel tells a new master: it counts hundredths."""
 SHARE = 0.005
 """Seconds of one turn of the loop that may be spent on what is due."""
 
@@ -117,14 +119,14 @@ class Schedules:
             self._arm(due)
 
     def _begun(self, instance: Instance) -> float | None:
-        """When (Unix time) the latest run began."""
+        """When (Unix time) the latest run began, at the latest."""
         if instance.run is not None:
             started = instance.run.started
         elif instance.last is not None:
             started = instance.last.at - instance.last.uptime
         else:
             return None
-        return self._wall() - (self._clock() - started)
+        return self._wall() - (self._clock() - started) + TICK
 
     def _offset(self, instance: Instance, schedule: ScheduleSpec) -> float:
         return offset_of(schedule, f"{self._host}/{instance.app}:{instance.index}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from pypm.core.events import RestartRequested, StartRequested
-from pypm.core.instance import Status
+from pypm.core.instance import Instance, Status
 from pypm.core.receipt import Receipt
 from pypm.core.spec import Origin
 from pypm.master.apps import change_of
@@ -16,6 +16,9 @@ from pypm.master.asker import asked_by
 
 if TYPE_CHECKING:
     from pypm.master.main import Master
+
+
+_ARMED = "{0} is a job, and waits for its next run; `pypm run-now {0}` runs it"
 
 
 class Params(msgspec.Struct, forbid_unknown_fields=True):
@@ -37,14 +40,20 @@ async def order(master: Master, params: Params) -> Receipt:
         master.engine.handle(instance.id, StartRequested(by=asked_by()))
     done = [each.id for each in first]
     changes = [change_of(each, "started") for each in first]
-    return Receipt(changes + [change_of(each, "restarted") for each in chosen], carried_out=done)
+    changes += [change_of(each, "started" if _is_resting_job(each) else "restarted") for each in chosen]
+    return Receipt(changes, [_ARMED.format(each.name) for each in chosen if _is_resting_job(each)], done)
+
+
+def _is_resting_job(instance: Instance) -> bool:
+    """Whether a restart only lets it wait for its next run."""
+    return instance.spec.schedule is not None and instance.run is None
 
 
 async def answer(master: Master, params: Params, receipt: Receipt) -> dict[str, Any]:
     """Answer when each of them has been stopped and spawned anew, or has failed to be."""
     slots = asyncio.Semaphore(params.parallel)
     await asyncio.gather(*(_restart(master, change["id"], slots, receipt) for change in receipt.changes))
-    return await master.done(receipt.changes)
+    return await master.done(receipt.changes, receipt.warnings)
 
 
 async def _restart(master: Master, instance_id: int, slots: asyncio.Semaphore, receipt: Receipt) -> None:

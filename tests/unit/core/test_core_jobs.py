@@ -187,8 +187,12 @@ def test_a_moment_during_a_run_is_skipped_and_told() -> None:
     armed.handle(DUE)
     armed.run(60.0)
     after, actions = checked_step(armed.instance, replace(DUE, moment=2e9), armed.clock())
-    assert after == replace(armed.instance, moment=2e9)
+    reason = "schedule every 1m; it goes on past its next moment"
+    assert after == replace(armed.instance, moment=2e9, reason=reason)
     assert Tell("schedule.skipped", "schedule every 1m: the run before goes on") in actions
+    later, actions = checked_step(after, replace(DUE, moment=3e9), armed.clock())
+    assert later == replace(after, moment=3e9)
+    assert not any(isinstance(action, Tell) for action in actions), "told once a run"
 
 
 def test_of_the_moments_during_a_run_one_is_queued() -> None:

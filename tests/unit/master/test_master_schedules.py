@@ -147,7 +147,9 @@ def test_what_came_just_now_is_on_time_for_the_next_master() -> None:
 def test_a_run_that_the_last_master_began_and_did_not_save_is_that_of_its_moment() -> None:
     instance = armed(HOURLY, EIGHT - HOUR)
     home = Home(instance, start=False)
+    home.clock.advance(-0.008)  # start times of processes are told in hundredths
     home.engine.handle(0, ev.RunRequested())  # as an adoption takes such a run in
+    home.clock.advance(0.008)
     home.loop.run(0.5)
     home.end_run()
     runs = home.runs()
