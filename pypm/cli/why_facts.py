@@ -168,13 +168,25 @@ def next_step(detail: Facts) -> Facts:
         "errored": f"nothing by itself: {by_hand} tries again",
         "exited": f"nothing by itself: {by_hand} starts it",
         "stopped": f"nothing by itself: {by_hand} starts it",
-        "online": "its health is judged" if at else "nothing is due",
+        "online": _what_is_due(detail) if at else "nothing is due",
     }
     if (scheduled := detail.get("next_run")) is not None and at is None and status in SCHEDULED:
         return {"what": "its schedule is due", "at": scheduled}
     if detail["trouble"] and at:
         words["online"] = words["starting"] = "the next step is taken about its trouble"
     return {"what": words[status], "at": at}
+
+
+def _what_is_due(detail: Facts) -> str:
+    """What the deadline of a run is that is up."""
+    timeout = (detail["spec"].get("schedule") or {}).get("timeout")
+    if (
+        timeout is not None
+        and detail["started_at"]
+        and detail["deadline"] > detail["started_at"] + timeout - 1
+    ):
+        return "its timeout is over, and it is stopped"
+    return "its health is judged"
 
 
 def _last_words(detail: Facts, last: Facts | None, spec: AppSpec) -> Facts | None:

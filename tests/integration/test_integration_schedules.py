@@ -122,10 +122,11 @@ def test_run_now_tells_of_a_failure(pypm: RealPypm) -> None:
 
 
 def test_run_now_leaves_alone_what_runs_and_is_for_jobs_only(pypm: RealPypm) -> None:
-    pypm.start(job("long", "echo up; exec sleep 1000", RARE), sleeper("kept"))
+    pypm.start(job("long", "echo up; exec sleep 1000", {**RARE, "timeout": "1h"}), sleeper("kept"))
     pypm.ok("run-now", "long")
     pypm.wait_status("long", "online")
     pid = pypm.pid("long")
+    assert "its timeout is over, and it is stopped (in " in pypm.ok("why", "long")
     done = pypm.run("run-now", "long")
     assert (done.returncode, done.stdout) == (0, "unchanged long\n")
     assert "long runs already" in done.stderr
