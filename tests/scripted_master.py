@@ -133,6 +133,7 @@ def make_row(instance_id: int = 0, name: str = "worker", **fields: Any) -> dict[
         "evidence": "",
         "trouble": "",
         "retry_in_seconds": None,
+        "log_trouble": "",
         "held_until": None,
         "out_file": f"/nowhere/{name}-out.log",
         "error_file": f"/nowhere/{name}-error.log",

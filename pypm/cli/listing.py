@@ -122,7 +122,8 @@ def _note(row: dict[str, Any]) -> str:
     # What it is held back for, and what is left of its stop, say more than why it was ordered.
     first = awaited if row["status"] == "stopping" or awaited.startswith("waits for") else ""
     told = first or row.get("reason") or awaited or waiting or row.get("status_text") or ""
-    text = plain(str(told))
+    # First, as nothing that it says itself can be relied on while its output does not arrive.
+    text = plain("; ".join(part for part in (row.get("log_trouble"), str(told)) if part))
     retry = row.get("retry_in_seconds")
     if retry is not None:
         text = f"{text}, again in {format_duration(retry)}".lstrip(", ")

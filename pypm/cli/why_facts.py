@@ -83,6 +83,7 @@ def saved_facts(state: State, instance: Instance, logs_folder: str) -> Facts:
         "waiting_seconds": age(vitals.waiting_since),
         "evidence": vitals.evidence,
         "trouble": vitals.trouble_why,
+        "log_trouble": "",  # a new master finds out anew
         "out_file": files.out,
         "error_file": files.error,
         "spec": msgspec.to_builtins(instance.spec),
@@ -113,7 +114,7 @@ def whole(detail: Facts, source: str, as_of: float) -> Facts:
         "name", "id", "app", "status", "desired", "since", "reason", "health", "trouble", "restarts", "pid",
         "run_id", "started_at", "ready", "status_text", "awaited", "heartbeat_age_seconds",
         "progress_age_seconds",
-        "progress_text", "iteration", "waiting_for", "waiting_seconds", "evidence",
+        "progress_text", "iteration", "waiting_for", "waiting_seconds", "evidence", "log_trouble",
     )  # fmt: skip
     return {
         **{key: detail[key] for key in told},

@@ -30,6 +30,7 @@ def answer(facts: Facts) -> str:
         ("waits for", _waiting(facts)),
         ("heartbeat", _ago(facts["heartbeat_age_seconds"])),
         ("progress", _progress(facts)),
+        ("its logs", facts["log_trouble"]),
         ("signs of work", facts["evidence"]),
         ("says", facts["status_text"]),
         ("next", _next(facts)),

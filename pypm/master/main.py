@@ -20,6 +20,7 @@ from pypm.core.events import RestartRequested, StopRequested
 from pypm.core.instance import Instance
 from pypm.core.targets import match
 from pypm.logs.registry import LogRegistry
+from pypm.logs.trouble import LogTrouble
 from pypm.master.adoption import Adoption
 from pypm.master.apps import Apps
 from pypm.master.asker import Asker, Peer, asker_of, set_asker
@@ -309,13 +310,16 @@ class Master:
         moment = Moment(boot_time(), wall_time())
         folder = self.home.logs_folder
         next_run = self.schedules.next_run
+        troubles = self._log_troubles()
         return [
-            make_row(each, self.sampler.of(each), folder, moment, next_run(each.id)) for each in instances
+            make_row(each, self.sampler.of(each), folder, moment, next_run(each.id), troubles)
+            for each in instances
         ]
 
     def details(self, instances: Sequence[Instance]) -> list[Detail]:
         """The details of instances, with fresh usage."""
         moment = Moment(boot_time(), wall_time())
+        troubles = self._log_troubles()
         return [
             make_detail(
                 each,
@@ -326,9 +330,17 @@ class Master:
                 self.engine.history(each.id),
                 None if each.run is None else self.telemetry.find(each.run.run_id),
                 self.schedules.next_run(each.id),
+                troubles,
             )
             for each in instances
         ]
+
+    def _log_troubles(self) -> dict[str, LogTrouble]:
+        """What is wrong with logs now, by path: of several with a file, that for which somebody waits."""
+        return {
+            each.path: each
+            for each in sorted(self.log_files.troubles(), key=lambda each: each.kind == "block")
+        }
 
     async def done(self, changes: list[dict[str, Any]], warnings: Sequence[str] = ()) -> dict[str, Any]:
         """The answer to a verb that changes something, once that is on the disk (or the disk refuses)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -12,13 +14,23 @@ from pypm.core.instance import Instance, Run, RunEnd, Status, Vitals
 from pypm.core.policy import signal_name
 from pypm.core.spec import AppSpec
 from pypm.core.state import App
-from pypm.logs.paths import log_files
+from pypm.logs.paths import LogFiles, log_files
+from pypm.logs.trouble import LogTrouble
 from pypm.master.engine import Transition
 from pypm.master.probe_rows import ProbeReport, probe_reports
 from pypm.master.sampler import Sample
 from pypm.master.telemetry import Metric, RunTelemetry, TaskReport
 
 __all__ = ["Detail", "LastExit", "Row", "make_detail", "make_row"]
+
+
+NO_TROUBLES: Mapping[str, LogTrouble] = MappingProxyType({})
+LOG_TROUBLES = {
+    "block": "it waits, as its log takes nothing",
+    "write": "its output is dropped",
+    "rotation": "its log cannot be rotated",
+}
+"""What a trouble of a log means for whose log it is, the worst one first."""
 
 
 class LastExit(msgspec.Struct):
@@ -68,6 +80,7 @@ class Row(msgspec.Struct):
     trouble: str
     retry_in_seconds: float | None
     held_until: float | None
+    log_trouble: str
     out_file: str | None
     error_file: str | None
 
@@ -106,9 +119,13 @@ def make_row(
     logs_folder: str,
     moment: Moment,
     next_run: float | None = None,
+    troubles: Mapping[str, LogTrouble] = NO_TROUBLES,
 ) -> Row:
-    """The row of an instance; ``next_run`` is the next moment of its schedule."""
-    return Row(**_row_fields(instance, sample, logs_folder, moment), next_run=next_run)
+    """The row of an instance.
+
+    ``next_run`` is the next moment of its schedule; ``troubles`` has what is wrong with logs now, by path.
+    """
+    return Row(**_row_fields(instance, sample, logs_folder, moment, troubles), next_run=next_run)
 
 
 def make_detail(
@@ -120,11 +137,12 @@ def make_detail(
     history: list[Transition],
     telemetry: RunTelemetry | None,
     next_run: float | None = None,
+    troubles: Mapping[str, LogTrouble] = NO_TROUBLES,
 ) -> Detail:
     """The detail of an instance."""
     run = instance.run
     return Detail(
-        **_row_fields(instance, sample, logs_folder, moment),
+        **_row_fields(instance, sample, logs_folder, moment, troubles),
         next_run=next_run,
         spec=instance.spec,
         origin_umask=app.origin.umask,
@@ -142,7 +160,11 @@ def make_detail(
 
 
 def _row_fields(
-    instance: Instance, sample: Sample | None, logs_folder: str, moment: Moment
+    instance: Instance,
+    sample: Sample | None,
+    logs_folder: str,
+    moment: Moment,
+    troubles: Mapping[str, LogTrouble],
 ) -> dict[str, Any]:
     run = instance.run
     files = log_files(logs_folder, instance.spec, instance.index)
@@ -171,9 +193,21 @@ def _row_fields(
         **_vitals(run, moment),
         "retry_in_seconds": None if begins_at is None else round(max(0.0, begins_at - moment.boot), 3),
         "held_until": None if held_until is None else moment.as_wall(held_until),
+        "log_trouble": _log_trouble(files, troubles) if troubles else "",
         "out_file": files.out,
         "error_file": files.error,
     }
+
+
+def _log_trouble(files: LogFiles, troubles: Mapping[str, LogTrouble]) -> str:
+    """What is wrong with the logs of an instance, the worst of it; empty: nothing."""
+    own = [
+        found for path in (files.out, files.error, files.combined) if path and (found := troubles.get(path))
+    ]
+    if not own:
+        return ""
+    worst = min(own, key=lambda trouble: list(LOG_TROUBLES).index(trouble.kind))
+    return f"{LOG_TROUBLES[worst.kind]} ({worst.path}: {worst.reason})"
 
 
 def _last_run(instance: Instance, moment: Moment) -> float | None:

@@ -35,6 +35,9 @@ def test_a_log_that_takes_nothing_is_named_as_long_as_it_is_used(pypm: RealPypm)
     assert pypm.call("doctor")["log_troubles"] == [
         {"path": "/dev/full", "kind": "write", "reason": "No space left on device"}
     ]
+    assert pypm.row("a")["log_trouble"] == "its output is dropped (/dev/full: No space left on device)"
+    assert pypm.row("b")["log_trouble"] == ""
+    assert "its logs  its output is dropped (/dev/full:" in pypm.ok("why", "a")
     pypm.ok("delete", "a")
     assert check(pypm.json("doctor"), "logs")["level"] == "ok"
 

@@ -79,6 +79,11 @@ def test_what_does_not_run_has_no_figures() -> None:
         ({"reason": "unhealthy", "status_text": "step 3 of 9"}, "unhealthy"),
         ({"reason": "exit code 1", "retry_in_seconds": 2.5}, "exit code 1, again in 2.5s"),
         ({"retry_in_seconds": 2.5}, "again in 2.5s"),
+        (
+            {"status_text": "step 3 of 9", "log_trouble": "its output is dropped"},
+            "its output is dropped; step 3 of 9",
+        ),
+        ({"log_trouble": "its output is dropped"}, "its output is dropped"),
         ({"status_text": "a\nb\x1b[31mc"}, "a b\ufffd[31mc"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import msgspec
+import pytest
 from fakes import SPEC, new_engine, new_instance
 from msgspec.structs import replace
 
@@ -12,6 +13,7 @@ from pypm.core import events as ev
 from pypm.core.instance import Instance
 from pypm.core.spec import AppSpec, LogSpec, Origin, RestartPolicy, Rule
 from pypm.core.state import App
+from pypm.logs.trouble import LogTrouble, TroubleKind
 from pypm.master.rows import Moment, make_detail, make_row
 from pypm.master.sampler import Sample
 from pypm.testing import FakeClock, Program, Simulation
@@ -75,6 +77,7 @@ def test_a_row_of_what_runs() -> None:
         "trouble": "",
         "retry_in_seconds": None,
         "held_until": None,
+        "log_trouble": "",
         "out_file": "/logs/agent-0-out.log",
         "error_file": "/logs/agent-0-error.log",
     }
@@ -135,3 +138,27 @@ def test_a_detail_is_a_row_with_all_that_is_known() -> None:
     ]
     assert "SECRET" not in msgspec.json.encode(detail).decode()
     assert "token1" not in msgspec.json.encode(detail).decode(), "the run's secret stays ours"
+
+
+@pytest.mark.parametrize(
+    ("troubles", "told"),
+    [
+        ({"/logs/agent-out.log": "rotation"}, "its log cannot be rotated (/logs/agent-out.log: no space)"),
+        (
+            {"/logs/agent-out.log": "rotation", "/logs/agent-error.log": "write"},
+            "its output is dropped (/logs/agent-error.log: no space)",
+        ),
+        (
+            {"/logs/agent-out.log": "block", "/logs/agent-error.log": "write"},
+            "it waits, as its log takes nothing (/logs/agent-out.log: no space)",
+        ),
+        ({"/logs/other-out.log": "block"}, ""),
+    ],
+)
+def test_what_is_wrong_with_its_logs_is_told(troubles: dict[str, TroubleKind], told: str) -> None:
+    present = {
+        path: LogTrouble(path, kind, ended=False, reason="no space", dropped_bytes=0)
+        for path, kind in troubles.items()
+    }
+    row = make_row(lived(SPEC), None, "/logs", MOMENT, troubles=present)
+    assert row.log_trouble == told
