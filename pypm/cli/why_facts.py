@@ -180,7 +180,7 @@ def next_step(detail: Facts) -> Facts:
 
 def _what_is_due(detail: Facts) -> str:
     """What the deadline of a run is that is up."""
-    timeout = (detail["spec"].get("schedule") or {}).get("timeout")
+    timeout = (detail.get("spec", {}).get("schedule") or {}).get("timeout")
     if (
         timeout is not None
         and detail["started_at"]
