@@ -159,6 +159,7 @@ def _command(spec: AppSpec) -> list[tuple[str, str]]:
         ("folder", spec.cwd),
         ("declared in", spec.source or ""),
         ("env files", ", ".join(spec.env_files)),
+        ("secrets", ", ".join(f"{name} from {path}" for name, path in sorted(spec.secrets.items()))),
         ("runs as", as_whom(spec)),
         ("limits", limits_in_words(spec)),
     ]

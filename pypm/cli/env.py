@@ -34,7 +34,7 @@ def command(targets: tuple[str, ...], show_secrets: bool, as_json: bool) -> int:
     with master() as connection:
         answers: list[dict[str, Any]] = connection.call("env", targets=expanded(targets))
     if not show_secrets:
-        answers = [{**answer, "env": masked(answer["env"])} for answer in answers]
+        answers = [{**answer, "env": masked(answer["env"], answer.get("secrets", ()))} for answer in answers]
     if as_json:
         print_json(answers)
         return 0

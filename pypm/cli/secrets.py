@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 __all__ = ["MASK", "looks_secret", "masked"]
 
@@ -21,9 +22,14 @@ def looks_secret(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None
 
 
-def masked(environment: dict[str, str]) -> dict[str, str]:
-    """Give ``environment`` with likely secrets, and passwords within URLs, replaced by ``****``."""
+def masked(environment: dict[str, str], secrets: Collection[str] = ()) -> dict[str, str]:
+    """Give ``environment`` with secrets, likely ones, and passwords within URLs, replaced by ``****``.
+
+    ``secrets`` are the names of those that are known to be some.
+    """
     return {
-        name: MASK if value and looks_secret(name) else _URL_PASSWORD.sub(rf"\1:{MASK}", value)
+        name: MASK
+        if value and (name in secrets or looks_secret(name))
+        else _URL_PASSWORD.sub(rf"\1:{MASK}", value)
         for name, value in environment.items()
     }

@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pypm.config import dependencies, hooks, ladders, limits, log_bounds, probes, rules, schedules, values
+from pypm.config import (
+    dependencies,
+    hooks,
+    ladders,
+    limits,
+    log_bounds,
+    probes,
+    rules,
+    schedules,
+    secrets,
+    values,
+)
 from pypm.config.faults import Place, nearest
 from pypm.config.units import parse_duration, shown
 from pypm.core.errors import ConfigError
@@ -54,6 +65,7 @@ KEYS = (
     Key("increment_var", values.variable),
     Key("env", values.environment),
     Key("env_file", values.texts),
+    Key("secrets", secrets.secrets),
     Key("filter_env", values.filter_env),
     Key("autostart", values.boolean),
     Key("depends_on", dependencies.depends_on),

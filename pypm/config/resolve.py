@@ -13,6 +13,7 @@ from pypm.config.limits import identity_fields, limit_fields
 from pypm.config.program import Program, resolve_program
 from pypm.config.schedules import schedule_spec
 from pypm.config.search import Search
+from pypm.config.secrets import secret_files
 from pypm.config.units import shown
 from pypm.config.values import name as checked_name
 from pypm.core.errors import ConfigError
@@ -117,6 +118,8 @@ def resolve(settings: Settings, base: Base, place: Place) -> AppSpec | None:
     fields |= _health_fields(settings, place)
     if schedule := schedule_spec(settings, place):
         fields |= {"schedule": schedule}
+    if secrets := secret_files(settings.get("secrets", {}), search, place):
+        fields |= {"secrets": secrets}
     fields |= limit_fields(settings, place) | identity_fields(settings, place)
     fields |= hook_fields(settings, search, place) if cwd else {}
     if watch := _watch(settings, search.cwd, place):

@@ -34,9 +34,9 @@ def fault_of(spec: AppSpec) -> str:
         return f"{spec.instances} instances; 1 to {MOST_INSTANCES} are possible"
     if spec.kill_signal not in Signals.__members__:
         return f"there is no signal {spec.kill_signal}"
-    if any("\0" in word for word in (*spec.command, spec.cwd, *spec.env.values())):
+    if any("\0" in word for word in (*spec.command, spec.cwd, *spec.env.values(), *spec.secrets.values())):
         return "there is a NUL in its command, folder or environment"
-    if any(not name or "\0" in name or "=" in name for name in spec.env):
+    if any(not name or "\0" in name or "=" in name for name in (*spec.env, *spec.secrets)):
         return "a variable of its environment has no name, or one with = or NUL in it"
     if spec.ready_fd is not None and spec.ready_fd not in READY_NUMBERS:
         return f"the descriptor {spec.ready_fd} cannot tell that it is ready; 3 to 9 can"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pypm.core.spec import AppSpec
 from pypm.system.identity import find_identity
+from pypm.system.secret_values import read_secret
 from pypm.system.spawn_error import SpawnError
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ def build_environment(
     """Return the whole environment of a run.
 
     In rising order: the shell's environment as filtered, HOME and the like of another user, the app's files,
-    what the app declares, the instance's index, and ``own``, the names that begin with ``PYPM_``. Raises
-    SpawnError if a file cannot be read, or there is no such user.
+    what the app declares, its secrets, the instance's index, and ``own``, the names that begin with
+    ``PYPM_``. Raises SpawnError if a file cannot be read, or there is no such user.
     """
     env = _filtered(spec.filter_env, inherited)
     identity = find_identity(spec.user, spec.group)
@@ -42,6 +43,7 @@ def build_environment(
     for path in spec.env_files:
         env.update(read_env_file(path))
     env.update(spec.env)
+    env.update({name: read_secret(name, path) for name, path in spec.secrets.items()})
     if "VIRTUAL_ENV" in spec.env and "PATH" not in spec.env:
         # As activating it does; the rest of PATH is the shell's, so it is not part of what is declared.
         env["PATH"] = f"{env['VIRTUAL_ENV']}/bin:{env.get('PATH', os.defpath)}"

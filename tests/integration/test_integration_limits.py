@@ -63,7 +63,7 @@ def test_a_file_that_grows_too_large(pypm: RealPypm) -> None:
 def test_limits_outlive_restarts_and_masters(pypm: RealPypm) -> None:
     pypm.start(python("a", REPORT, limits=LIMITS))
     assert len(said(pypm, "a")) == 1
-    pypm.terminate_master()
+    pypm.kill_master()
     pypm.ok("restart", "a")
     wait_until(lambda: len(said(pypm, "a")) == 2, what="both runs have told")
     assert len(set(said(pypm, "a"))) == 1
@@ -117,3 +117,30 @@ def test_hooks_and_probes_are_that_user_too(pypm: RealPypm) -> None:
     pypm.start(app)
     pypm.wait_status("a", "online")
     assert said(pypm, "a", "error") == ["nobody"]
+
+
+def test_secrets_are_read_at_each_start_stored_nowhere_and_not_shown(pypm: RealPypm) -> None:
+    path = pypm.write("key", "first-value\n", mode=0o600)
+    app = shell("a", "echo got $PLAIN_NAME; exec sleep 1000", secrets={"PLAIN_NAME": f"file:{path}"})
+    pypm.start(app)
+    assert said(pypm, "a") == ["got first-value"]
+    path.write_text("second-value\n")
+    pypm.ok("restart", "a")
+    wait_until(lambda: said(pypm, "a")[1:] == ["got second-value"], what="it has read it anew")
+    for words in (["env", "a"], ["env", "a", "--json"], ["describe", "a"], ["describe", "a", "--json"]):
+        told = pypm.ok(*words)
+        assert "PLAIN_NAME" in told
+        assert "-value" not in told
+    assert "PLAIN_NAME=second-value" in pypm.ok("env", "a", "--show-secrets")
+    stored = [each for each in pypm.home.rglob("*") if each.is_file() and each.parent.name not in ("logs", "work")]
+    assert stored
+    assert not [each for each in stored if b"-value" in each.read_bytes()]
+
+
+def test_a_secret_that_is_gone_fails_the_start(pypm: RealPypm) -> None:
+    path = pypm.write("key", "x\n", mode=0o600)
+    pypm.start(sleeper("a", secrets={"KEY": f"file:{path}"}, max_restarts=0))
+    path.unlink()
+    done = pypm.run("restart", "a")
+    assert done.returncode == 1
+    assert f"secrets.KEY: {path}: No such file or directory" in done.stderr

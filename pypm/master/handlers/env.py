@@ -33,4 +33,4 @@ def _environment(master: Master, instance: Instance) -> dict[str, Any]:
         env = build_environment(instance.spec, instance.index, origin.env, own)
     except SpawnError as error:
         raise RequestError(f"{instance.name}: {error}") from error
-    return {"id": instance.id, "name": instance.name, "env": env}
+    return {"id": instance.id, "name": instance.name, "env": env, "secrets": sorted(instance.spec.secrets)}

@@ -55,6 +55,7 @@ VALUES = {
     "instance_var": ("NUMBER", lambda spec: spec.instance_var == "NUMBER"),
     "env": ({"A": 1}, lambda spec: spec.env["A"] == "1"),
     "env_file": ("extra.env", lambda spec: spec.env_files[0].endswith("/extra.env")),
+    "secrets": ({"A": "file:extra.env"}, lambda spec: spec.secrets["A"].endswith("/extra.env")),
     "filter_env": (["AWS"], lambda spec: spec.filter_env == ("AWS",)),
     "user": ("root", lambda spec: spec.user == "root"),
     "group": (0, lambda spec: spec.group == "0"),
