@@ -15,14 +15,14 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 """Colours and other orders to a terminal."""
 
 _LINES = 10
-"""Lines of stderr shown for a failed instance."""
+"""Lines of stderr, else of stdout, shown for a failed instance."""
 
 _SHOWN = 5
-"""Failed instances of which stderr is shown; of the others there is the reason."""
+"""Failed instances of which the last lines are shown; of the others there is the reason."""
 
 
 def report_failures(connection: Connection, rows: list[dict[str, Any]], timeout: float | None = None) -> int:
-    """Tell on stderr which of ``rows`` have failed, why, and the last lines of their stderr.
+    """Tell on stderr which of ``rows`` have failed, why, and their last lines.
 
     ``timeout`` is the time in seconds that is over, if it is. Gives the exit status: 1 when something has
     failed or was not up in time, else 0.
@@ -32,6 +32,10 @@ def report_failures(connection: Connection, rows: list[dict[str, Any]], timeout:
         note(f"pypm: {row['name']} is {_state(row)}")
         if index < _SHOWN:
             _show_last_words(row)
+    for row in rows:
+        if row["status"] == "backoff" and row not in failed:
+            again = format_duration(row["retry_in_seconds"] or 0.0)
+            note(f"pypm: {row['name']} has ended with exit code 0, and is started again in {again}")
     if failed:
         name = failed[0]["name"]
         note(f"hint: `pypm why {name}` and `pypm logs {name}` tell more")
@@ -46,7 +50,14 @@ def report_failures(connection: Connection, rows: list[dict[str, Any]], timeout:
 def failed_rows(connection: Connection, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Give those of ``rows`` that are down for a failure: not those that ended as their policy has it."""
     down = ("backoff", "errored", "held")
-    return [row for row in rows if row["status"] in down or _ended_badly(connection, row)]
+    failed = (row for row in rows if row["status"] in down or _ended_badly(connection, row))
+    return [row for row in failed if not _is_due_again(row)]
+
+
+def _is_due_again(row: dict[str, Any]) -> bool:
+    """Whether it ended by itself with exit code 0, and is about to be started again as its policy has it."""
+    last = row.get("last_exit") or {}
+    return row["status"] == "backoff" and last.get("cause") == "exit" and last.get("code") == 0
 
 
 def run_failed(last_exit: dict[str, Any] | None, stop_exit_codes: list[int]) -> bool:
@@ -84,18 +95,24 @@ def without_escapes(text: str) -> str:
 
 
 def _show_last_words(row: dict[str, Any]) -> None:
-    from pypm.logs.reader import tail
-
+    """Its last lines: of stderr, or where there are none, of stdout."""
     if not row["error_file"]:
         return
-    try:
-        lines = tail(row["error_file"], _LINES)
-    except OSError:
-        lines = []
+    file, lines = row["error_file"], _last_lines(row["error_file"])
     if not lines:
         note("  it wrote nothing to stderr")
-        return
-    note(f"  the last lines of {row['error_file']}:")
+        file, lines = row["out_file"], _last_lines(row["out_file"])
+    if lines:
+        note(f"  the last lines of {file}:")
     for line in lines:
         text = without_escapes(line.decode("utf-8", "replace")).rstrip("\r\n")
         note("  | " + plain(text.expandtabs()))
+
+
+def _last_lines(file: str | None) -> list[bytes]:
+    from pypm.logs.reader import tail
+
+    try:
+        return tail(file, _LINES) if file else []
+    except OSError:
+        return []

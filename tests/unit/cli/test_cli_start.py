@@ -87,6 +87,31 @@ def test_a_failure_without_words_says_so(home: Path, capfd: Capture) -> None:
     assert "wrote nothing to stderr" in capfd.readouterr().err
 
 
+def test_where_stderr_is_empty_stdout_has_the_last_words(home: Path, capfd: Capture) -> None:
+    (home / "out.log").write_text("401 Unauthorized: the token has expired\n")
+    row = make_row(0, "worker", status="held", reason="exit code 1", out_file=str(home / "out.log"))
+    with scripted(home, row):
+        assert pypm("start", "worker") == 1
+    assert f"the last lines of {home}/out.log:\n  | 401 Unauthorized" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("last_exit", "status", "told"),
+    [
+        (make_exit(code=0), 0, "worker has ended with exit code 0, and is started again in 100ms"),
+        (make_exit(code=3), 1, "worker is backoff"),
+        ({**make_exit(code=0), "cause": "not-ready"}, 1, "worker is backoff"),
+    ],
+)
+def test_exit_code_0_is_no_failure_where_it_is_started_again(
+    home: Path, capfd: Capture, last_exit: dict[str, object], status: int, told: str
+) -> None:
+    row = make_row(0, "worker", status="backoff", retry_in_seconds=0.1, last_exit=last_exit)
+    with scripted(home, row):
+        assert pypm("start", "worker") == status
+    assert told in capfd.readouterr().err
+
+
 def test_a_stderr_that_is_not_kept_is_not_looked_for(home: Path, capfd: Capture) -> None:
     with scripted(home, make_row(0, "worker", status="errored", error_file=None)):
         assert pypm("start", "worker") == 1
