@@ -53,7 +53,7 @@ def find_identity(user: str | None, group: str | None) -> Identity | None:
     except (KeyError, OverflowError):
         raise IdentityError(f"there is no user {user if user is not None else os.geteuid()}") from None
     gid = entry.pw_gid if group is None else _group_id(group)
-    if (entry.pw_uid, gid) == (os.geteuid(), os.getegid()):
+    if entry.pw_uid == os.geteuid() and (group is None or gid == os.getegid()):
         return None
     if not may_change_identity():
         raise IdentityError("only a master that runs as root can start agents as somebody else")

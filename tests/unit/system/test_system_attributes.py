@@ -189,3 +189,9 @@ def test_another_group_alone():
 def test_an_unknown_user_is_told():
     with pytest.raises(SpawnError, match="there is no user no-such-user"):
         said_by("true", user="no-such-user")
+
+
+def test_the_one_that_we_are_needs_no_root(monkeypatch):
+    user = str(os.geteuid())
+    monkeypatch.setattr(os, "getegid", lambda: 4242)  # as after newgrp
+    assert attributes_of(AppSpec("a", ("/bin/true",), "/", user=user)).identity is None
