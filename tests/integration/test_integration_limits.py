@@ -132,7 +132,9 @@ def test_secrets_are_read_at_each_start_stored_nowhere_and_not_shown(pypm: RealP
         assert "PLAIN_NAME" in told
         assert "-value" not in told
     assert "PLAIN_NAME=second-value" in pypm.ok("env", "a", "--show-secrets")
-    stored = [each for each in pypm.home.rglob("*") if each.is_file() and each.parent.name not in ("logs", "work")]
+    stored = [
+        each for each in pypm.home.rglob("*") if each.is_file() and each.parent.name not in ("logs", "work")
+    ]
     assert stored
     assert not [each for each in stored if b"-value" in each.read_bytes()]
 
