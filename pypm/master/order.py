@@ -84,8 +84,11 @@ class StartOrder:
         if instance is not None and instance.waits_for and instance_id not in self._waiting:
             self._waiting.add(instance_id)
             self._look_soon()
-        elif self._waiting and (instance is None or instance.app in self._awaited):
-            self._look_soon()
+        elif self._waiting:
+            # One that waits may depend on others now.
+            concerns = instance is None or instance_id in self._waiting or instance.app in self._awaited
+            if concerns:
+                self._look_soon()
 
     def _look_soon(self) -> None:
         if not self._is_due:

@@ -189,6 +189,14 @@ def test_waiting_goes_on_under_a_new_master(pypm: RealPypm) -> None:
     pypm.wait_status("base", "stopped")
 
 
+def test_what_waits_goes_by_what_it_depends_on_now(pypm: RealPypm) -> None:
+    pypm.begin(model(), sleeper("worker", depends_on=["model"]))
+    pypm.wait_row("worker", lambda row: row["awaited"] == "waits for model to be ready")
+    pypm.begin(model(), sleeper("worker"))
+    pypm.wait_status("worker", "online")
+    assert pypm.row("model")["status"] == "starting"
+
+
 def test_the_foreground_ends_when_only_what_waits_in_vain_is_left(pypm: RealPypm) -> None:
     server = python("model", "raise SystemExit(7)", wait_ready=True, max_restarts=0)
     done = pypm.run("start", pypm.ecosystem(sleeper("worker", depends_on=["model"]), server), "--foreground")
