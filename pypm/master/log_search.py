@@ -45,18 +45,27 @@ class LogSearch:
         """Look through the last lines of the run of ``instance``; ``LogRead`` tells what they have."""
         self._waiting.append((instance, patterns))
         if self._threads < MOST_THREADS:
+            try:
+                threading.Thread(target=self._work, name="pypm-last-lines", daemon=True).start()
+            except RuntimeError as error:  # the kernel gives no more threads
+                log.warning("%s: cannot look through its log in a thread: %s", instance.name, error)
+                if not self._threads:  # nobody else comes by who could do it
+                    self._waiting.pop()
+                    self._loop.call_soon(self._search, instance, (), [])
+                return
             self._threads += 1
-            threading.Thread(target=self._work, name="pypm-last-lines", daemon=True).start()
 
     def _work(self) -> None:
-        while True:
-            try:
-                instance, patterns = self._waiting.popleft()
-            except IndexError:
-                break
-            lines = read_lines(instance, self._logs_folder)
-            self._tell(self._search, instance, patterns, lines)
-        self._tell(self._thread_over)
+        try:
+            while self._waiting:
+                try:
+                    instance, patterns = self._waiting.popleft()
+                except IndexError:  # another thread has it
+                    break
+                lines = read_lines(instance, self._logs_folder)
+                self._tell(self._search, instance, patterns, lines)
+        finally:
+            self._tell(self._thread_over)
 
     def _tell(self, function: Callable[..., None], *arguments: object) -> None:
         try:

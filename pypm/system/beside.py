@@ -16,7 +16,7 @@ Value = TypeVar("Value")
 
 
 class BusyError(Exception):
-    """All threads hang."""
+    """All threads hang, or there is none to be had."""
 
 
 class Beside:
@@ -32,7 +32,7 @@ class Beside:
     async def call(self, function: Callable[[], Value], patience: float) -> Value:
         """What the function returns or raises; whoever is cancelled while it hangs leaves the thread behind.
 
-        Raises BusyError where no thread becomes free within ``patience`` seconds.
+        Raises BusyError where no thread becomes free within ``patience`` seconds, or none can be started.
         """
         try:
             async with asyncio.timeout(patience):
@@ -43,10 +43,14 @@ class Beside:
             raise BusyError("all threads for such calls hang") from None
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Value] = loop.create_future()
-        self._threads += 1
-        threading.Thread(
+        thread = threading.Thread(
             target=self._work, args=(loop, future, function), name="pypm-beside", daemon=True
-        ).start()
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:  # the kernel gives no more threads
+            raise BusyError(str(error)) from None
+        self._threads += 1
         return await future
 
     def _work(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from pypm.core.instance import Instance, Run
 from pypm.core.rules import LogMatch
 from pypm.core.spec import AppSpec, LogSpec
 from pypm.logs.index import IndexWriter
-from pypm.master.log_search import LogSearch
+from pypm.master.log_search import MOST_THREADS, LogSearch
 
 RUN = Run("00000000000b", "token", 10, 1, 0.0)
 SPEC = AppSpec("worker", ("/bin/worker",), "/")
@@ -113,3 +114,31 @@ def test_many_at_once_are_all_answered(tmp_path: Path) -> None:
 
     asyncio.run(search())
     assert answers == 100
+
+
+def test_where_no_thread_is_to_be_had_it_is_decided_without_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, "worker-out.log", (11, "rate limit\n"))
+
+    def start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    heard: list[Event] = []
+
+    async def search() -> None:
+        search = LogSearch(asyncio.get_running_loop(), lambda _id, event: heard.append(event), str(tmp_path))
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", start)
+            for _ in range(MOST_THREADS + 1):
+                search.read(INSTANCE, ("rate",))
+        async with asyncio.timeout(10.0):
+            while len(heard) < MOST_THREADS + 1:
+                await asyncio.sleep(0)
+            search.read(INSTANCE, ("rate",))
+            while len(heard) < MOST_THREADS + 2:
+                await asyncio.sleep(0)
+
+    asyncio.run(search())
+    assert heard[:-1] == [LogRead(RUN.run_id, ())] * (MOST_THREADS + 1)
+    assert heard[-1] == LogRead(RUN.run_id, (LogMatch("rate", "rate limit"),)), "it can be read later"

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -241,3 +242,18 @@ def test_a_thread_that_hangs_holds_nobody() -> None:
     finally:
         os.close(reader)
         os.close(writer)
+
+
+def test_a_thread_that_cannot_be_started_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def whole() -> None:
+        beside = Beside(most=1)
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", start)
+            with pytest.raises(BusyError, match="can't start"):
+                await beside.call(lambda: 1, 1.0)
+        assert await beside.call(lambda: 2, 10.0) == 2
+
+    asyncio.run(whole())
