@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from typing import Literal
 
@@ -55,6 +56,10 @@ class LogAsker:
         self._is_adopted = state.result is not None and instance.status is Status.ONLINE
         self._follower: Follower[str] | None = None
         self._held: Found | None = None
+        self._found: Found | None = None
+        """What the lines say that this question has seen; one that is cut short leaves it to the next."""
+        self._unseen: deque[str] = deque()
+        """Lines that were read and not looked at."""
         if self._is_adopted and state.passing is not None:
             self._held = ("success" if state.passing else "failure", state.output)
         self._is_closed = False
@@ -64,16 +69,17 @@ class LogAsker:
         """Look at what is new."""
         if self._is_reading:
             return unknown("the log is still being read for the question before")
-        found: Found | None = None
         for _ in range(LOOKS):
-            lines = await self._beside.call(self._read, self._target.spec.timeout)
-            if not lines:
-                break
+            is_end = not await self._beside.call(self._read, self._target.spec.timeout)
+            lines = self._taken()
             try:
                 with time_limit(MATCHING_TIME):
-                    found = self._last_of(lines) or found
+                    self._found = self._last_of(lines) or self._found
             except TimeoutError:
                 return unknown("the pattern takes too long")
+            if is_end:
+                break
+        found, self._found = self._found, None
         if self._target.kind == "liveness":
             return failure(found[1]) if found is not None else success("no bad sign")
         self._held = found or self._held
@@ -87,6 +93,10 @@ class LogAsker:
         if self._follower is not None and not self._is_reading:
             self._follower.close()
 
+    def _taken(self) -> list[str]:
+        """The lines that have been read since the last time, also for a question that was cut short."""
+        return [self._unseen.popleft() for _ in range(len(self._unseen))]
+
     def _last_of(self, lines: list[str]) -> Found | None:
         """The last line that says something, and what."""
         for line in reversed(lines):
@@ -98,14 +108,16 @@ class LogAsker:
 
     # --- in a thread ---
 
-    def _read(self) -> list[str]:
-        """The next lines of the run; none: there are no new ones."""
+    def _read(self) -> bool:
+        """Read the next lines of the run; whether there were any."""
         self._is_reading = True
         try:
             if self._follower is None:
                 self._follower = self._begin()
             chunks = self._follower.poll()
-            return [text for _, chunk in chunks for line in chunk.lines for text in self._texts(line)]
+            lines = [text for _, chunk in chunks for line in chunk.lines for text in self._texts(line)]
+            self._unseen.extend(lines)
+            return bool(lines)
         finally:
             self._is_reading = False
             if self._is_closed and self._follower is not None:
