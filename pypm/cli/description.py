@@ -19,7 +19,7 @@ from pypm.core.policy import describe_ruling
 from pypm.core.rules import Ruling
 from pypm.core.spec import AppSpec, RestartPolicy, Rung
 
-__all__ = ["ladder_in_words", "policy_in_words", "sections"]
+__all__ = ["ladder_in_words", "policy_in_words", "schedule_in_words", "sections", "wrapped"]
 
 _HISTORY = 10
 """Transitions shown, the newest; ``--json`` has all that the master remembers."""
@@ -97,6 +97,7 @@ def _state(detail: dict[str, Any]) -> list[tuple[str, str]]:
         ("ready", ("yes" if detail["ready"] else "no") if detail["pid"] is not None else ""),
         ("health", "" if detail["health"] == "unknown" else detail["health"]),
         ("trouble", plain(detail["trouble"])),
+        ("its logs", plain(detail["log_trouble"])),
         ("heartbeat", _ago(detail["heartbeat_age_seconds"])),
         ("progress", _progress(detail)),
         ("waits for", _waiting(detail)),
@@ -180,14 +181,14 @@ def _policy(spec: AppSpec) -> list[tuple[str, str]]:
         ("stop", f"{spec.kill_signal} to {target}, SIGKILL after {format_duration(spec.kill_timeout)}"),
         ("ready", f"it says so within {format_duration(spec.listen_timeout)}" if spec.wait_ready else ""),
         *_health(spec),
-        ("schedule", _schedule(spec)),
+        ("schedule", schedule_in_words(spec)),
         ("memory", f"restarted above {format_size(spec.max_memory)}" if spec.max_memory else ""),
         ("start", "" if spec.autostart else "only when it is told to"),
     ]
     return [(name, text) for name, text in fields if text]
 
 
-def _schedule(spec: AppSpec) -> str:
+def schedule_in_words(spec: AppSpec) -> str:
     """When a job runs, or when an app is restarted."""
     schedule = spec.schedule
     if schedule is None:
@@ -236,10 +237,10 @@ def _fields(pairs: list[tuple[str, str]]) -> Lines:
 
 
 def _section(title: str, lines: Lines, width: int | None) -> str:
-    return "\n".join([title, *(_wrapped("  " + line, width) for line in lines)])
+    return "\n".join([title, *(wrapped("  " + line, width) for line in lines)])
 
 
-def _wrapped(line: str, width: int | None) -> str:
+def wrapped(line: str, width: int | None) -> str:
     """The line, and what it has no room for below its second column, which two blanks set off."""
     if width is None or len(line) <= width:
         return line

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import time
 
 import click
@@ -36,7 +38,8 @@ def command(targets: tuple[str, ...], as_json: bool) -> int:
         return 0
     from pypm.cli.why_words import answer
 
-    say("\n\n".join(answer(facts) for facts in answers))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    say("\n\n".join(answer(facts, width) for facts in answers))
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from pypm.core.awaited import awaited
 from pypm.core.errors import ConfigError
 from pypm.core.health import due_at
+from pypm.core.health import next_step as following_step
 from pypm.core.instance import Instance, RunEnd, Vitals
 from pypm.core.policy import signal_name
 from pypm.core.spec import AppSpec, HealthSpec, Rung
@@ -25,6 +27,14 @@ LINES = 10
 
 SCHEDULED = ("online", "errored", "exited", "stopped")
 """Statuses in which a schedule is what happens next, if nothing else does."""
+
+STEPS = {
+    "alert": "an alert, unless the missing sign comes",
+    "dump": "a report is made of it, unless the missing sign comes",
+    "restart": "it is restarted, unless the missing sign comes",
+    "timeout": "its run is stopped, as its time is over",
+}
+"""The steps that are taken about a silent run; the others are signals."""
 
 Facts = dict[str, Any]
 
@@ -66,6 +76,7 @@ def saved_facts(state: State, instance: Instance, logs_folder: str) -> Facts:
         "desired": instance.desired,
         "since": wall(instance.since),
         "deadline": wall(due_at(instance)),
+        "next_step": _saved_step(instance, wall),
         "reason": instance.reason,
         "health": instance.health,
         "restarts": instance.restarts,
@@ -89,6 +100,13 @@ def saved_facts(state: State, instance: Instance, logs_folder: str) -> Facts:
         "spec": msgspec.to_builtins(instance.spec),
         "runs": [_saved_run(end, wall(end.at)) for end in instance.runs],
     }
+
+
+def _saved_step(instance: Instance, wall: Callable[[float | None], float | None]) -> Facts | None:
+    if (following := following_step(instance)) is None:
+        return None
+    step, at = following
+    return {"step": step, "at": wall(at)}
 
 
 def _saved_run(end: RunEnd, at: float | None) -> Facts:
@@ -131,14 +149,16 @@ def whole(detail: Facts, source: str, as_of: float) -> Facts:
 
 def _deciding_rule(detail: Facts, last: Facts | None, spec: AppSpec) -> str:
     """What has led to the status, in words: a rule, the restart policy, a ladder; empty: somebody's order."""
-    from pypm.cli.description import ladder_in_words, policy_in_words
+    from pypm.cli.description import ladder_in_words, policy_in_words, schedule_in_words
 
     if detail["trouble"]:
         return ladder_in_words(_ladder(detail, spec.health))
     was_decided = detail["status"] in ("backoff", "held", "errored", "exited") or _is_restarted(detail)
     if last is None or not was_decided or last["cause"] in ("operator", "config"):
         return ""
-    return last["rule"] or policy_in_words(spec.restart)
+    if last["rule"]:
+        return str(last["rule"])
+    return policy_in_words(spec.restart) if spec.schedule is None else schedule_in_words(spec)
 
 
 def _ladder(detail: Facts, health: HealthSpec) -> tuple[Rung, ...]:
@@ -164,7 +184,7 @@ def next_step(detail: Facts) -> Facts:
     words = {
         "backoff": "it is started again",
         "held": f"it is started again; {by_hand} does it now" if at else f"nothing, {until}",
-        "starting": "it has to be ready" if at else "its process is started",
+        "starting": "it has to be ready" if at else "its process is started" + _when(detail),
         "stopping": "what has not ended is killed",
         "errored": f"nothing by itself: {by_hand} tries again",
         "exited": f"nothing by itself: {by_hand} starts it",
@@ -173,9 +193,16 @@ def next_step(detail: Facts) -> Facts:
     }
     if (scheduled := detail.get("next_run")) is not None and at is None and status in SCHEDULED:
         return {"what": "its schedule is due", "at": scheduled}
-    if detail["trouble"] and at:
-        words["online"] = words["starting"] = "the next step is taken about its trouble"
+    if status in ("online", "starting") and (step := detail.get("next_step")) is not None:
+        return {"what": STEPS.get(step["step"], f"{step['step']} is sent to it"), "at": step["at"]}
+    if status == "online" and detail["trouble"]:
+        words["online"] = "nothing more is done about its trouble"
+        at = None
     return {"what": words[status], "at": at}
+
+
+def _when(detail: Facts) -> str:
+    return ", as soon as that is so" if str(detail.get("awaited", "")).startswith("waits for") else ""
 
 
 def _what_is_due(detail: Facts) -> str:

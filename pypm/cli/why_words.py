@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from pypm.cli.description import wrapped
 from pypm.cli.failures import without_escapes
 from pypm.cli.history import moment
 from pypm.cli.output import plain
@@ -17,8 +18,8 @@ RUNS = 8
 STREAMS = {"error": "stderr", "out": "stdout"}
 
 
-def answer(facts: Facts) -> str:
-    """The text for one instance."""
+def answer(facts: Facts, width: int | None = None) -> str:
+    """The text for one instance; lines that are longer than ``width`` signs go on between words."""
     fields = [
         ("because", facts["reason"] or _quiet_reason(facts)),
         ("decided by", facts["rule"]),
@@ -35,9 +36,10 @@ def answer(facts: Facts) -> str:
         ("says", facts["status_text"]),
         ("next", _next(facts)),
     ]
-    width = max(len(name) for name, text in fields if text)
-    lines = [_head(facts), *(f"  {name:<{width}}  {plain(str(text))}" for name, text in fields if text)]
-    return "\n".join([*lines, *_words(facts), *_runs(facts)])
+    column = max(len(name) for name, text in fields if text)
+    told = (f"  {name:<{column}}  {plain(str(text))}" for name, text in fields if text)
+    lines = [_head(facts), *(wrapped(line, width) for line in told)]
+    return "\n".join([*lines, *_words(facts), *(wrapped(line, width) for line in _runs(facts))])
 
 
 def _head(facts: Facts) -> str:

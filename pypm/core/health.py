@@ -26,6 +26,7 @@ __all__ = [
     "due_at",
     "evidence",
     "may_begin",
+    "next_step",
     "not_ready_in_time",
     "relieved",
     "run_of",
@@ -187,6 +188,23 @@ def _look_at(due: float, time: float, looked_at: float | None) -> float:
     if looked_at is None or looked_at < due - max(time, span):
         return due - span
     return max(due, looked_at + span)
+
+
+def next_step(instance: Instance) -> tuple[str, float] | None:
+    """What is done next to a run that gives no sign, and when; None: nothing is to be done.
+
+    The step of the ladder about its trouble (``alert``, ``dump``, ``restart`` or a signal's name), or
+    ``timeout`` where the time of a job's run is over before anything else is judged.
+    """
+    if instance.run is None:
+        return None
+    vitals, over = instance.run.vitals, run_over(instance)
+    if not vitals.trouble:
+        return ("timeout", over) if over is not None and over == due_at(instance) else None
+    if vitals.rung_at is None or vitals.rung >= len(_ladder(instance)):
+        return None
+    rung = _ladder(instance)[vitals.rung]
+    return rung.signal or rung.action, vitals.rung_at
 
 
 def _is_looked_at(instance: Instance) -> bool:

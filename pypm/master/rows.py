@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from pypm.core.awaited import awaited
-from pypm.core.health import due_at
+from pypm.core.health import due_at, next_step
 from pypm.core.instance import Instance, Run, RunEnd, Status, Vitals
 from pypm.core.policy import signal_name
 from pypm.core.spec import AppSpec
@@ -85,6 +85,14 @@ class Row(msgspec.Struct):
     error_file: str | None
 
 
+class NextStep(msgspec.Struct):
+    """What is done next to a run that gives no sign, and when (Unix time)."""
+
+    step: str
+    """``alert``, ``dump``, ``restart``, the name of a signal, or ``timeout`` of a job."""
+    at: float
+
+
 class Detail(Row):
     """One instance with all that is known of it."""
 
@@ -93,6 +101,7 @@ class Detail(Row):
     created_at: float
     since: float
     deadline: float | None
+    next_step: NextStep | None
     started_at: float | None
     run_id: str | None
     runs: list[LastExit]
@@ -149,6 +158,7 @@ def make_detail(
         created_at=moment.as_wall(instance.created),
         since=moment.as_wall(instance.since),
         deadline=None if (at := due_at(instance)) is None else moment.as_wall(at),
+        next_step=_next_step(instance, moment),
         started_at=None if run is None else moment.as_wall(run.started),
         run_id=None if run is None else run.run_id,
         runs=[_last_exit(end, moment) for end in instance.runs],
@@ -197,6 +207,13 @@ def _row_fields(
         "out_file": files.out,
         "error_file": files.error,
     }
+
+
+def _next_step(instance: Instance, moment: Moment) -> NextStep | None:
+    if (following := next_step(instance)) is None:
+        return None
+    step, at = following
+    return NextStep(step, moment.as_wall(at))
 
 
 def _log_trouble(files: LogFiles, troubles: Mapping[str, LogTrouble]) -> str:

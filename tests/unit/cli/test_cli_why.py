@@ -14,7 +14,7 @@ from pypm.cli.why_words import answer
 from pypm.core import events as ev
 from pypm.core.errors import ConfigError
 from pypm.core.instance import Status
-from pypm.core.spec import AppSpec, HealthSpec, LogSpec, RestartPolicy, Rule, Rung
+from pypm.core.spec import AppSpec, HealthSpec, LogSpec, RestartPolicy, Rule, Rung, ScheduleSpec
 from pypm.core.state import App, assemble, decode, encode_app, encode_instance, encode_origin
 from pypm.testing import Program, Simulation
 
@@ -46,7 +46,15 @@ def test_every_status_has_a_next_step() -> None:
             detail = {"status": status, "name": "a", "deadline": at, "trouble": "", "runs": []}
             assert next_step(detail)["what"]
     ill = {"status": "online", "name": "a", "deadline": 5.0, "trouble": "stalled", "runs": []}
-    assert next_step(ill)["at"] == 5.0
+    assert next_step(ill) == {"what": "nothing more is done about its trouble", "at": None}
+    for step, what in (("restart", "it is restarted, unless"), ("SIGUSR1", "SIGUSR1 is sent to it")):
+        following = next_step({**ill, "next_step": {"step": step, "at": 7.0}})
+        assert following["what"].startswith(what)
+        assert following["at"] == 7.0, "the step, not the look at its tree before it"
+    waiting = {"status": "starting", "name": "a", "deadline": None, "trouble": "", "runs": []}
+    assert next_step(waiting)["what"] == "its process is started"
+    after = {**waiting, "awaited": "waits for model to be ready"}
+    assert next_step(after)["what"] == "its process is started, as soon as that is so"
     held = {"status": "held", "name": "a", "deadline": None, "trouble": "", "runs": []}
     assert next_step(held)["what"] == "nothing, until `pypm start a`"
     job = {"status": "exited", "name": "a", "deadline": None, "trouble": "", "runs": [], "next_run": 7.0}
@@ -112,7 +120,41 @@ def test_one_in_trouble_tells_its_ladder() -> None:
     assert (facts["health"], facts["trouble"]) == ("unhealthy", "no heartbeat for 2s")
     assert facts["rule"] == "alert, restart after 10m"
     assert "worker is online and unhealthy" in answer(facts)
-    assert "the next step is taken about its trouble (in 9m" in answer(facts)
+    assert "next        it is restarted, unless the missing sign comes (in 9m" in answer(facts)
+
+
+def test_the_step_that_comes_is_told_and_not_the_look_before_it() -> None:
+    health = HealthSpec(progress_timeout=10.0, on_stall=(Rung("alert"), Rung("restart", after=20.0)))
+    life = lived(replace(SPEC, health=health), Program(), seconds=1.0)
+    life.handle(ev.Progressed("run1", "step", 1))
+    for seconds in (6.0, 5.0):  # it is looked at half of the time before it is stalled, and then
+        life.run(seconds)
+        life.handle(ev.Evidence("run1", ()))
+    facts = facts_of(life)
+    assert facts["health"] == "stalled"
+    assert facts["next"]["what"].startswith("it is restarted")
+    assert facts["next"]["at"] == pytest.approx(time.time() + 20.0, abs=2.0)
+
+
+def test_a_job_tells_its_schedule_and_when_its_time_is_over() -> None:
+    spec = replace(SPEC, schedule=ScheduleSpec(every=60.0, timeout=30.0))
+    life = lived(spec, Program(lives=5.0, code=3), Program(), seconds=1.0)
+    life.handle(ev.RunRequested())
+    life.run(8.0)
+    assert facts_of(life)["rule"] == "runs every 1m, overlap: skip, 30s at most"
+    life.handle(ev.RunRequested())
+    life.run(1.0)
+    assert facts_of(life)["next"]["what"] == "its run is stopped, as its time is over"
+
+
+def test_long_lines_go_on_between_words() -> None:
+    facts = facts_of(lived(SPEC, Program(lives=5.0, signal=11), Program()))
+    lines = answer(facts, 60).splitlines()
+    assert max(map(len, lines)) <= 60
+    start = next(number for number, line in enumerate(lines) if "decided by" in line)
+    column = lines[start].index("restarted always")
+    assert lines[start + 1][:column].isspace()
+    assert lines[start + 1][column] != " "
 
 
 def test_one_that_waits_says_for_what() -> None:
