@@ -33,7 +33,7 @@ __all__ = ["HookRunner"]
 log = logging.getLogger(__name__)
 
 AT_ONCE = 16
-"""How many hooks run at the same time; the others wait, those that a stop waits for in front."""
+"""How many hooks run at the same time, and as many again that a stop waits for; the others wait."""
 SWEEPS = 5
 """How often it is looked what a hook has forked while the rest was killed."""
 FOR_THE_RUN = ("PYPM_AGENT_ENDPOINT", "NOTIFY_SOCKET", "WATCHDOG_USEC")
@@ -87,6 +87,8 @@ class HookRunner:
         self._variables = variables
         self._home = home
         self._queue: deque[Ordered] = deque()
+        self._awaited: deque[Ordered] = deque()
+        """Those that a stop waits for: they have room of their own, and wait for no other app's hooks."""
         self._running: dict[int, Running] = {}
         self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
@@ -98,7 +100,7 @@ class HookRunner:
             return
         ordered = Ordered(instance, name, hook, facts(instance, name))
         if name == "pre_stop":
-            self._queue.appendleft(ordered)
+            self._awaited.append(ordered)
         elif any(each.instance.id == instance.id and each.name == name for each in self._queue):
             self._tell(ordered, "hook.skipped", "the one before waits for its turn yet")
             return
@@ -109,19 +111,27 @@ class HookRunner:
     def close(self) -> None:
         """End what still runs."""
         self._queue.clear()
+        self._awaited.clear()
         for running in list(self._running.values()):
             self._kill(running)
             self._finish(running, "the master ends")
         os.close(self._null)
 
     def _start_some(self) -> None:
-        while self._queue and len(self._running) < AT_ONCE:
-            ordered = self._queue.popleft()
+        while (ordered := self._next()) is not None:
             try:
                 self._start(ordered)
             except (SpawnError, OSError) as error:
                 self._tell(ordered, "hook.failed", f"could not start: {error}")
                 self._answer(ordered.instance, ordered.name)
+
+    def _next(self) -> Ordered | None:
+        """The next one for which there is room; what was killed, and may not even die of that, takes none."""
+        alive = [each.ordered.name == "pre_stop" for each in self._running.values() if not each.is_late]
+        for queue, count in ((self._awaited, sum(alive)), (self._queue, len(alive) - sum(alive))):
+            if queue and count < AT_ONCE:
+                return queue.popleft()
+        return None
 
     def _start(self, ordered: Ordered) -> None:
         instance = ordered.instance
@@ -167,6 +177,9 @@ class HookRunner:
     def _late(self, running: Running) -> None:
         running.is_late = True
         self._kill(running)
+        # A stop does not wait until it is gone: in the middle of a system call it may stay for ever.
+        self._answer(running.ordered.instance, running.ordered.name)
+        self._loop.call_soon(self._start_some)
 
     def _ended(self, running: Running) -> None:
         self._kill(running)  # what it has started and left behind ends with it
@@ -199,8 +212,7 @@ class HookRunner:
             why = describe_exit(death.code, name, death.core_dumped)
         self._tell(ordered, "hook.failed" if why else "hook.done", why)
         self._answer(ordered.instance, ordered.name)
-        if self._queue:
-            self._loop.call_soon(self._start_some)
+        self._loop.call_soon(self._start_some)
 
     def _answer(self, instance: Instance, name: HookName) -> None:
         if name == "pre_stop" and instance.run is not None:

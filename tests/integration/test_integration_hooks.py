@@ -173,6 +173,17 @@ def test_more_hooks_than_run_at_once_all_run(pypm: RealPypm) -> None:
     assert sorted(map(int, (pypm.folder / "ran").read_text().split())) == list(range(40))
 
 
+def test_a_stop_waits_for_no_hooks_of_others(pypm: RealPypm) -> None:
+    busy = sh("echo begun >> busy; while [ ! -e go ]; do sleep 0.2; done", "100s")
+    pypm.begin(sleeper("busy", instances=16, post_start=busy), sleeper("a", pre_stop=sh("echo a > stopped")))
+    log = pypm.folder / "busy"
+    wait_until(lambda: log.exists() and log.read_text() == "begun\n" * 16, 30.0)
+    pypm.ok("stop", "a")
+    assert (pypm.folder / "stopped").read_text() == "a\n"
+    assert events(pypm, "hook.done") != []
+    pypm.write("go", "")
+
+
 FINISHES_ITS_STEP = (
     "import os, signal, time\nfrom pypm import agent\nasked = []\n"
     "signal.signal(signal.SIGTERM, lambda *_: asked.append(1))\n"
