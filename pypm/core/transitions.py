@@ -258,7 +258,11 @@ def status_reported(instance: Instance, event: ev.Event, now: float) -> Result:
 
 
 def stopping_reported(instance: Instance, event: ev.Event, now: float) -> Result:
-    return replace(instance, reason="the agent is ending by itself"), []
+    """It ends by itself: it has promised no heartbeat for that (systemd's STOPPING=1 ends its watchdog)."""
+    assert instance.run is not None
+    vitals = replace(instance.run.vitals, heartbeat_timeout=0.0)
+    run = replace(instance.run, vitals=vitals)
+    return replace(instance, run=run, reason="the agent is ending by itself"), []
 
 
 def main_pid_reported(instance: Instance, event: ev.Event, now: float) -> Result:

@@ -29,7 +29,7 @@ from pypm.core.actions import (
     Watch,
 )
 from pypm.core.events import DeadlinePassed, Event, Exited, NotAsked, Spawned, SpawnFailed, TreeGone
-from pypm.core.instance import Instance, Status
+from pypm.core.instance import Instance, Run, Status
 from pypm.core.state import App
 from pypm.master.begun import Note
 from pypm.master.ends import End, Ends
@@ -369,6 +369,17 @@ class SystemExecutor:
         sender.timer = self._loop.call_later(SAVE_PATIENCE, sender.send)
         self._store.when_committed(sender.send)
 
+    def _signal_living(self, instance: Instance, run: Run, number: int, *, group: bool) -> None:
+        if group:
+            self.trees.signal_all(instance, number)
+        else:
+            process.send(run.main_pid, number)
+        if instance.status is Status.STOPPING and number != signal.SIGKILL:
+            # Who is stopped (SIGSTOP) could not end: as systemd does, SIGCONT follows what asks it to.
+            process.send(run.main_pid, signal.SIGCONT)
+            if group:
+                process.send_group(run.pid, signal.SIGCONT)
+
     def signal_run(self, instance_id: int, run_id: str, action: Ending) -> None:
         """Send a signal to a run, if it is still there; no signal where a message can ask it to end."""
         instance = self._instances.get(instance_id)
@@ -389,9 +400,6 @@ class SystemExecutor:
             # Nobody else can have the pid while the main process is our child and not yet reaped; for a
             # process of another master the start time tells.
             elif self.ends.is_ours(run.main_pid) or process.is_same(run.main_pid, run.main_ticks):
-                if action.group:
-                    self.trees.signal_all(instance, number)
-                else:
-                    process.send(run.main_pid, number)
+                self._signal_living(instance, run, number, group=action.group)
         except OSError as error:  # it is another user's by now, or no descriptor is left to find it with
             log.warning("%s: cannot send %s: %s", instance.name, action.signal, error)

@@ -6,6 +6,9 @@ for; only what is news becomes an event.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+
 from pypm.core.events import Event, Extended, ExtensionReset
 
 __all__ = ["Extensions"]
@@ -16,11 +19,17 @@ DRIFT = 1.0
 """Seconds by which a repeated deadline may differ, because messages take their time."""
 
 
+def lives(pid: int) -> bool:
+    """Whether there is a process of this number; of 0, which nobody has, that is not known."""
+    return not pid or os.path.exists(f"/proc/{pid}")
+
+
 class Extensions:
     """What the processes of a run have announced. Times are seconds of the boot clock."""
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, lives: Callable[[int], bool] = lives) -> None:
         self._run_id = run_id
+        self._lives = lives
         self._waits: dict[int, tuple[float, str]] = {}
         self._announced = 0.0
 
@@ -38,6 +47,7 @@ class Extensions:
     def reset(self, pid: int, seconds: float, text: str, now: float) -> list[Event]:
         """A process waits no longer, or (more than 0 seconds) for something else, that may be sooner."""
         self._waits.pop(pid, None)
+        self._waits = {each: wait for each, wait in self._waits.items() if self._lives(each)}
         if seconds > 0:
             self._keep(pid, now + seconds, text)
         until, longest = max(self._waits.values(), default=(0.0, ""))
@@ -53,7 +63,9 @@ class Extensions:
         """A heartbeat of a process says what it waits for; 0: for nothing any more."""
         if seconds > 0:
             return self.extend(pid, seconds, text, now, DRIFT)
-        return self.reset(pid, 0.0, "", now) if pid in self._waits else []
+        # Who was killed while it waited does not say that it waits no longer.
+        is_over = pid in self._waits or not all(map(self._lives, self._waits))
+        return self.reset(pid, 0.0, "", now) if is_over else []
 
     def _keep(self, pid: int, until: float, text: str) -> None:
         if pid in self._waits or len(self._waits) < MOST_PROCESSES:

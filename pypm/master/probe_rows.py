@@ -7,10 +7,11 @@ from collections.abc import Callable
 import msgspec
 
 from pypm.core.instance import Instance, Probes
+from pypm.core.probe_spec import ProbeKind
 
 __all__ = ["ProbeReport", "probe_reports"]
 
-KINDS = ("startup", "liveness", "readiness")
+KINDS: tuple[ProbeKind, ...] = ("startup", "liveness", "readiness")
 
 
 class ProbeReport(msgspec.Struct):
@@ -28,7 +29,7 @@ class ProbeReport(msgspec.Struct):
 def probe_reports(instance: Instance, as_wall: Callable[[float], float]) -> dict[str, ProbeReport]:
     """The probes that the instance's app declares, by kind; ``as_wall`` makes Unix times."""
     found = Probes() if instance.run is None else instance.run.probes
-    reports = {}
+    reports: dict[str, ProbeReport] = {}
     for kind in KINDS:
         if getattr(instance.spec.health, kind) is None:
             continue

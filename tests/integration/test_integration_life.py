@@ -267,3 +267,14 @@ def test_ids_are_stable_and_small(pypm: RealPypm) -> None:
     pypm.ok("delete", "all")
     pypm.start(sleeper("e"))
     assert pypm.row("e")["id"] == 0
+
+
+def test_who_is_stopped_with_a_signal_hears_that_it_is_to_end(pypm: RealPypm) -> None:
+    """As under systemd, SIGCONT follows: its grace period would be over before it could do anything."""
+    script = "trap 'echo goodbye; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+    pypm.start(shell("a", script, kill_timeout="60s"))
+    wait_until(lambda: pypm.log("a") == b"ready\n")
+    os.kill(pypm.pid("a"), signal.SIGSTOP)
+    pypm.ok("stop", "a")
+    assert pypm.log("a") == b"ready\ngoodbye\n"
+    assert pypm.row("a")["last_exit"]["code"] == 0

@@ -412,3 +412,11 @@ def test_what_was_said_while_there_was_no_master_can_still_come() -> None:
     starting.handle(ev.Recovered())
     assert starting.instance.deadline is not None
     assert starting.instance.deadline > starting.now + 2.0
+
+
+def test_who_ends_by_itself_has_promised_no_more_heartbeats() -> None:
+    life = Life(HealthSpec(heartbeat_timeout=5.0))
+    life.handle(ev.Beat("r"))
+    life.handle(ev.StoppingReported("r"))
+    life.until(1000.0)
+    assert life.instance.status is Status.ONLINE
