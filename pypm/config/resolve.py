@@ -17,6 +17,7 @@ from pypm.config.secrets import secret_files
 from pypm.config.units import shown
 from pypm.config.values import name as checked_name
 from pypm.core.errors import ConfigError
+from pypm.core.probe_spec import ProbeSpec
 from pypm.core.probe_validity import fault_of_log_probes
 from pypm.core.spec import AppSpec, HealthSpec, LogSpec, RestartPolicy, WatchSpec
 
@@ -116,6 +117,8 @@ def resolve(settings: Settings, base: Base, place: Place) -> AppSpec | None:
     env_files = _env_files(settings, search, place)
     logs = _logs(settings, search.cwd, place)
     fields |= _health_fields(settings, place)
+    if cwd:
+        _check_probe_programs(fields.get("health", HealthSpec()), search, place)
     if schedule := schedule_spec(settings, place):
         fields |= {"schedule": schedule}
     if secrets := secret_files(settings.get("secrets", {}), search, place):
@@ -231,6 +234,18 @@ def _health_fields(settings: Settings, place: Place) -> dict[str, Any]:
         if "listen_timeout" in settings:
             place.fault("health.startup_timeout", 'says the same as "listen_timeout"; keep one of them')
     return fields
+
+
+def _check_probe_programs(health: HealthSpec, search: Search, place: Place) -> None:
+    """A probe whose program is not there would restart an app that is well, again and again."""
+    for kind in ("startup", "liveness", "readiness"):
+        probe: ProbeSpec | None = getattr(health, kind)
+        if probe is None or probe.exec is None:
+            continue
+        try:
+            search.program(probe.exec[0], "program")
+        except ConfigError as error:
+            place.fault(f"health.{kind}", error.message)
 
 
 def _health(settings: Settings, place: Place) -> HealthSpec:

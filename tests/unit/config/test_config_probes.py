@@ -110,3 +110,17 @@ def test_a_ladder_for_liveness(tmp_path: Path) -> None:
     assert health.on_liveness == (Rung("alert"), Rung("restart", None, 60.0))
     assert health.liveness is not None
     assert health.liveness.file == str(Path("~/x").expanduser())
+
+
+@pytest.mark.parametrize("kind", ["startup", "liveness", "readiness"])
+def test_the_program_of_a_probe_has_to_be_there(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"apps\[0\]\.health\.{kind} \(a\): the program 'checkk' is not found in"
+    ):
+        app_of(tmp_path, f'{kind} = {{ exec = ["checkk", "-e", "up"] }}')
+    own = tmp_path / "check"
+    own.write_text("#!/bin/sh\n")
+    with pytest.raises(ConfigError, match="is not executable"):
+        app_of(tmp_path, f'{kind} = {{ exec = "./check" }}')
+    own.chmod(0o755)
+    assert getattr(app_of(tmp_path, f'{kind} = {{ exec = "./check" }}').health, kind).exec == ("./check",)
