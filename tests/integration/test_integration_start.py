@@ -140,7 +140,7 @@ REFUSED = {
     "a shell's sign": ('command = "echo $HOME"', "shell = true"),
     "unknown key": ('command = "sleep 1"\nkill_timout = 3', "kill_timeout"),
     "wrong type": ('command = "sleep 1"\nmax_restarts = "many"', "max_restarts"),
-    "a later version's key": ('command = "sleep 1"\nwatch = true', "not supported yet"),
+    "a later version's key": ('command = "sleep 1"\nport = 80', "not supported yet"),
     "a name with a slash": ('name = "a/b"\ncommand = "sleep 1"', "a/b"),
     "no TOML": ("command = ", "ecosystem.toml"),
 }

@@ -15,7 +15,7 @@ from pypm.testing import wait_until
 ROW_FIELDS = {
     "id", "name", "app", "namespace", "instance", "status", "desired", "pid", "restarts", "uptime_seconds",
     "cpu_percent", "memory_bytes", "ready", "health", "reason", "last_exit", "status_text",
-    "awaited", "last_run", "next_run",
+    "awaited", "last_run", "log_trouble", "next_run",
     "heartbeat_age_seconds", "progress_age_seconds", "progress_text", "iteration", "waiting_for",
     "waiting_seconds", "evidence", "trouble", "retry_in_seconds", "held_until", "out_file", "error_file",
 }  # fmt: skip

@@ -17,6 +17,7 @@ from pypm.master import hooks
 from pypm.master.hooks import HookRunner
 from pypm.system import process
 from pypm.system.sweep import ProcessTable
+from pypm.testing import wait_until
 
 HOOK = Hook(("/bin/sh", "-c", "exec sleep 1000"), timeout=0.05)
 SPEC = AppSpec("a", ("/a",), "/", hooks=Hooks(pre_stop=HOOK))
@@ -73,15 +74,11 @@ def test_a_hook_that_cannot_be_killed_holds_no_stop(monkeypatch: pytest.MonkeyPa
             patch.setattr(ProcessTable, "members", lambda *_: [])
             for instance in stopping:
                 runner.run(instance, "pre_stop")
-            async with asyncio.timeout(20.0):
-                while len(heard) < len(stopping):
-                    await asyncio.sleep(0.01)
+            await asyncio.to_thread(wait_until, lambda: len(heard) >= len(stopping), 20.0)
             assert len(around.children) == len(stopping), "all of them live"
         for pid in around.children:
             os.killpg(pid, signal.SIGKILL)
-        async with asyncio.timeout(20.0):
-            while around.children:
-                await asyncio.sleep(0.01)
+        await asyncio.to_thread(wait_until, lambda: not around.children, 20.0)
         runner.close()
 
     asyncio.run(whole())
