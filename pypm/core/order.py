@@ -145,15 +145,18 @@ def still_needed_by(instance: Instance, instances: Iterable[Instance]) -> str:
 
     One that nobody stops runs on, and is not waited for.
     """
-    names = [
-        each.name
+    waits = [
+        each
         for each in instances
         if instance.app in each.spec.depends_on and each.status is Status.STOPPING and each.run is not None
     ]
-    if not names:
+    if not waits:
         return ""
-    listed = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
-    return f"{listed} to stop"
+    if len(waits) == 1:
+        return f"{waits[0].name} to stop"
+    # Without numbers: each end would change what hundreds of instances wait for.
+    apps = sorted({each.app for each in waits})
+    return f"{apps[0]} to stop" if len(apps) == 1 else f"{apps[0]} and others to stop"
 
 
 def in_order(graph: Graph) -> list[str]:

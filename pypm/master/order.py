@@ -100,12 +100,17 @@ class StartOrder:
         found = [self._engine.instances.get(instance_id) for instance_id in sorted(self._waiting)]
         waiting = [each for each in found if each is not None and each.waits_for]
         self._waiting = {each.id for each in waiting}
+        # The same for all of an app that are in the same status: it may have hundreds of instances.
+        alike: dict[tuple[object, ...], list[Instance]] = {}
+        for each in waiting:
+            alike.setdefault((each.app, each.status, *each.spec.depends_on.items()), []).append(each)
         # Before anything is changed: what follows from that may let others go, and is looked at next.
-        self._awaited = {name for each in waiting for name in self._awaited_by(each)}
+        self._awaited = {name for group in alike.values() for name in self._awaited_by(group[0])}
         by_app = self._by_app()
-        for instance in waiting:
-            if event := self._what_now(instance, by_app):
-                self._engine.handle(instance.id, event)
+        for group in alike.values():
+            if event := self._what_now(group[0], by_app):
+                for each in group:
+                    self._engine.handle(each.id, event)
 
     def _awaited_by(self, instance: Instance) -> Iterable[str]:
         if instance.status is Status.STOPPING:
