@@ -70,5 +70,7 @@ def recover_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
     elif not instance.killed and not instance.waits_for and now - instance.told_at < SIGNAL_DOUBT:
         actions = kill_signal(instance)
     if instance.after is After.STOP and instance.desired is Desired.UP:
-        instance = replace(instance, after=After.RESTART)
+        # A job is armed again: its moments say when it runs.
+        after = After.RESTART if instance.spec.schedule is None else After.DECIDE
+        instance = replace(instance, after=after)
     return instance, actions

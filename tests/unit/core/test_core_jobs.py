@@ -127,6 +127,18 @@ def test_a_job_that_the_end_of_the_master_has_stopped_is_armed_by_the_next_one()
     assert armed.instance.moment == DUE.moment, "what was due is not due again"
 
 
+def test_a_job_is_armed_and_not_run_by_a_master_that_finds_it_stopping_for_the_end_of_the_last_one() -> None:
+    running = job(Program(grace=5.0))
+    running.handle(DUE)
+    running.run(1.0)
+    running.handle(ev.StopRequested(keep_desired=True))
+    running.handle(ev.Recovered())
+    running.run(10.0)
+    assert running.instance.is_armed
+    assert running.instance.restarts == 0
+    assert len(running.starts) == 1
+
+
 # --- run now ---
 
 
