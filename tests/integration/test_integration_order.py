@@ -46,6 +46,16 @@ def test_a_dependent_waits_visibly_until_its_dependency_is_ready(pypm: RealPypm)
     assert worker["uptime_seconds"] <= server["uptime_seconds"]
 
 
+def test_a_restart_goes_on_with_others_while_some_wait_for_what_they_depend_on(pypm: RealPypm) -> None:
+    pypm.write("flag", "")
+    pypm.start(model(), sleeper("worker", depends_on=["model"]), sleeper("z"))
+    (pypm.folder / "flag").unlink()
+    pypm.ok("restart", "model", "worker", "z", "--parallel", "1", "--no-wait")
+    assert pypm.row("worker")["awaited"] == "waits for model to be ready"
+    row = pypm.wait_status("z", "online")
+    assert row["restarts"] == 1
+
+
 def test_what_does_not_depend_on_each_other_starts_meanwhile(pypm: RealPypm) -> None:
     pypm.begin(model(), sleeper("other"), sleeper("worker", depends_on="model"))
     pypm.wait_status("other", "online")

@@ -133,3 +133,14 @@ def test_a_snapshot_changed_by_hand_does_no_harm(pypm: RealPypm) -> None:
         json.dump(value, file)
     assert "a: the command and the folder have to be absolute paths" in pypm.fails(1, "resurrect")
     assert pypm.rows() == []
+
+
+def test_apps_that_would_wait_for_each_other_for_ever_are_refused(pypm: RealPypm) -> None:
+    pypm.start(sleeper("a", depends_on=["b"]), sleeper("b"))
+    pypm.ok("save")
+    pypm.ok("delete", "all")
+    pypm.start(sleeper("a"))
+    pypm.start(sleeper("a"), sleeper("b", depends_on=["a"]))
+    pypm.ok("delete", "a")
+    assert "in a circle: a -> b -> a" in pypm.fails(1, "resurrect")
+    assert [row["name"] for row in pypm.rows()] == ["b"]

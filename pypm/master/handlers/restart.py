@@ -68,8 +68,9 @@ async def _restart(master: Master, instance_id: int, slots: asyncio.Semaphore, r
 
 
 def _is_under_way(master: Master, instance_id: int) -> bool:
-    """The old run is not gone yet, or the new one has not been spawned."""
+    """The old run is not gone yet, or the new one has not been spawned; one that waits for others is not."""
     instance = master.engine.instances.get(instance_id)
     if instance is None:
         return False
-    return instance.status is Status.STOPPING or (instance.status is Status.STARTING and instance.run is None)
+    is_ordered = instance.status is Status.STARTING and instance.run is None
+    return instance.status is Status.STOPPING or (is_ordered and not instance.waits_for)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pypm.core.errors import RequestError
+from pypm.core.order import find_cycle
 from pypm.core.plan import changed_keys
 from pypm.core.receipt import Receipt
 from pypm.core.snapshot import SavedApp
@@ -31,6 +32,10 @@ async def order(master: Master, params: Params) -> Receipt:
     for app in snapshot.apps:
         if fault := fault_of(app.spec):
             raise RequestError(f"the snapshot {params.name!r} cannot be used: {app.spec.name}: {fault}")
+    graph = {app.spec.name: app.spec.depends_on for app in snapshot.apps}
+    graph |= {name: app.spec.depends_on for name, app in master.apps.by_name.items()}
+    if cycle := find_cycle(graph):
+        raise RequestError(f"apps would depend on each other in a circle: {' -> '.join(cycle)}")
     warnings = [text for app in snapshot.apps if (text := _difference(master, app))]
     return Receipt([change for app in snapshot.apps for change in master.apps.resurrect(app)], warnings)
 
