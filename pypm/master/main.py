@@ -37,6 +37,7 @@ from pypm.master.link import GuardianLink, Reaped
 from pypm.master.log import reopen_log
 from pypm.master.log_keeper import LogKeeper
 from pypm.master.log_search import LogSearch
+from pypm.master.log_waits import LogWaits
 from pypm.master.notify import NotifySocket
 from pypm.master.observer import Observer
 from pypm.master.order import StartOrder
@@ -87,12 +88,15 @@ class Master:
         self.started = boot_time()
         self.store = Store(home.state_file, loop)
         self.events = EventLog(home.events_file)
-        registry = LogRegistry(self.events.log_trouble, wake=loop.call_soon_threadsafe)
+        registry = LogRegistry(self._log_trouble, wake=loop.call_soon_threadsafe)
         self.outputs = Outputs(loop, registry, home.logs_folder, link, self.events)
         self.executor = SystemExecutor(home, loop, boot_time, self.store, self.outputs, link)
         self.engine = Engine(self.executor, boot_time)
         self.apps = Apps(self.engine, self.store, boot_time)
         self.log_files = registry
+        self.log_waits = LogWaits(
+            loop, registry.troubles, self.engine.instances, self.engine.handle, home.logs_folder
+        )
         self.log_keeper = LogKeeper(loop, home, registry, self.engine.instances.values)
         self.executor.connect(self.engine.handle, self.engine.instances, self.apps.by_name)
         self.begun = BegunRuns(self._begun_memory())
@@ -187,6 +191,7 @@ class Master:
         self.hooks.close()
         self.executor.trees.close()
         self.log_keeper.close()
+        self.log_waits.close()
         await self.watches.close()
         await self.outputs.finish()
         self.observer.close()
@@ -204,6 +209,10 @@ class Master:
 
     def _files_changed(self, instance: Instance, reason: str) -> None:
         self.engine.handle(instance.id, RestartRequested("watch", reason, "watch"))
+
+    def _log_trouble(self, trouble: LogTrouble) -> None:
+        self.events.log_trouble(trouble)
+        self.log_waits.trouble(trouble)
 
     def _begun_memory(self) -> int:
         memory = self.link.take("begun")

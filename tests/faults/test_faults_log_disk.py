@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,40 @@ def test_an_agent_that_may_lose_nothing_waits_and_can_be_stopped(small: RealPypm
     assert numbers == list(range(1, len(numbers) + 1)), "what was in the pipe has come, once"
     assert len(text) > 64 * KIB + 60_000
     assert not MARKER.search(text)
+
+
+BEATS_AND_PRINTS = """
+import os, time
+from pypm import agent
+agent.heartbeat()
+while not os.path.exists("go"):
+    agent.heartbeat()
+    time.sleep(0.1)
+for number in range(1, 4001):
+    print(f"{number:099d}", flush=True)
+    agent.heartbeat()
+while True:
+    agent.heartbeat()
+    time.sleep(0.1)
+"""
+
+
+def test_an_agent_that_waits_for_its_disk_is_not_judged_by_its_silence(small: RealPypm, disk: Path) -> None:
+    file = small.write("beats.py", BEATS_AND_PRINTS)
+    health = {"heartbeat_timeout": "1s"}
+    keys = {"interpreter": sys.executable, "health": health, "logs": {"on_full": "block"}}
+    small.start({"name": "a", "script": str(file), "cwd": str(small.folder)} | keys)
+    wait_until(lambda: small.row("a")["health"] == "healthy")
+    pid = small.pid("a")
+    fill(disk, left=64 * KIB)
+    small.write("go", "")
+    row = small.wait_row("a", lambda row: row["waiting_for"] == "the disk of its log")
+    small.wait_row("a", lambda row: row["heartbeat_age_seconds"] > 3.0)
+    assert (small.row("a")["pid"], row["restarts"]) == (pid, 0)
+    (disk / "ballast").unlink()
+    wait_until(lambda: small.log("a").endswith(b"%099d\n" % 4000), 20.0)
+    small.wait_row("a", lambda row: row["heartbeat_age_seconds"] < 1.0)
+    assert (small.row("a")["pid"], small.row("a")["restarts"]) == (pid, 0)
 
 
 @pytest.mark.parametrize("max_size", [0, 64 * KIB], ids=["spliced", "rotated"])
