@@ -62,6 +62,8 @@ class LogAsker:
         """Lines that were read and not looked at."""
         if self._is_adopted and state.passing is not None:
             self._held = ("success" if state.passing else "failure", state.output)
+        self._was_slow = False
+        """The lines of the last question could not be looked at in time."""
         self._is_closed = False
         self._is_reading = False
 
@@ -75,7 +77,12 @@ class LogAsker:
             try:
                 with time_limit(MATCHING_TIME):
                     self._found = self._last_of(lines) or self._found
+                self._was_slow = False
             except TimeoutError:
+                # Perhaps it was the machine: they are looked at once more.
+                if not self._was_slow:
+                    self._unseen.extendleft(reversed(lines))
+                self._was_slow = not self._was_slow
                 return unknown("the pattern takes too long")
             if is_end:
                 break

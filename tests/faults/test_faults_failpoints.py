@@ -22,7 +22,7 @@ from pypm.testing import wait_until
 SECONDS = f"1021.{os.getpid()}"
 """What the agents of these tests sleep: they are known by it, also beside another run of the same tests."""
 
-STEP = 1 if os.environ.get("PYPM_SOAK") else 4
+STEP = 1 if os.environ.get("PYPM_SOAK") else 8
 """Every point in a soak; every so many of them where time is short."""
 
 Rows = list[dict[str, Any]]

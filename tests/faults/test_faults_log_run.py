@@ -27,7 +27,10 @@ def numbers(pypm: RealPypm) -> Iterator[bytes]:
 
 def printed(pypm: RealPypm) -> int:
     """About the number of the last line."""
-    lines = re.findall(rb"\d+", pypm.log("a")[-100:])
+    try:
+        lines = re.findall(rb"\d+", pypm.log("a")[-100:])
+    except FileNotFoundError:  # just rotated
+        lines = []
     return int(lines[-1]) if lines else 0
 
 

@@ -126,7 +126,7 @@ def test_run_now_leaves_alone_what_runs_and_is_for_jobs_only(pypm: RealPypm) -> 
     pypm.ok("run-now", "long")
     pypm.wait_status("long", "online")
     pid = pypm.pid("long")
-    assert "its timeout is over, and it is stopped (in " in pypm.ok("why", "long")
+    assert "its run is stopped, as its time is over (in " in pypm.ok("why", "long")
     done = pypm.run("run-now", "long")
     assert (done.returncode, done.stdout) == (0, "unchanged long\n")
     assert "long runs already" in done.stderr
