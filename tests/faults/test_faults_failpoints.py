@@ -81,7 +81,7 @@ class Walk:
                 raise AssertionError(f"{number}: {self.disarm()}: {error}\n{row}\n{done}") from error
             point = self.disarm()
             if point is None:
-                assert number > 5 * step, self.points
+                assert number > 20, self.points
                 return
             self.points.append(point)
 
