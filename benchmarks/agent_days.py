@@ -23,6 +23,8 @@ DAY = 86400.0
 BEAT = 240.0
 HEARTBEAT_TIMEOUT = 600.0
 PROGRESS_TIMEOUT = 1800.0
+MAX_EXTENSION = 4 * 3600.0
+"""The agents may wait several times in a row, each time most of an hour, without any progress."""
 STALLS_A_DAY = 0.5
 
 Kind = Literal["async", "sync"]
@@ -54,6 +56,7 @@ class SimulatedAgent:
         health = HealthSpec(
             heartbeat_timeout=HEARTBEAT_TIMEOUT if kind == "async" else None,
             progress_timeout=PROGRESS_TIMEOUT,
+            max_extension=MAX_EXTENSION,
         )
         self.spec = AppSpec("agent", ("/agent",), "/", health=health)
         self.now = 1000.0
