@@ -81,7 +81,7 @@ class Walk:
                 raise AssertionError(f"{number}: {self.disarm()}: {error}\n{row}\n{done}") from error
             point = self.disarm()
             if point is None:
-                assert number > 20, self.points
+                assert number > min(5 * step, 20), self.points
                 return
             self.points.append(point)
 
