@@ -29,9 +29,9 @@ INTERPRETERS: Mapping[str, tuple[str, ...]] = {
 }
 """What runs a script, told by its extension; the first that is in PATH."""
 
-_QUOTED = re.compile(r"""\\.|'[^']*'|"((?:\\.|[^"\\])*)\"""", re.DOTALL)
-_EXPANSION = re.compile(r"\$[A-Za-z_]\w*|\$[{(]|`")
-_SPECIAL = re.compile(r"^\s*[A-Za-z_]\w*=|\$[A-Za-z_]\w*|\$[{(]|`|&&|\|\||[|&;<>()*]")
+_QUOTED = r"""(?s:\\.|'[^']*'|"((?:\\.|[^"\\])*)\")"""
+_EXPANSION = r"\$[A-Za-z_]\w*|\$[{(]|`"
+_SPECIAL = r"^\s*[A-Za-z_]\w*=|\$[A-Za-z_]\w*|\$[{(]|`|&&|\|\||[|&;<>()*]"
 
 
 class Program(NamedTuple):
@@ -124,8 +124,8 @@ def _words(written: str | tuple[str, ...], key: str, search: Search, place: Plac
 
 def _shell_sign(words: str) -> str:
     """The first sign that a shell would not take for what it is; nothing if there is none."""
-    inside = " ".join(re.sub(r"\\.", "", match[1]) for match in _QUOTED.finditer(words) if match[1])
-    found = _SPECIAL.search(_QUOTED.sub("", words)) or _EXPANSION.search(inside)
+    inside = " ".join(re.sub(r"\\.", "", match[1]) for match in re.finditer(_QUOTED, words) if match[1])
+    found = re.search(_SPECIAL, re.sub(_QUOTED, "", words)) or re.search(_EXPANSION, inside)
     return found[0].strip() if found else ""
 
 

@@ -21,11 +21,8 @@ DURATION_FORMS = 'a number of milliseconds or such as "500ms", "5s", "10m", "1h3
 SIZE_FORMS = 'a number of bytes or such as "512K", "300M", "1.5G"'
 
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
-_PLAIN = re.compile(_NUMBER)
-_DURATION = re.compile(
-    rf"(?:({_NUMBER})d)?\s*(?:({_NUMBER})h)?\s*(?:({_NUMBER})m(?!s))?\s*(?:({_NUMBER})s)?\s*(?:({_NUMBER})ms)?"
-)
-_SIZE = re.compile(rf"({_NUMBER})\s*(?:B|([KMGT])(?:I?B)?)?", re.IGNORECASE)
+_DURATION = rf"(?:({_NUMBER})d)?\s*(?:({_NUMBER})h)?\s*(?:({_NUMBER})m(?!s))?\s*(?:({_NUMBER})s)?\s*(?:({_NUMBER})ms)?"
+_SIZE = rf"({_NUMBER})\s*(?:B|([KMGT])(?:I?B)?)?"
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
@@ -51,7 +48,7 @@ def parse_size(value: object) -> int:
     amount: float | None = None
     if isinstance(value, int | float):
         amount = value if not isinstance(value, bool) and value >= 0 else None
-    elif isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+    elif isinstance(value, str) and (match := re.fullmatch(_SIZE, value.strip(), re.IGNORECASE)):
         power = " KMGT".index((match[2] or " ").upper())
         amount = float(match[1]) * 1024**power
     if amount is None:
@@ -99,9 +96,9 @@ def _milliseconds(value: float) -> float | None:
 
 def _duration_text(value: object) -> float | None:
     text = value.strip() if isinstance(value, str) else ""
-    if _PLAIN.fullmatch(text):
+    if re.fullmatch(_NUMBER, text):
         return float(text) / 1000
-    match = _DURATION.fullmatch(text)
+    match = re.fullmatch(_DURATION, text)
     if match is None or not text:
         return None
     whole = sum(

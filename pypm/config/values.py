@@ -9,7 +9,7 @@ from pypm.config.units import parse_size, shown
 from pypm.core.date_format import DateFormatError, compile_date_format
 from pypm.core.errors import ConfigError
 from pypm.core.redaction import RedactionError, check_redactions
-from pypm.core.validity import LEAST_LINE, MOST_LINE
+from pypm.core.spec import LEAST_LINE, MOST_INSTANCES, MOST_LINE
 
 __all__ = [
     "arguments",
@@ -37,7 +37,6 @@ __all__ = [
 ]
 
 LONGEST_NAME = 100
-MOST_INSTANCES = 10_000
 LEAST_MEMORY = 64 * 1024
 
 

@@ -12,7 +12,8 @@ LONGEST_DATE = 80
 """Bytes of a written time at most."""
 
 Part = Callable[[datetime], str]
-_TOKEN = re.compile(r"\[([^\[\]]*)\]|([A-Za-z])\2*|[^A-Za-z\[\]]+|[\[\]]")
+_WORD = r"\[([^\[\]]*)\]|([A-Za-z])\2*|[^A-Za-z\[\]]+|[\[\]]"
+"""Compiled where a format is: each `pypm start` loads this, and few apps have one."""
 _LETTERS: dict[str, Part] = {
     "YYYY": lambda moment: f"{moment.year:04d}",
     "YY": lambda moment: f"{moment.year % 100:02d}",
@@ -52,7 +53,7 @@ def compile_date_format(text: str) -> Part:
     """
     if not text.strip() or not text.isprintable():
         raise DateFormatError("expected one line of text")
-    parts = [_part(match) for match in _TOKEN.finditer(text)]
+    parts = [_part(match) for match in re.finditer(_WORD, text)]
 
     def write(moment: datetime) -> str:
         return "".join([part(moment) for part in parts])

@@ -9,9 +9,8 @@ from pypm.core.actions import Action, RunHook
 from pypm.core.causes import Cause
 from pypm.core.instance import Instance, RunEnd, Status
 from pypm.core.policy import signal_name
-from pypm.core.spec import Hooks
 
-__all__ = ["facts", "fault_of_hooks", "has_failed", "hooks_due"]
+__all__ = ["facts", "has_failed", "hooks_due"]
 
 NO_FAILURE: frozenset[Cause] = frozenset(("operator", "config", "schedule", "reboot", "dependency"))
 """Causes for which a run is over that has not failed; for ``dependency`` there was none."""
@@ -62,15 +61,3 @@ def facts(instance: Instance, hook: str) -> dict[str, str]:
 
 def _one_line(text: str) -> str:
     return " ".join(text.replace("\0", " ").split())[:1000]
-
-
-def fault_of_hooks(hooks: Hooks) -> str:
-    """What is wrong with the commands that are run beside an app's runs; empty if nothing is."""
-    for hook in (hooks.post_start, hooks.pre_stop, hooks.on_failure):
-        if hook is None:
-            continue
-        if not hook.command or not hook.command[0].startswith("/") or "\0" in "".join(hook.command):
-            return "the command of a hook has to begin with an absolute path, and to be without NUL"
-        if not 0 < hook.timeout < float("inf"):
-            return "the timeout of a hook is not above zero, or no number"
-    return ""

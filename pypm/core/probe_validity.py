@@ -11,9 +11,9 @@ __all__ = ["fault_of_log_probes", "fault_of_probe", "fault_of_probes"]
 
 LEAST_PERIOD = 0.1
 LEAST_TIMEOUT = 0.01
-TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""What a method or the name of a header is."""
-PLACE = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|(?:[^/?#@]*@)?[^/?#@:\[\]]+)(?::([^/?#]*))?(?:[/?#]|$)")
+HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+"""What the name of a header is, and a method."""
+PLACE = r"https?://(\[[0-9A-Fa-f:.]+\]|(?:[^/?#@]*@)?[^/?#@:\[\]]+)(?::([^/?#]*))?(?:[/?#]|$)"
 """The host of a URL, with the user if there is one, and its port."""
 STATUSES = range(100, 600)
 
@@ -90,9 +90,9 @@ def _fault_of_http(spec: ProbeSpec) -> str:
     written = spec.http or ""
     if not written.startswith(("http://", "https://")):
         return f"{written!r} does not begin with http:// or https://"
-    if not TOKEN.fullmatch(spec.method):
+    if not re.fullmatch(HEADER_NAME, spec.method):
         return f"{spec.method!r} is no method"
-    if not all(TOKEN.fullmatch(name) for name in spec.headers):
+    if not all(re.fullmatch(HEADER_NAME, name) for name in spec.headers):
         return "one of its headers has a name that none can have"
     if any(sign in value for value in spec.headers.values() for sign in "\r\n\0"):
         return "one of its headers has a line break in it"
@@ -100,7 +100,7 @@ def _fault_of_http(spec: ProbeSpec) -> str:
         return "one of its statuses is not between 100 and 599"
     if "$" in written:
         return ""  # what it is only shows when it is asked
-    place = PLACE.match(written)
+    place = re.match(PLACE, written)
     if place is None or (place[2] and not _is_port(place[2])):
         return f"{written!r} has no host, or no port that can be"
     return f"{written!r} has a user in it: use headers" if "@" in place[1] else ""

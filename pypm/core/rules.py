@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from signal import Signals
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from pypm.core.instance import RunEnd
 from pypm.core.spec import Rule
+
+if TYPE_CHECKING:  # `pypm start` checks patterns, and pays for no instances
+    from pypm.core.instance import RunEnd
 
 __all__ = [
     "LogMatch",
@@ -30,7 +32,7 @@ KEPT = 200
 LEAST_HOLD = 1.0
 """Seconds: what is held for less would be a restart without a brake."""
 UNITS = {"ms": 0.001, "": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
-PART = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*(ms|min|s|m|h|d|)\s*")
+PART = r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*(ms|min|s|m|h|d|)\s*"
 
 
 class RuleError(ValueError):
@@ -127,7 +129,7 @@ def _group(groups: tuple[str, ...], number: int) -> str:
 def _seconds(text: str) -> float | None:
     """A duration such as ``30``, ``30s``, ``1m 30s``; None for what is none."""
     text = text.strip()
-    parts = PART.findall(text)
-    if not parts or PART.sub("", text):
+    parts = re.findall(PART, text)
+    if not parts or re.sub(PART, "", text):
         return None
     return sum(float(number) * UNITS[unit] for number, unit in parts)

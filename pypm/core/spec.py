@@ -15,6 +15,9 @@ from pypm.core.probe_spec import ProbeSpec
 
 __all__ = [
     "HOOK_TIMEOUT",
+    "LEAST_LINE",
+    "MOST_INSTANCES",
+    "MOST_LINE",
     "UNLIMITED",
     "AppSpec",
     "Autorestart",
@@ -36,6 +39,11 @@ __all__ = [
 Autorestart = Literal["always", "on-failure", "never"]
 
 MEBIBYTE = 1024 * 1024
+
+MOST_INSTANCES = 10_000
+LEAST_LINE = 80
+MOST_LINE = 64 * MEBIBYTE
+"""Bytes of a line from which on it is split into records; so much of one may wait in memory."""
 
 
 class Rule(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -5,20 +5,24 @@ from __future__ import annotations
 from signal import Signals
 
 from pypm.core.date_format import DateFormatError, compile_date_format
-from pypm.core.hooks import fault_of_hooks
+from pypm.core.hook_validity import fault_of_hooks
 from pypm.core.limit_validity import fault_of_limits
 from pypm.core.probe_validity import fault_of_probes
 from pypm.core.redaction import RedactionError, check_redactions
 from pypm.core.rule_validity import fault_of_rules
-from pypm.core.spec import AppSpec, HealthSpec, LogSpec, ScheduleSpec
+from pypm.core.spec import (
+    LEAST_LINE,
+    MOST_INSTANCES,
+    MOST_LINE,
+    AppSpec,
+    HealthSpec,
+    LogSpec,
+    ScheduleSpec,
+)
 
-__all__ = ["LEAST_LINE", "MOST_INSTANCES", "MOST_LINE", "fault_of"]
+__all__ = ["fault_of"]
 
-MOST_INSTANCES = 10_000
 READY_NUMBERS = range(3, 10)
-LEAST_LINE = 80
-MOST_LINE = 64 * 1024 * 1024
-"""Bytes of a line from which on it is split into records; so much of one may wait in memory."""
 
 
 def fault_of(spec: AppSpec) -> str:

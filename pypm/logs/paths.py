@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 
@@ -61,5 +60,7 @@ def file_stem(name: str) -> str:
     stem = re.sub(rb"[^A-Za-z0-9._-]", lambda match: b"%%%02X" % match[0][0], name.encode()).decode()
     if len(stem) <= LONGEST_STEM:
         return stem
+    import hashlib  # takes longer to load than all else here, and such names are rare
+
     digest = hashlib.sha256(name.encode()).hexdigest()[:16]
     return f"{stem[: LONGEST_STEM - len(digest) - 1]}~{digest}"

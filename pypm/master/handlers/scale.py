@@ -8,8 +8,8 @@ import msgspec
 
 from pypm.core.errors import NotFoundError
 from pypm.core.receipt import Receipt
+from pypm.core.spec import MOST_INSTANCES
 from pypm.core.targets import nearest
-from pypm.core.validity import MOST_INSTANCES
 
 if TYPE_CHECKING:
     from pypm.master.main import Master
