@@ -13,7 +13,7 @@ from pypm.core.errors import UsageError
 __all__ = ["ALIASES", "ELSEWHERE", "VERBS", "group", "run"]
 
 VERBS = (
-    "start", "stop", "restart", "run-now", "delete", "scale", "update",
+    "start", "stop", "restart", "reload", "run-now", "delete", "scale", "update",
     "list", "describe", "why", "events", "logs", "pid", "env",
     "reset", "signal", "flush", "reloadLogs",
     "startup", "unstartup", "save", "resurrect", "cleardump",
@@ -38,6 +38,8 @@ ALIASES = {
     "dump": "save",
     "reload-logs": "reloadLogs",
     "run_now": "run-now",
+    "gracefulReload": "reload",
+    "softReload": "reload",
 }
 """PM2's other names of the verbs; help does not list them."""
 
@@ -46,8 +48,6 @@ ELSEWHERE = {
     "help": "`pypm --help`, or `pypm COMMAND --help`",
     "jlist": "`pypm list --json`",
     "prettylist": "`pypm list --json`",
-    "reload": "`pypm restart --parallel 1 TARGET` restarts one instance after the other",
-    "gracefulReload": "`pypm restart --parallel 1 TARGET` restarts one instance after the other",
     "startOrRestart": "`pypm start FILE` starts what is down and restarts what has changed",
     "startOrReload": "`pypm start FILE` starts what is down and restarts what has changed",
     "startOrGracefulReload": "`pypm start FILE` starts what is down and restarts what has changed",

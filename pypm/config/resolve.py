@@ -32,6 +32,7 @@ APP_FIELDS = {
     "increment_var": "increment_var",
     "filter_env": "filter_env",
     "autostart": "autostart",
+    "max_unavailable": "max_unavailable",
     "depends_on": "depends_on",
     "min_uptime": "min_uptime",
     "max_memory_restart": "max_memory",

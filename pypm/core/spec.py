@@ -319,6 +319,8 @@ class AppSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """A name or a number; ``None``: the user's own."""
     umask: int | None = None
     """``None``: that of the shell in which the app was first started."""
+    max_unavailable: int = 0
+    """How many instances a reload may take down at a time; 0: a new one is up before an old one goes."""
     no_new_privileges: bool = False
     """Set-user-id programs and file capabilities give it and its children nothing."""
     logs: LogSpec = LogSpec()

@@ -66,7 +66,7 @@ __all__ = ["Master"]
 
 log = logging.getLogger(__name__)
 
-STARTING = frozenset(("start", "apply", "scale", "restart", "run_now", "resurrect", "update"))
+STARTING = frozenset(("start", "apply", "scale", "restart", "reload", "run_now", "resurrect", "update"))
 """Methods that may start something."""
 CONTROL = frozenset(("kill", "update"))
 """Methods that end this master; an agent may use them only where its app says so."""

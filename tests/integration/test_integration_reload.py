@@ -1,0 +1,73 @@
+"""A rolling reload with a real master: one after another, ready before the next one, stopped by a failure."""
+
+from __future__ import annotations
+
+import json
+
+from real_pypm import RealPypm, lives, shell, sleeper
+
+from pypm.testing import wait_until
+
+
+def test_each_is_up_before_the_next_one_goes(pypm: RealPypm) -> None:
+    pypm.start(shell("a", "echo up $PYPM_INSTANCE >> order; exec sleep 6611", instances=3, max_unavailable=1))
+    before = [row["pid"] for row in pypm.rows()]
+    answer = pypm.json("reload", "a")
+    assert [(each["name"], each["action"]) for each in answer["instances"]] == [
+        (f"a:{index}", "reloaded") for index in range(3)
+    ]
+    assert answer["failures"] == []
+    assert not any(map(lives, before))
+    rows = pypm.rows()
+    assert [(row["id"], row["status"], row["restarts"]) for row in rows] == [
+        (index, "online", 1) for index in range(3)
+    ]
+    assert (pypm.folder / "order").read_text().split()[-6:] == ["up", "0", "up", "1", "up", "2"]
+    events = [json.loads(line) for line in (pypm.home / "events.jsonl").read_text().splitlines()]
+    (order,) = [each for each in events if each["event"] == "operator.reload"]
+    assert order["targets"] == ["a"]
+
+
+def test_a_new_one_that_fails_ends_the_reload_and_the_others_go_on(pypm: RealPypm) -> None:
+    script = "test -e flag && exit 3; exec sleep 6612"
+    pypm.start(shell("a", script, instances=3, max_unavailable=1, restart_delay=60_000))
+    before = [row["pid"] for row in pypm.rows()]
+    pypm.write("flag", "")
+    done = pypm.run("reload", "a", "--json")
+    assert done.returncode == 1
+    answer = json.loads(done.stdout)
+    assert [each["action"] for each in answer["instances"]] == ["failed", "unchanged", "unchanged"]
+    assert answer["failures"] == [{"id": 0, "name": "a:0", "reason": "exit code 3"}]
+    assert "a:1, a:2 as before" in done.stderr
+    assert [row["pid"] for row in pypm.rows()][1:] == before[1:]
+    assert lives(before[1])
+
+
+def test_what_is_down_is_started_and_a_job_is_left_alone(pypm: RealPypm) -> None:
+    pypm.start(sleeper("a", max_unavailable=1), {**sleeper("job"), "schedule": {"cron": "0 0 1 1 *"}})
+    pypm.ok("stop", "a")
+    answer = pypm.json("reload", "all")
+    assert {each["name"]: each["action"] for each in answer["instances"]} == {
+        "a": "started",
+        "job": "unchanged",
+    }
+    assert "job is a job" in answer["warnings"][0]
+    assert pypm.row("a")["status"] == "online"
+
+
+def test_a_reload_goes_on_under_the_next_master(pypm: RealPypm) -> None:
+    script = "until test -e go$PYPM_INSTANCE; do sleep 0.05; done; echo >&3; exec sleep 6613"
+    for index in range(2):
+        pypm.write(f"go{index}", "")
+    pypm.start(shell("a", script, instances=2, max_unavailable=1, wait_ready=True, ready_fd=3))
+    before = [row["pid"] for row in pypm.rows()]
+    (pypm.folder / "go0").unlink()
+    command = pypm.popen("reload", "a", "--json")
+    pypm.wait_row("a:0", lambda row: row["status"] == "starting" and row["pid"] not in (None, before[0]))
+    pypm.kill_master()
+    pypm.write("go0", "")
+    out, error = command.communicate(timeout=60)
+    assert command.returncode == 0, error
+    assert [each["action"] for each in json.loads(out)["instances"]] == ["reloaded", "reloaded"]
+    wait_until(lambda: not any(map(lives, before)))
+    assert [row["restarts"] for row in pypm.rows()] == [1, 1]
