@@ -1,7 +1,7 @@
 """The quick road: the plain forms of the verbs that scripts call often, before click is imported.
 
-It takes only words that it fully understands and leaves everything else, also a home without a master,
-to the click road, which prints exactly the same through the same functions.
+It takes only words that it fully understands and leaves everything else, also a home without a master
+(which a start launches), to the click road, which prints exactly the same through the same functions.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ def run_quickly(arguments: list[str]) -> int | None:
 
     Raises what the master reports, as the click road does.
     """
+    if arguments[:1] == ["start"]:
+        return _start(arguments[1:])
     if not arguments or (verb := _VERBS.get(arguments[0])) is None:
         return None
     words = [word for word in arguments[1:] if word != "--json"]
@@ -39,6 +41,20 @@ def run_quickly(arguments: list[str]) -> int | None:
         return None
     with connection:
         return command(connection)
+
+
+def _start(arguments: list[str]) -> int | None:
+    """Start, which differs from the others in that it launches the master that it needs."""
+    words = [word for word in arguments if word not in ("--json", "--no-wait")]
+    if any(word.startswith("-") for word in words):
+        return None
+    from pypm.core.msgspec_alone import load_msgspec
+
+    load_msgspec()
+    from pypm.cli.start_plan import StartWords
+    from pypm.cli.starting import start
+
+    return start(StartWords(tuple(words)), wait="--no-wait" not in arguments, as_json="--json" in arguments)
 
 
 def _list(words: list[str], as_json: bool) -> Callable[[Connection], int] | None:

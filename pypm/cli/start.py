@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from pypm.cli.options import json_option, wait_options
-from pypm.cli.orders import await_up, show_change
-from pypm.cli.session import check_home
-from pypm.cli.start_plan import StartWords, order, resolve
-from pypm.client.home import home_folder
-from pypm.client.launch import connect, connect_or_launch
-from pypm.core.errors import NoMasterError, RequestError, UsageError
+from pypm.cli.start_plan import StartWords
+from pypm.cli.starting import start
+from pypm.core.errors import UsageError
 
-__all__ = ["command", "saved_or_running"]
+__all__ = ["command"]
 
 
 class StartCommand(click.Command):
@@ -132,44 +128,7 @@ def command(
     given = StartWords(words, ctx.obj, _given(keys), env_name, _split(only))
     if foreground and (not wait or timeout is not None):
         raise UsageError("--foreground goes neither with --no-wait nor with --timeout")
-    return _start(given, foreground=foreground, wait=wait, timeout=timeout, as_json=as_json)
-
-
-def _start(given: StartWords, *, foreground: bool, wait: bool, timeout: float | None, as_json: bool) -> int:
-    home = home_folder()
-    # Wrong words shall not leave a master behind: resolve them with what is there.
-    plan = resolve(given, saved_or_running(home), _folder())
-    connection, launched = connect_or_launch(home, check=check_home)
-    with connection:
-        if foreground:
-            from pypm.cli.foreground import run_foreground
-
-            return run_foreground(connection, home, plan, launched=launched, as_json=as_json)
-        change = order(connection, plan)
-        if not wait:
-            return show_change(change, as_json=as_json)
-        return await_up(connection, change, as_json=as_json, timeout=timeout)
-
-
-def saved_or_running(home: str) -> list[dict[str, Any]]:
-    """Give the rows of the master, or, where none runs, the names that the last one has saved."""
-    try:
-        with connect(home) as present:
-            rows: list[dict[str, Any]] = present.call("list")
-            return rows
-    except NoMasterError:
-        from pypm.logs.catalog import read_catalog
-
-        entries = read_catalog(home)
-    names = ("id", "name", "app", "namespace")
-    return [{name: getattr(entry, name) for name in names} for entry in entries]
-
-
-def _folder() -> str:
-    try:
-        return os.getcwd()
-    except FileNotFoundError:
-        raise RequestError("the current folder has been deleted", hint="`cd` into another one") from None
+    return start(given, foreground=foreground, wait=wait, timeout=timeout, as_json=as_json)
 
 
 def _given(keys: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,9 @@ def main() -> int:
     """Run a master for the guardian that started it, or become that guardian; gives the exit status."""
     import os
 
+    from pypm.core.msgspec_alone import load_msgspec
+
+    load_msgspec()
     from pypm.core.errors import PypmError
     from pypm.guardian.guardian import REFUSED
     from pypm.master.link import GuardianLink, execute_guardian

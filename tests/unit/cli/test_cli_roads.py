@@ -38,6 +38,9 @@ QUICK = [
     ["stop", "all", "--json"],
     ["restart", "api", "--json"],
     ["restart", "api"],
+    ["start", "api"],
+    ["start", "--json", "api"],
+    ["start", "api", "--no-wait"],
 ]
 
 
@@ -47,6 +50,7 @@ def answers(home: Path) -> dict[str, object]:
         "ping": make_ping(home),
         "stop": make_change(ROWS[0], action="stopped"),
         "restart": make_change(ROWS[0], action="restarted"),
+        "start": make_change(ROWS[0], action="started"),
         "wait": make_settled(ROWS[0]),
     }
 
@@ -85,7 +89,9 @@ def test_both_roads_fail_the_same(
     [
         [],
         ["--help"],
-        ["start", "x"],
+        ["start", "--help"],
+        ["start", "x", "--name", "y"],
+        ["start", "--", "sleep", "1"],
         ["list", "--help"],
         ["list", "api"],
         ["stop"],

@@ -12,8 +12,8 @@ from scripted_master import ScriptedMaster, make_change, make_exit, make_row, ma
 from pypm.cli import waiting
 from pypm.cli.main import run
 from pypm.cli.output import guarded
-from pypm.cli.start import saved_or_running
 from pypm.cli.start_plan import StartWords, resolve
+from pypm.cli.starting import saved_or_running
 
 WORKER = make_row(0, "worker")
 SPEC = {"name": "worker", "command": ["/bin/true"], "cwd": "/"}
