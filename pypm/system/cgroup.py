@@ -1,9 +1,9 @@
 """Control groups, version 2: one group a run's instance, whose members cannot leave and die all at once.
 
 Nothing here needs a controller, so nothing has to be enabled: groups are used for knowing what belongs to
-a run and for ``cgroup.kill``. A machine may have version 2 only (``unified``), version 1 with an empty
-hierarchy of version 2 beside it (``hybrid``), or neither; and below our own group we may be allowed to make
-groups (root, a delegated systemd unit, a container) or not.
+a run and for ``cgroup.kill`` (``cgroup_limits`` is about the rest). A machine may have version 2 only
+(``unified``), version 1 with an empty hierarchy of version 2 beside it (``hybrid``), or neither; and below
+our own group we may be allowed to make groups (root, a delegated systemd unit, a container) or not.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 from pypm.system.process import is_same
 
 __all__ = [
+    "LEAF",
     "Groups",
     "Place",
     "find_place",
@@ -28,11 +29,16 @@ __all__ = [
     "members",
     "own_place",
     "put",
+    "read",
     "remove",
+    "write",
 ]
 
 SWITCH = "PYPM_CGROUP"
 """Environment variable of the master; ``no``: make no groups."""
+
+LEAF = "master"
+"""The group, among those of a home, for guardian and master where they may not stay in the one above."""
 
 Kind = Literal["unified", "hybrid", "none"]
 
@@ -53,12 +59,12 @@ class _Mount(NamedTuple):
 
 def own_place() -> Place:
     """Where this process is."""
-    return find_place(_read("/proc/self/mountinfo"), _read("/proc/self/cgroup"))
+    return find_place(read("/proc/self/mountinfo"), read("/proc/self/cgroup"))
 
 
 def folder_of(pid: int) -> str:
     """The folder of the group in which a process is; empty if it is no more, or that cannot be reached."""
-    return find_place(_read("/proc/self/mountinfo"), _read(f"/proc/{pid}/cgroup")).folder
+    return find_place(read("/proc/self/mountinfo"), read(f"/proc/{pid}/cgroup")).folder
 
 
 def find_place(mountinfo: str, cgroup: str) -> Place:
@@ -115,7 +121,13 @@ class Groups:
     """The groups of one home's instances, below the group in which this process runs."""
 
     def __init__(
-        self, folder: str, trouble: str = "", *, kind: Kind = "none", has_kill: bool = False
+        self,
+        folder: str,
+        trouble: str = "",
+        *,
+        kind: Kind = "none",
+        has_kill: bool = False,
+        is_namespace_root: bool = False,
     ) -> None:
         self.kind: Kind = kind
         """What the machine has, whether or not we may use it."""
@@ -123,8 +135,14 @@ class Groups:
         """``<our group>/pypm-<digest of the home>``; empty where there can be no groups."""
         self.trouble = trouble
         """Why there are none."""
+        self.base = os.path.dirname(folder)
+        """Our own group, in which we are or were when we began."""
+        self.leaf = f"{folder}/{LEAF}" if folder else ""
+        """Where guardian and master are while groups below our own have controllers."""
         self.has_kill = has_kill
         """Whether a group can be killed as a whole (Linux 5.14)."""
+        self.is_namespace_root = is_namespace_root
+        """Whether our own group is the highest one that we see, though not the machine's: a container's."""
 
     @classmethod
     def from_environment(cls, home: str) -> Groups:
@@ -140,32 +158,55 @@ class Groups:
             return cls("", "there is no cgroup hierarchy of version 2")
         if not place.folder:
             return cls("", "our own group is outside of what is mounted here", kind=place.kind)
-        folder = os.path.join(place.folder, group_name(home))
+        name = group_name(home)
+        base = place.folder.removesuffix(f"/{name}/{LEAF}")  # where an earlier master has moved us to
+        folder = os.path.join(base, name)
         try:
             os.makedirs(folder, exist_ok=True)
         except OSError as error:
-            return cls("", f"{place.folder} is not delegated to us ({error.strerror})", kind=place.kind)
+            return cls("", f"{base} is not delegated to us ({error.strerror})", kind=place.kind)
         # A process is moved with the rights on the group that holds its old and its new one.
         for file in (f"{place.folder}/cgroup.procs", f"{folder}/cgroup.procs"):
             if not os.access(file, os.W_OK):
                 remove(folder)
                 return cls("", f"{file} is not ours to write", kind=place.kind)
-        return cls(folder, kind=place.kind, has_kill=os.path.exists(f"{folder}/cgroup.kill"))
+        return cls(
+            folder,
+            kind=place.kind,
+            has_kill=os.path.exists(f"{folder}/cgroup.kill"),
+            is_namespace_root=os.path.ismount(base) and os.path.exists(f"{base}/cgroup.type"),
+        )
 
-    def make(self, instance_id: int) -> str | None:
-        """Make an instance's group, if it is not there yet; None where there can be no groups."""
+    def make(self, instance_id: int, namespace: str = "") -> str | None:
+        """Make an instance's group, if it is not there yet; None where there can be no groups.
+
+        With ``namespace``, it is below the group of that.
+        """
         if not self.folder:
             return None
-        path = self.path(instance_id)
+        path = self.path(instance_id, namespace)
         try:
             os.makedirs(path, exist_ok=True)
         except OSError:  # its limit of descendants, or somebody has taken our group away
             return None
         return path
 
-    def path(self, instance_id: int) -> str:
+    def path(self, instance_id: int, namespace: str = "") -> str:
         """Where an instance's group is, or would be; empty where there can be none."""
-        return f"{self.folder}/{instance_id}" if self.folder else ""
+        if not self.folder:
+            return ""
+        return (
+            f"{self.namespace_path(namespace)}/{instance_id}" if namespace else f"{self.folder}/{instance_id}"
+        )
+
+    def namespace_path(self, namespace: str) -> str:
+        """Where the group of a namespace is, or would be; empty where there can be none."""
+        if not self.folder:
+            return ""
+        # A name may have signs that a folder's may not; the digest keeps those apart that look alike then.
+        readable = re.sub(r"[^A-Za-z0-9_-]", "_", namespace)[:32]
+        digest = hashlib.sha256(namespace.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        return f"{self.folder}/ns-{readable}-{digest}"
 
     def close(self) -> None:
         """Remove our group and those in it, which is refused, rightly, where something runs in them."""
@@ -173,9 +214,23 @@ class Groups:
             return
         with contextlib.suppress(OSError):
             for entry in os.scandir(self.folder):
-                if entry.is_dir():
+                if entry.is_dir() and entry.path != self.leaf:
                     remove(entry.path)
+        self._return_from_leaf()
         remove(self.folder)
+
+    def _return_from_leaf(self) -> None:
+        """Go back to the group in which we began, if nothing of ours is left below it."""
+        with contextlib.suppress(OSError):
+            siblings = [entry.path for entry in os.scandir(self.base) if entry.is_dir()]
+            inside = [entry.path for entry in os.scandir(self.folder) if entry.is_dir()]
+            if siblings != [self.folder] or inside != [self.leaf]:
+                return
+            for folder in (self.folder, self.base):
+                for name in read(f"{folder}/cgroup.subtree_control").split():
+                    write(f"{folder}/cgroup.subtree_control", f"-{name}")
+            for pid in read(f"{self.leaf}/cgroup.procs").split():
+                write(f"{self.base}/cgroup.procs", pid)
 
 
 def group_name(home: str) -> str:
@@ -191,25 +246,25 @@ def put(path: str, pid: int, ticks: int) -> bool:
     """
     if not is_same(pid, ticks):
         return False
-    return _write(f"{path}/cgroup.procs", str(pid))
+    return write(f"{path}/cgroup.procs", str(pid))
 
 
 def members(path: str) -> set[int]:
     """The pids in a group and the groups below it (an agent may make some); empty if there is no group."""
     found: set[int] = set()
     for folder in _tree(path):
-        found.update(map(int, _read(f"{folder}/cgroup.procs").split()))
+        found.update(map(int, read(f"{folder}/cgroup.procs").split()))
     return found
 
 
 def is_empty(path: str) -> bool:
     """Whether no process is in the group or below it (zombies do not count), or it is no more."""
-    return "populated 1" not in _read(f"{path}/cgroup.events")
+    return "populated 1" not in read(f"{path}/cgroup.events")
 
 
 def kill_all(path: str) -> bool:
     """SIGKILL to all in the group and below, what is forked meanwhile included; False: the kernel cannot."""
-    return _write(f"{path}/cgroup.kill", "1")
+    return write(f"{path}/cgroup.kill", "1")
 
 
 def remove(path: str) -> bool:
@@ -229,7 +284,7 @@ def _tree(path: str) -> list[str]:
     return [folder for folder, _, _ in os.walk(path)] or [path]
 
 
-def _read(path: str) -> str:
+def read(path: str) -> str:
     """The content of a small file of the kernel; empty if it cannot be read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -246,7 +301,7 @@ def _read(path: str) -> str:
     return b"".join(parts).decode("utf-8", "surrogateescape")
 
 
-def _write(path: str, text: str) -> bool:
+def write(path: str, text: str) -> bool:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     except OSError:
