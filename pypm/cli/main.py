@@ -13,8 +13,9 @@ from pypm.core.errors import UsageError
 __all__ = ["ALIASES", "ELSEWHERE", "VERBS", "group", "run"]
 
 VERBS = (
-    "start", "stop", "restart", "reload", "run-now", "delete", "scale", "update",
-    "list", "describe", "why", "events", "logs", "pid", "env",
+    "start", "apply", "stop", "restart", "reload", "run-now", "delete", "scale", "update",
+    "list", "describe", "why", "events", "logs", "pid", "id", "env",
+    "jlist", "prettylist",
     "reset", "signal", "flush", "reloadLogs",
     "startup", "unstartup", "save", "resurrect", "cleardump",
     "ping", "doctor", "kill", "version",

@@ -59,6 +59,17 @@ class Apps:
             self._engine.add(instance)
             self._store.put_instance(instance)
 
+    def specs(self) -> dict[str, AppSpec]:
+        """What is declared, by name."""
+        return {name: app.spec for name, app in self.by_name.items()}
+
+    def down(self) -> dict[str, int]:
+        """How many instances of each app it takes a start to have up."""
+        counts = dict.fromkeys(self.by_name, 0)
+        for instance in self._engine.instances.values():
+            counts[instance.app] = counts.get(instance.app, 0) + _is_down(instance)
+        return counts
+
     def instances_of(self, name: str) -> list[Instance]:
         """An app's instances, by index."""
         found = [each for each in self._engine.instances.values() if each.app == name]

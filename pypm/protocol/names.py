@@ -34,6 +34,7 @@ METHODS = (
     "ping",
     "list",
     "describe",
+    "declared",
     "start",
     "apply",
     "scale",

@@ -27,6 +27,7 @@ def pypm(*words: str) -> int | None:
 
 
 def everything(home: Path) -> dict[str, object]:
+EXAMPLE = str(Path(__file__).parents[3] / "ecosystem.example.toml")
     change = make_change(WORKER)
     return {
         "list": [WORKER],
@@ -49,6 +50,8 @@ def everything(home: Path) -> dict[str, object]:
         "snapshot_save": {"name": "dump", "path": "/snapshots/dump.json", "apps": ["worker"], "instances": 1},
         "resurrect": change,
         "cleardump": {"name": "dump", "removed": True},
+        "declared": [],
+        "apply": change,
         "kill": {},
     }
 
@@ -62,6 +65,7 @@ JSON_COMMANDS = {
     "delete": ["delete", "worker"],
     "scale": ["scale", "worker", "2"],
     "list": ["list"],
+    "apply": ["apply", EXAMPLE],
     "describe": ["describe", "worker"],
     "why": ["why", "worker"],
     "events": ["events"],
