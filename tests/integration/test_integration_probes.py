@@ -206,6 +206,7 @@ while True:
     declared = app(pypm, program, readiness=readiness) | {"logs": {"format": form}}
     pypm.begin(declared)
     wait_until(lambda: detail(pypm)["probes"]["readiness"]["output"] == "there was no such line yet", 20.0)
+    pypm.kill_master()
     pypm.write("up", "")
     pypm.wait_status("a", "online")
     assert detail(pypm)["probes"]["readiness"]["output"] == "serving on port 80"

@@ -88,7 +88,8 @@ def test_a_check_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(renewal_module, "CHECK_TIME", 1)
     monkeypatch.setattr(renewal_module, "_COMMAND", ["/bin/sh", "-c", "exec sleep 100"])
     renewal.look()
-    pid, status = os.wait()
+    assert renewal._check is not None
+    pid, status = os.waitpid(renewal._check, 0)
     assert renewal.takes(pid, status)
     assert not renewal.is_due
     assert f"its check ended with -{signal.SIGALRM:d}" in log.read_text()
