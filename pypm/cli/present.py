@@ -26,7 +26,7 @@ def read_present(home: str) -> tuple[dict[str, Present], bool]:
 
 def declared_apps(connection: Connection) -> dict[str, Present]:
     """The apps that a master has, by name."""
-    apps = msgspec.convert(connection.call("declared"), list[Present])
+    apps = msgspec.convert(connection.call_patiently("declared"), list[Present])
     return {app.spec.name: app for app in apps}
 
 

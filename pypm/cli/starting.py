@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 
 from pypm.cli.orders import await_up, show_change
+from pypm.cli.output import note
 from pypm.cli.session import check_home
 from pypm.cli.start_plan import StartWords, order, resolve
 from pypm.client.home import home_folder
 from pypm.client.launch import connect, connect_or_launch
-from pypm.core.errors import NoMasterError, RequestError
+from pypm.core.errors import NoMasterError, ProtocolError, RequestError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from pypm.cli.start_plan import Plan
+    from pypm.client.connection import Connection
 
 __all__ = ["saved_or_running", "start"]
 
@@ -32,17 +36,35 @@ def start(
     """
     home = home_folder()
     # Wrong words shall not leave a master behind: resolve them with what is there.
-    plan = resolve(given, saved_or_running(home), _folder())
+    rows = saved_or_running(home)
+    plan = resolve(given, rows, _folder())
     connection, launched = connect_or_launch(home, check=check_home)
     with connection:
         if foreground:
             from pypm.cli.foreground import run_foreground
 
             return run_foreground(connection, home, plan, launched=launched, as_json=as_json)
+        known = {row["app"] for row in rows}
+        if not as_json and any(spec.name in known for spec in plan.specs):
+            _tell_changes(connection, plan)
         change = order(connection, plan)
         if not wait:
             return show_change(change, as_json=as_json)
         return await_up(connection, change, as_json=as_json, timeout=timeout)
+
+
+def _tell_changes(connection: Connection, plan: Plan) -> None:
+    """Say on stderr what of the apps that are there becomes different, and how."""
+    from pypm.cli.plan_view import plan_lines
+    from pypm.cli.present import declared_apps
+    from pypm.core.plan import make_plan
+
+    try:
+        present = declared_apps(connection)
+    except ProtocolError:  # a master of an earlier version cannot tell
+        return
+    for line in plan_lines(make_plan(plan.specs, present), only_known=True):
+        note(line)
 
 
 def saved_or_running(home: str) -> list[dict[str, Any]]:
