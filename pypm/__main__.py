@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 __all__ = ["main"]
+
+YOUNG_OBJECTS = 50_000
+"""How many objects come before garbage is looked for: importing alone makes more than Python's own 700."""
 
 
 def main() -> int:
@@ -16,6 +20,7 @@ def main() -> int:
 
 
 def _run() -> int:
+    gc.set_threshold(YOUNG_OBJECTS)
     from pypm.cli.output import guarded, prepare_streams
     from pypm.cli.quick import run_quickly
 
