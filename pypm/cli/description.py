@@ -14,6 +14,7 @@ from pypm.cli.limit_words import as_whom, limits_in_words
 from pypm.cli.output import plain
 from pypm.cli.probe_view import probe_fields
 from pypm.cli.process_tree import tree_lines
+from pypm.cli.sandbox_words import sandbox_in_words
 from pypm.config.units import format_duration, format_size
 from pypm.core.policy import describe_ruling
 from pypm.core.rules import Ruling
@@ -163,6 +164,7 @@ def _command(spec: AppSpec) -> list[tuple[str, str]]:
         ("secrets", ", ".join(f"{name} from {path}" for name, path in sorted(spec.secrets.items()))),
         ("runs as", as_whom(spec)),
         ("limits", limits_in_words(spec)),
+        ("sandbox", sandbox_in_words(spec)),
     ]
     return [(name, plain(text)) for name, text in fields if text]
 

@@ -16,6 +16,7 @@ from pypm.config import (
     log_bounds,
     probes,
     rules,
+    sandbox,
     schedules,
     secrets,
     values,
@@ -31,6 +32,7 @@ __all__ = [
     "LIMIT_KEYS",
     "LOG_KEYS",
     "RESTART_KEYS",
+    "SANDBOX_KEYS",
     "SCHEDULE_KEYS",
     "Key",
     "is_app_key",
@@ -169,6 +171,23 @@ LIMIT_KEYS = (
 LIMITS_NOT_YET = ("cpu", "max_runtime", "memory_high", "memory_warn", "recycle_grace", "tasks")
 """What a later version brings in that table."""
 
+SANDBOX_KEYS = (
+    Key("protect_system", sandbox.protection("full", "strict")),
+    Key("protect_home", sandbox.protection("read-only", "tmpfs")),
+    Key("read_write_paths", sandbox.paths),
+    Key("read_only_paths", sandbox.paths),
+    Key("inaccessible_paths", sandbox.paths),
+    Key("private_tmp", values.boolean),
+    Key("private_devices", values.boolean),
+    Key("private_network", values.boolean),
+    Key("private_ipc", values.boolean),
+    Key("private_pids", values.boolean),
+    Key("protect_kernel_tunables", values.boolean),
+    Key("protect_control_groups", values.boolean),
+    Key("protect_hostname", values.boolean),
+)
+"""The keys of the table ``sandbox``."""
+
 RESTART_KEYS = (Key("rules", rules.rules),)
 """The keys of the table ``restart``, which may also be the list of the rules itself."""
 
@@ -181,7 +200,6 @@ NOT_YET = frozenset(
         "pid_file",
         "port",
         "post_update",
-        "sandbox",
         "static",
         "watch_options",
     )
@@ -256,6 +274,9 @@ TABLES = {
     "health": _index(HEALTH_KEYS),
     "limits": _index((*LIMIT_KEYS, *(Key(name, limits.not_yet) for name in LIMITS_NOT_YET))),
     "restart": _index(RESTART_KEYS),
+    "sandbox": _index(
+        (*SANDBOX_KEYS, *(Key(name, sandbox.not_by_bubblewrap(name)) for name in sandbox.NOT_BY_BUBBLEWRAP))
+    ),
     "schedule": _index(SCHEDULE_KEYS),
 }
 """The keys of an app that are tables of their own."""

@@ -11,6 +11,7 @@ from pypm.config.hooks import hook_fields
 from pypm.config.keys import TABLES
 from pypm.config.limits import identity_fields, limit_fields
 from pypm.config.program import Program, resolve_program
+from pypm.config.sandbox import sandbox_spec
 from pypm.config.schedules import schedule_spec
 from pypm.config.search import Search
 from pypm.config.secrets import secret_files
@@ -126,6 +127,8 @@ def resolve(settings: Settings, base: Base, place: Place) -> AppSpec | None:
         fields |= {"secrets": secrets}
     fields |= limit_fields(settings, place) | identity_fields(settings, place)
     fields |= hook_fields(settings, search, place) if cwd else {}
+    if sandbox := sandbox_spec(settings, search.cwd, place):
+        fields |= {"sandbox": sandbox}
     if watch := _watch(settings, search.cwd, place):
         fields |= {"watch": watch}
     _check_increment(settings, env, place)

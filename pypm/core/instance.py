@@ -194,6 +194,8 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     named_pid: int = 0
     named_ticks: int = 0
     """Pid and start time of the process that the agent has named as its main one; 0: it has named none."""
+    sandboxed: bool = False
+    """The process that was started is the sandbox, and the agent is within."""
 
     @property
     def is_ready(self) -> bool:

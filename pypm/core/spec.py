@@ -12,6 +12,7 @@ import msgspec
 
 from pypm.core.causes import Cause
 from pypm.core.probe_spec import ProbeSpec
+from pypm.core.sandbox_spec import SandboxSpec
 
 __all__ = [
     "HOOK_TIMEOUT",
@@ -323,6 +324,8 @@ class AppSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """How many instances a reload may take down at a time; 0: a new one is up before an old one goes."""
     no_new_privileges: bool = False
     """Set-user-id programs and file capabilities give it and its children nothing."""
+    sandbox: SandboxSpec | None = None
+    """What its processes, and those of its hooks and probes, can see and change; ``None``: all."""
     logs: LogSpec = LogSpec()
     health: HealthSpec = HealthSpec()
     schedule: ScheduleSpec | None = None

@@ -223,6 +223,7 @@ def spawned(instance: Instance, event: ev.Event, now: float) -> Result:
         started=started,
         pipes=event.pipes,
         ready=not spec.waits_for_ready,
+        sandboxed=spec.sandbox is not None,
     )
     if spec.waits_for_ready:
         # The startup probe has a budget of its own, which is counted by its failures.

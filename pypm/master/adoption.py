@@ -16,6 +16,7 @@ from pypm.master.output import Outputs
 from pypm.system.marked import MarkedProcess, find_marked
 from pypm.system.process import is_same, send, start_ticks
 from pypm.system.reap import Death
+from pypm.system.sandboxed import unwrapped
 
 __all__ = ["Adoption", "ended_runs", "what_became_of"]
 
@@ -206,5 +207,7 @@ def what_became_of(
         log.warning("%s: its run has ended while nobody could see how", instance.name)
         return ev.Exited(run.run_id, leftovers=leftovers)
     death = Death.from_status(run.main_pid, end.status)
+    if run.sandboxed:
+        death = unwrapped(death)
     how = (death.code, death.signal, death.core_dumped)
     return ev.Exited(run.run_id, *how, leftovers=leftovers, at=end.at)

@@ -47,6 +47,7 @@ from pypm.system.environment import build_environment
 from pypm.system.home import Home
 from pypm.system.limits import open_files_of_shell
 from pypm.system.reap import Death
+from pypm.system.sandboxed import agent_within, unwrapped
 from pypm.system.spawn import Child, SpawnError, spawn
 
 __all__ = ["SystemExecutor"]
@@ -334,6 +335,8 @@ class SystemExecutor:
         else:
             self.trees.over(end.run_id)
         death = end.death or Death(0, None, None, False)
+        if instance.run.sandboxed:
+            death = unwrapped(death)
         how = (death.code, death.signal, death.core_dumped)
         oom = self._oom_of(end, death)
         self._handle(end.instance_id, Exited(end.run_id, *how, leftovers=leftovers, at=end.at, oom=oom))
@@ -373,7 +376,7 @@ class SystemExecutor:
         if group:
             self.trees.signal_all(instance, number)
         else:
-            process.send(run.main_pid, number)
+            process.send(_receiver(run), number)
         if instance.status is Status.STOPPING and number != signal.SIGKILL:
             # Who is stopped (SIGSTOP) could not end: as systemd does, SIGCONT follows what asks it to.
             process.send(run.main_pid, signal.SIGCONT)
@@ -403,3 +406,9 @@ class SystemExecutor:
                 self._signal_living(instance, run, number, group=action.group)
         except OSError as error:  # it is another user's by now, or no descriptor is left to find it with
             log.warning("%s: cannot send %s: %s", instance.name, action.signal, error)
+
+
+def _receiver(run: Run) -> int:
+    """Who gets a signal to the main process: of a sandbox the agent within, once it is there."""
+    is_sandbox = run.sandboxed and run.main_pid == run.pid
+    return (agent_within(run.pid) if is_sandbox else None) or run.main_pid

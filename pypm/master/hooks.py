@@ -25,6 +25,7 @@ from pypm.system.attributes import attributes_of
 from pypm.system.environment import build_environment
 from pypm.system.marked import hook_mark
 from pypm.system.reap import Death
+from pypm.system.sandboxed import unwrapped
 from pypm.system.spawn import Child, SpawnError, spawn
 from pypm.system.sweep import Mark, Member, ProcessTable, send_to
 
@@ -59,6 +60,7 @@ class Running:
         self.descriptor = descriptor
         self.timer: asyncio.TimerHandle
         self.is_late = False
+        self.is_sandboxed = ordered.instance.spec.sandbox is not None
 
 
 class HookRunner:
@@ -204,6 +206,8 @@ class HookRunner:
         self._loop.remove_reader(running.descriptor)
         os.close(running.descriptor)
         death = Death.from_status(*os.waitpid(pid, 0))
+        if running.is_sandboxed:
+            death = unwrapped(death)
         self._ends.let_go(pid)
         if running.is_late:
             why = f"killed after its timeout of {describe_duration(ordered.hook.timeout)}"

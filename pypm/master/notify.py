@@ -32,6 +32,7 @@ from pypm.master.owners import Owner, Owners
 from pypm.protocol.notify import NotAMessageError, Notification, parse_notification
 from pypm.system.kinship import read_kinship
 from pypm.system.notify_socket import Datagram, receive
+from pypm.system.sandboxed import agent_within
 from pypm.system.sockets import bind_private_datagrams
 
 __all__ = ["NotifySocket"]
@@ -196,8 +197,14 @@ class NotifySocket:
             return None
 
     def _main_pid(self, pid: int, owner: Owner) -> Event | None:
-        """The named process as the main one, if it lives and is of the run's own tree."""
+        """The named process as the main one, if it lives and is of the run's own tree.
+
+        Not the agent of a sandbox: that is the main process anyway, and its end is told by the sandbox.
+        """
         kinship = read_kinship(pid) if self._owner(pid) == owner else None
+        instance = self._instance_of(owner.instance_id)
+        if instance is not None and pid == _agent_of(instance):
+            return None
         if kinship is None:
             self._drop("main pid", pid)
             return None
@@ -213,4 +220,12 @@ class NotifySocket:
 def _may_speak(instance: Instance, pid: int) -> bool:
     """Whether what this process of its tree says is taken, by the app's ``notify_access``."""
     access = instance.spec.notify_access
-    return access == "all" or (access == "main" and instance.run is not None and instance.run.main_pid == pid)
+    if access != "main":
+        return access == "all"
+    return instance.run is not None and pid in (instance.run.main_pid, _agent_of(instance))
+
+
+def _agent_of(instance: Instance) -> int | None:
+    """The agent in the sandbox of an instance, if it has one."""
+    run = instance.run
+    return agent_within(run.pid) if run is not None and run.sandboxed else None

@@ -18,6 +18,7 @@ from pypm.core.instance import Instance
 from pypm.system import cgroup, process
 from pypm.system.cgroup import Groups
 from pypm.system.marked import run_of
+from pypm.system.sandboxed import keepers
 from pypm.system.sweep import (
     Main,
     Mark,
@@ -298,10 +299,11 @@ class Trees:
         mark = self._mark(instance)
         if number != signal.SIGKILL:
             self._escaped[mark.run_id] = escaped_descendants(mark)
-            if mark.main is None:
+            sandboxed = instance.run is not None and instance.run.sandboxed
+            if mark.main is None and not sandboxed:
                 process.send_group(mark.pid, number)
             else:
-                self._signal_groups(instance.name, mark, number)
+                self._signal_groups(instance.name, mark, number, keepers(mark.pid) if sandboxed else ())
             return
         seen = self._escaped.get(mark.run_id, ())
         try:
@@ -316,16 +318,17 @@ class Trees:
         for member in members:
             _send_quietly(instance.name, member, number)
 
-    def _signal_groups(self, name: str, mark: Mark, number: int) -> None:
+    def _signal_groups(self, name: str, mark: Mark, number: int, spared: Collection[int]) -> None:
         """Send a signal to the group of the named main process and to the first one, process by process.
 
-        The first process may be long gone, and its number be another group's.
+        The first process may be long gone, and its number be another group's. A sandbox itself is
+        ``spared``, unless there is nobody within yet.
         """
         members = ProcessTable.read().members(mark, self._mains(), self._escaped[mark.run_id])
         groups = {mark.pid} | {each.pgid for each in members if mark.main and each.pid == mark.main.pid}
-        for member in members:
-            if member.pgid in groups:
-                _send_quietly(name, member, number)
+        receivers = [each for each in members if each.pgid in groups]
+        for member in [each for each in receivers if each.pid not in spared] or receivers:
+            _send_quietly(name, member, number)
 
     def _kill(self, leaving: Leaving) -> None:
         if leaving.mark.group:

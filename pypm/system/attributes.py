@@ -14,12 +14,13 @@ import os
 import platform
 import resource
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from pypm.core.spec import UNLIMITED, AppSpec, LimitSpec
 from pypm.system.identity import Identity, find_identity
 from pypm.system.limits import OWN_OOM_SCORE, oom_score_of_shell
+from pypm.system.sandbox import Sandbox, sandbox_of
 from pypm.system.spawn_error import SpawnError
 
 __all__ = ["IO_CLASSES", "Attributes", "attributes_of", "inherited_oom_score"]
@@ -46,6 +47,7 @@ class Attributes(NamedTuple):
     limits: LimitSpec = LimitSpec()
     identity: Identity | None = None
     no_new_privileges: bool = False
+    sandbox: Sandbox | None = None
 
     @property
     def need_thread(self) -> bool:
@@ -71,28 +73,39 @@ class Attributes(NamedTuple):
         if self.no_new_privileges:
             _try("no_new_privileges", "true", _forbid_new_privileges)
 
-    def prefix(self, soft_open_files: int | None) -> list[str]:
+    def prefix(
+        self, soft_open_files: int | None, program: str, cwd: str, env: Mapping[str, str]
+    ) -> list[str]:
         """The words that go before a command, for what belongs to a process.
 
         ``soft_open_files`` is the soft limit of open files where none is asked for. Raises SpawnError
         where the machine does not allow something, or lacks the program for it.
         """
-        wanted = {name: size for name in _RESOURCES if (size := getattr(self.limits, name)) is not None}
-        words: list[str] = []
-        if wanted:
-            words = [_tool("prlimit", next(iter(wanted)))]
-            words += [_prlimit_option(name, size) for name, size in wanted.items()]
-            if soft_open_files is not None and "open_files" not in wanted:
-                words.append(f"--nofile={soft_open_files}:")
-            words.append("--")
-        if self.identity is not None:
+        words = self._limit_words(soft_open_files)
+        if self.sandbox is not None:
+            words += self.sandbox.prefix(program, cwd, env)
+        if self.identity is not None:  # within the sandbox, which it may take root to make
             words += [_tool("setpriv", "user"), *self.identity.options(), "--"]
         return words
+
+    def _limit_words(self, soft_open_files: int | None) -> list[str]:
+        wanted = {name: size for name in _RESOURCES if (size := getattr(self.limits, name)) is not None}
+        has_soft = soft_open_files is not None and "open_files" not in wanted
+        # A sandbox has forked before its limits could be set from here.
+        if not wanted and not (has_soft and self.sandbox is not None):
+            return []
+        words = [_tool("prlimit", next(iter(wanted), "sandbox"))]
+        words += [_prlimit_option(name, size) for name, size in wanted.items()]
+        if has_soft:
+            words.append(f"--nofile={soft_open_files}:")
+        return [*words, "--"]
 
 
 def attributes_of(spec: AppSpec) -> Attributes:
     """What the processes of an app are to have. Raises SpawnError if there is no such user."""
-    return Attributes(spec.limits, find_identity(spec.user, spec.group), spec.no_new_privileges)
+    identity = find_identity(spec.user, spec.group)
+    sandbox = sandbox_of(spec, None if identity is None else (identity.uid, identity.gid))
+    return Attributes(spec.limits, identity, spec.no_new_privileges, sandbox)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 from pypm.system.attributes import Attributes
 from pypm.system.environment_of import environment_of
 from pypm.system.reap import Death, peek
+from pypm.system.sandboxed import unwrapped
 from pypm.system.spawn import Child, spawn
 from pypm.system.sweep import Mark, ProcessTable, send_to
 
@@ -81,6 +82,7 @@ class _Running:
         os.set_blocking(self._read, False)
         self._pipe = os.fstat(self._read).st_ino
         self._pidfd = -1
+        self._is_sandboxed = command.attributes.sandbox is not None
         try:
             self._child = _start(command, write)
             self._pidfd = _watch(self._child.pid)
@@ -99,7 +101,7 @@ class _Running:
         """How it ended."""
         death = peek(self._child.pid)
         assert death is not None
-        return death
+        return unwrapped(death) if self._is_sandboxed else death
 
     def _more(self) -> None:
         """It has printed something, or all who could have closed their ends."""

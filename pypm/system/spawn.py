@@ -67,7 +67,7 @@ def spawn(
     """
     before = boot_time()
     try:
-        prefix = attributes.prefix(open_files)
+        prefix = attributes.prefix(open_files, command[0], cwd, env)
         if prefix:
             _check_program(command[0], cwd, env)
         start = partial(

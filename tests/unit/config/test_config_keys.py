@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pypm.config import load
 from pypm.config.faults import Faults, Place
-from pypm.config.keys import ASK_NOTHING, KEYS, NEVER, NOT_YET, camel_case, read_app
+from pypm.config.keys import ASK_NOTHING, KEYS, NEVER, NOT_YET, TABLES, camel_case, read_app
 from pypm.core.errors import ConfigError
 from pypm.core.spec import AppSpec, WatchSpec
 
@@ -396,8 +396,8 @@ def test_all_faults_are_told_together_each_on_a_line(folder):
 def test_any_table_gives_settings_or_faults_and_never_another_error(raw):
     faults = Faults("f")
     found = read_app(raw, Place(faults, "apps[0]"))
-    known = {key.name for key in KEYS} | {"logs"}
+    known = {key.name for key in KEYS} | {*TABLES}
     assert all(key in known or key.startswith("env_") for key in found)
-    given_keys = [key for key, value in raw.items() if value is not None and key in known - {"logs"}]
+    given_keys = [key for key, value in raw.items() if value is not None and key in known - {*TABLES}]
     assert len(given_keys) <= len(found) + len(faults.lines)
     assert all(line.startswith("f: apps[0]") for line in faults.lines)

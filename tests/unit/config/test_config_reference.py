@@ -18,6 +18,7 @@ from pypm.config.keys import (
     NEVER,
     NOT_YET,
     RESTART_KEYS,
+    SANDBOX_KEYS,
     SCHEDULE_KEYS,
 )
 from pypm.config.probes import PROBE_KEYS
@@ -30,7 +31,7 @@ ROWS = {row[1]: row[2] for row in re.finditer(r"^\| `([a-z_<>]+)` (\|.*)$", PAGE
 
 @pytest.mark.parametrize(
     "key",
-    [*KEYS, *LIMIT_KEYS, *LOG_KEYS, *HEALTH_KEYS, *RESTART_KEYS, *SCHEDULE_KEYS],
+    [*KEYS, *LIMIT_KEYS, *LOG_KEYS, *HEALTH_KEYS, *RESTART_KEYS, *SANDBOX_KEYS, *SCHEDULE_KEYS],
     ids=lambda key: key.name,
 )
 def test_every_key_has_a_row_with_all_its_names(key):
@@ -41,7 +42,11 @@ def test_every_key_has_a_row_with_all_its_names(key):
 
 def test_no_row_is_about_a_key_that_is_not_there():
     assert set(ROWS) == {
-        key.name for key in (*KEYS, *LIMIT_KEYS, *LOG_KEYS, *HEALTH_KEYS, *RESTART_KEYS, *SCHEDULE_KEYS)
+        key.name
+        for key in (
+            *(*KEYS, *LIMIT_KEYS, *LOG_KEYS, *HEALTH_KEYS),
+            *(*RESTART_KEYS, *SANDBOX_KEYS, *SCHEDULE_KEYS),
+        )
     } | {
         *PROBE_KEYS,
         "env_<name>",
