@@ -28,6 +28,7 @@ MODULES = {"reloadLogs": "reload_logs", "run-now": "run_now"}
 ALIASES = {
     "del": "delete",
     "ls": "list",
+    "l": "list",
     "status": "list",
     "ps": "list",
     "show": "describe",
@@ -47,8 +48,6 @@ ALIASES = {
 
 ELSEWHERE = {
     "help": "`pypm --help`, or `pypm COMMAND --help`",
-    "jlist": "`pypm list --json`",
-    "prettylist": "`pypm list --json`",
     "startOrRestart": "`pypm start FILE` starts what is down and restarts what has changed",
     "startOrReload": "`pypm start FILE` starts what is down and restarts what has changed",
     "startOrGracefulReload": "`pypm start FILE` starts what is down and restarts what has changed",

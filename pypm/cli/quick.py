@@ -79,6 +79,20 @@ def _pid(words: list[str], as_json: bool) -> Callable[[Connection], int] | None:
     return lambda connection: show_pids(connection, words, as_json=as_json)
 
 
+def _id(words: list[str], as_json: bool) -> Callable[[Connection], int] | None:
+    from pypm.cli.reads import show_ids
+
+    return lambda connection: show_ids(connection, words, as_json=as_json)
+
+
+def _jlist(words: list[str], as_json: bool) -> Callable[[Connection], int] | None:  # noqa: ARG001 - it is JSON
+    if words:
+        return None
+    from pypm.cli.reads import show_jlist
+
+    return lambda connection: show_jlist(connection, pretty=False)
+
+
 def _stop(words: list[str], as_json: bool) -> Callable[[Connection], int] | None:
     if not _plain_targets(words):
         return None
@@ -106,6 +120,9 @@ _VERBS: dict[str, Callable[[list[str], bool], Callable[[Connection], int] | None
     "ls": _list,
     "status": _list,
     "ps": _list,
+    "l": _list,
+    "jlist": _jlist,
+    "id": _id,
     "ping": _ping,
     "pid": _pid,
     "stop": _stop,

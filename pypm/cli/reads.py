@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pypm.client.connection import Connection
 
-__all__ = ["show_list", "show_pids", "show_ping"]
+__all__ = ["show_ids", "show_jlist", "show_list", "show_pids", "show_ping"]
 
 
 def show_list(connection: Connection, targets: list[str], *, as_json: bool) -> int:
@@ -49,3 +49,33 @@ def show_pids(connection: Connection, targets: list[str], *, as_json: bool) -> i
         return 0
     note(f"pypm: {', '.join(plain(word) for word in targets)} is not running")
     return 1
+
+
+def show_ids(connection: Connection, targets: list[str], *, as_json: bool) -> int:
+    """Print the ids of ``targets``, of all instances when there are none, as ``pm2 id`` does."""
+    rows = connection.call("list", targets=targets or None)
+    ids = [row["id"] for row in rows]
+    if as_json:
+        print_json(ids)
+    else:
+        say(f"[ {', '.join(map(str, ids))} ]" if ids else "[]")
+    return 0
+
+
+def show_jlist(connection: Connection, *, pretty: bool) -> int:
+    """Print all instances as ``pm2 jlist`` and ``pm2 prettylist`` do."""
+    import os
+    import pwd
+
+    from pypm.cli.pm2_shape import inspected, pm2_process
+
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    processes = [pm2_process(row, user) for row in connection.call("list", spec=True)]
+    if pretty:
+        say(inspected(processes))
+    else:
+        print_json(processes)
+    return 0

@@ -47,18 +47,18 @@ from pypm.master.probes import Probes
 from pypm.master.receipts import Receipts
 from pypm.master.recovery import read_state
 from pypm.master.reports import Reports
-from pypm.master.rows import Detail, Moment, Row, make_detail, make_row
 from pypm.master.sampler import Sampler
 from pypm.master.schedules import Schedules
 from pypm.master.server import Server
 from pypm.master.store import Store
 from pypm.master.story import Story
 from pypm.master.telemetry import Telemetry
+from pypm.master.views import Views
 from pypm.master.waiting import Waiting
 from pypm.master.watch import Watches
 from pypm.protocol.names import METHOD_NOT_FOUND
 from pypm.protocol.rpc import BadRequestError, Request, check_protocol, decode_params
-from pypm.system.clock import boot_id, boot_time, wall_time
+from pypm.system.clock import boot_id, boot_time
 from pypm.system.home import Home
 from pypm.system.limits import open_files_of_shell
 
@@ -134,6 +134,15 @@ class Master:
         self.engine.listeners.append(self.probes.changed)
         self.sampler = Sampler(self.engine, loop, boot_time)
         self.schedules = Schedules(self.engine, loop, boot_time)
+        self.views = Views(
+            self.engine,
+            self.apps.by_name,
+            self.sampler,
+            self.schedules,
+            self.telemetry,
+            registry,
+            home.logs_folder,
+        )
         self.waiting = Waiting(self.engine, boot_time)
         self.server = Server(loop, self._dispatch)
         self.update: asyncio.Future[None] | None = None
@@ -313,43 +322,6 @@ class Master:
     def select(self, targets: Sequence[str]) -> list[Instance]:
         """The instances that the targets name, by id. Raises NotFoundError for one that names nothing."""
         return match(targets, sorted(self.engine.instances.values(), key=lambda each: each.id))
-
-    def rows(self, instances: Sequence[Instance]) -> list[Row]:
-        """The rows of instances, with fresh usage."""
-        moment = Moment(boot_time(), wall_time())
-        folder = self.home.logs_folder
-        next_run = self.schedules.next_run
-        troubles = self._log_troubles()
-        return [
-            make_row(each, self.sampler.of(each), folder, moment, next_run(each.id), troubles)
-            for each in instances
-        ]
-
-    def details(self, instances: Sequence[Instance]) -> list[Detail]:
-        """The details of instances, with fresh usage."""
-        moment = Moment(boot_time(), wall_time())
-        troubles = self._log_troubles()
-        return [
-            make_detail(
-                each,
-                self.sampler.of(each),
-                self.home.logs_folder,
-                moment,
-                self.apps.by_name[each.app],
-                self.engine.history(each.id),
-                None if each.run is None else self.telemetry.find(each.run.run_id),
-                self.schedules.next_run(each.id),
-                troubles,
-            )
-            for each in instances
-        ]
-
-    def _log_troubles(self) -> dict[str, LogTrouble]:
-        """What is wrong with logs now, by path: of several with a file, that for which somebody waits."""
-        return {
-            each.path: each
-            for each in sorted(self.log_files.troubles(), key=lambda each: each.kind == "block")
-        }
 
     async def done(self, changes: list[dict[str, Any]], warnings: Sequence[str] = ()) -> dict[str, Any]:
         """The answer to a verb that changes something, once that is on the disk (or the disk refuses)."""

@@ -21,7 +21,7 @@ from pypm.master.probe_rows import ProbeReport, probe_reports
 from pypm.master.sampler import Sample
 from pypm.master.telemetry import Metric, RunTelemetry, TaskReport
 
-__all__ = ["Detail", "LastExit", "Row", "make_detail", "make_row"]
+__all__ = ["Detail", "LastExit", "Row", "SpecRow", "make_detail", "make_row", "make_spec_row"]
 
 
 NO_TROUBLES: Mapping[str, LogTrouble] = MappingProxyType({})
@@ -85,6 +85,15 @@ class Row(msgspec.Struct):
     error_file: str | None
 
 
+class SpecRow(Row):
+    """A row with what was declared, for clients that show that of many instances."""
+
+    spec: AppSpec
+    created_at: float
+    failures: int
+    metrics: dict[str, Metric]
+
+
 class NextStep(msgspec.Struct):
     """What is done next to a run that gives no sign, and when (Unix time)."""
 
@@ -135,6 +144,26 @@ def make_row(
     ``next_run`` is the next moment of its schedule; ``troubles`` has what is wrong with logs now, by path.
     """
     return Row(**_row_fields(instance, sample, logs_folder, moment, troubles), next_run=next_run)
+
+
+def make_spec_row(
+    instance: Instance,
+    sample: Sample | None,
+    logs_folder: str,
+    moment: Moment,
+    telemetry: RunTelemetry | None,
+    next_run: float | None = None,
+    troubles: Mapping[str, LogTrouble] = NO_TROUBLES,
+) -> SpecRow:
+    """The row of an instance with its spec."""
+    return SpecRow(
+        **_row_fields(instance, sample, logs_folder, moment, troubles),
+        next_run=next_run,
+        spec=instance.spec,
+        created_at=moment.as_wall(instance.created),
+        failures=instance.failures,
+        metrics={} if telemetry is None else telemetry.metrics,
+    )
 
 
 def make_detail(

@@ -20,4 +20,4 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
 
 def handle(master: Master, params: Params) -> list[Detail]:
     """Give their details."""
-    return master.details(master.select(params.targets))
+    return master.views.details(master.select(params.targets))

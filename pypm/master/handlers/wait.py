@@ -28,5 +28,5 @@ async def handle(master: Master, params: Params) -> dict[str, Any]:
         "timed_out": outcome.timed_out,
         "begun_again": outcome.begun_again,
         "revision": master.engine.revision,
-        "rows": master.rows([instances[each] for each in params.ids if each in instances]),
+        "rows": master.views.rows([instances[each] for each in params.ids if each in instances]),
     }

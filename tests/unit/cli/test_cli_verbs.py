@@ -17,9 +17,17 @@ from pypm.cli.output import guarded
 from pypm.core.errors import ConfigError, NotFoundError, PypmError, RequestError, UsageError
 
 WORKER = make_row(0, "worker")
+SPEC_WORKER = {
+    **WORKER,
+    "spec": {"name": "worker", "command": ["/bin/worker"], "cwd": "/"},
+    "created_at": 1_700_000_000.0,
+    "failures": 0,
+    "metrics": {},
+}
 TWO_APPS = '[[apps]]\nname = "a"\ncommand = "sleep 1"\n[[apps]]\nname = "b"\ncommand = "sleep 1"\n'
 
 Capture = pytest.CaptureFixture[str]
+EXAMPLE = str(Path(__file__).parents[3] / "ecosystem.example.toml")
 
 
 def pypm(*words: str) -> int | None:
@@ -27,10 +35,9 @@ def pypm(*words: str) -> int | None:
 
 
 def everything(home: Path) -> dict[str, object]:
-EXAMPLE = str(Path(__file__).parents[3] / "ecosystem.example.toml")
     change = make_change(WORKER)
     return {
-        "list": [WORKER],
+        "list": lambda params: [SPEC_WORKER if params.get("spec") else WORKER],
         "ping": make_ping(home),
         "doctor": make_doctor(home),
         "describe": [],
@@ -43,6 +50,8 @@ EXAMPLE = str(Path(__file__).parents[3] / "ecosystem.example.toml")
         "reset": make_change(WORKER, action="reset"),
         "signal": make_change(WORKER, action="signalled"),
         "start": change,
+        "declared": [],
+        "apply": change,
         "flush": {"files": ["/logs/worker-out.log"], "deleted": ["/logs/worker-out.log.1"]},
         "reload_logs": {"files": ["/logs/worker-out.log"]},
         "env": [{"id": 0, "name": "worker", "env": {"A": "1"}}],
@@ -50,14 +59,13 @@ EXAMPLE = str(Path(__file__).parents[3] / "ecosystem.example.toml")
         "snapshot_save": {"name": "dump", "path": "/snapshots/dump.json", "apps": ["worker"], "instances": 1},
         "resurrect": change,
         "cleardump": {"name": "dump", "removed": True},
-        "declared": [],
-        "apply": change,
         "kill": {},
     }
 
 
 JSON_COMMANDS = {
     "start": ["start", "worker"],
+    "apply": ["apply", EXAMPLE],
     "stop": ["stop", "worker"],
     "restart": ["restart", "worker"],
     "reload": ["reload", "worker"],
@@ -65,12 +73,14 @@ JSON_COMMANDS = {
     "delete": ["delete", "worker"],
     "scale": ["scale", "worker", "2"],
     "list": ["list"],
-    "apply": ["apply", EXAMPLE],
     "describe": ["describe", "worker"],
     "why": ["why", "worker"],
     "events": ["events"],
     "logs": ["logs", "--no-follow"],
     "pid": ["pid", "worker"],
+    "id": ["id", "worker"],
+    "jlist": ["jlist"],
+    "prettylist": ["prettylist"],
     "env": ["env", "worker"],
     "reset": ["reset", "worker"],
     "signal": ["signal", "HUP", "worker"],
