@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `pypm list` has no time to import typing
+    from typing import Any
 
-if TYPE_CHECKING:
     from pypm.config.command import from_command
     from pypm.config.ecosystem import load
     from pypm.config.files import find_default, is_config_file
