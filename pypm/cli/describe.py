@@ -11,7 +11,7 @@ import click
 from pypm.cli.env import secrets_option
 from pypm.cli.options import json_option
 from pypm.cli.output import print_json, say
-from pypm.cli.secrets import masked
+from pypm.cli.secrets import masked_answer
 from pypm.cli.session import master
 from pypm.cli.targets import expanded
 
@@ -33,7 +33,7 @@ def command(targets: tuple[str, ...], show_secrets: bool, as_json: bool) -> int:
     with master() as connection:
         details: list[dict[str, Any]] = connection.call("describe", targets=expanded(targets))
     if not show_secrets:
-        details = [_without_secrets(detail) for detail in details]
+        details = masked_answer(details)
     if as_json:
         print_json(details)
         return 0
@@ -42,8 +42,3 @@ def command(targets: tuple[str, ...], show_secrets: bool, as_json: bool) -> int:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     say("\n\n".join(sections(detail, width) for detail in details))
     return 0
-
-
-def _without_secrets(detail: dict[str, Any]) -> dict[str, Any]:
-    spec = detail["spec"]
-    return {**detail, "spec": {**spec, "env": masked(spec["env"])}} if spec.get("env") else detail

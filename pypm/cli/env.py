@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import click
 
 from pypm.cli.options import json_option
 from pypm.cli.output import print_json, say
-from pypm.cli.secrets import masked
+from pypm.cli.secrets import MASK, masked
 from pypm.cli.session import master
 from pypm.cli.targets import expanded
 
@@ -34,7 +35,7 @@ def command(targets: tuple[str, ...], show_secrets: bool, as_json: bool) -> int:
     with master() as connection:
         answers: list[dict[str, Any]] = connection.call("env", targets=expanded(targets))
     if not show_secrets:
-        answers = [{**answer, "env": masked(answer["env"], answer.get("secrets", ()))} for answer in answers]
+        answers = [{**answer, "env": _masked(answer["env"], answer.get("secrets", ()))} for answer in answers]
     if as_json:
         print_json(answers)
         return 0
@@ -43,7 +44,13 @@ def command(targets: tuple[str, ...], show_secrets: bool, as_json: bool) -> int:
             say(f"# {answer['name']}")
         for name, value in sorted(answer["env"].items()):
             say(f"{name}={value if show_secrets else _one_line(value)}")
+        for name in sorted(set(answer.get("secrets", ())) - set(answer["env"])):
+            say(f"# {name}: a command prints it for each start")
     return 0
+
+
+def _masked(env: dict[str, str], secrets: Collection[str]) -> dict[str, str]:
+    return masked(env | dict.fromkeys(secrets, MASK), secrets)
 
 
 def _one_line(value: str) -> str:

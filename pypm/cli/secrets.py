@@ -1,35 +1,35 @@
-"""Environment variables whose values are not for every eye that sees a terminal."""
+"""Answers without what looks like a secret, for terminals and for ``--json``."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
+from typing import Any
 
-__all__ = ["MASK", "looks_secret", "masked"]
+from pypm.core.masking import MASK, looks_secret, masked, masked_text, masked_words
 
-MASK = "****"
+__all__ = ["MASK", "looks_secret", "masked", "masked_answer"]
 
-_SECRET_NAME = re.compile(
-    r"KEY|TOKEN|SECRET|PASSW|PASSPHRASE|_PWD$|_PASS$|CREDENTIAL|AUTH(?!OR(?!I))|COOKIE|PRIVATE|SIGNATURE|_PAT$|DSN$",
-    re.IGNORECASE,
-)
-
-_URL_PASSWORD = re.compile(r"(?<=://)([^/?#\s:@]*):[^/?#\s@]+(?=@)")
+_NAMED_VALUES = ("env", "headers")
+"""Tables whose keys say what their values are."""
+_COMMANDS = ("command", "exec")
 
 
-def looks_secret(name: str) -> bool:
-    """Tell whether a variable of this name is likely to hold a secret."""
-    return _SECRET_NAME.search(name) is not None
+def masked_answer(answer: Any, key: str = "") -> Any:
+    """An answer of the master, whatever is in it, with what looks like a secret replaced by ``****``."""
+    if isinstance(answer, str):
+        return _masked_line(answer) if key in ("script", "secrets") else masked_text(answer)
+    if isinstance(answer, dict):
+        if key in _NAMED_VALUES:
+            return masked(answer)
+        return {
+            name: masked_answer(value, key if key == "secrets" else name) for name, value in answer.items()
+        }
+    if isinstance(answer, list):
+        if key in _COMMANDS and all(isinstance(word, str) for word in answer):
+            return masked_words(answer)
+        return [masked_answer(each, key) for each in answer]
+    return answer
 
 
-def masked(environment: dict[str, str], secrets: Collection[str] = ()) -> dict[str, str]:
-    """Give ``environment`` with secrets, likely ones, and passwords within URLs, replaced by ``****``.
-
-    ``secrets`` are the names of those that are known to be some.
-    """
-    return {
-        name: MASK
-        if value and (name in secrets or looks_secret(name))
-        else _URL_PASSWORD.sub(rf"\1:{MASK}", value)
-        for name, value in environment.items()
-    }
+def _masked_line(command: str) -> str:
+    """A command that is one text, as it was written."""
+    return " ".join(masked_words(command.split(" ")))

@@ -11,6 +11,7 @@ import click
 
 from pypm.cli.options import json_option
 from pypm.cli.output import note, print_json, say
+from pypm.cli.secrets import masked_answer
 from pypm.cli.why_facts import Facts, read_saved, saved_facts, whole
 from pypm.core.errors import NoMasterError
 
@@ -32,7 +33,7 @@ def command(targets: tuple[str, ...], as_json: bool) -> int:
     """
     from pypm.cli.targets import expanded
 
-    answers = _answers(expanded(targets))
+    answers: list[Facts] = masked_answer(_answers(expanded(targets)))
     if as_json:
         print_json(answers)
         return 0

@@ -14,7 +14,7 @@ from pypm.config.program import Program, resolve_program
 from pypm.config.sandbox import sandbox_spec
 from pypm.config.schedules import schedule_spec
 from pypm.config.search import Search
-from pypm.config.secrets import secret_files
+from pypm.config.secrets import secret_sources
 from pypm.config.units import shown
 from pypm.config.values import name as checked_name
 from pypm.core.errors import ConfigError
@@ -123,7 +123,7 @@ def resolve(settings: Settings, base: Base, place: Place) -> AppSpec | None:
         _check_probe_programs(fields.get("health", HealthSpec()), search, place)
     if schedule := schedule_spec(settings, place):
         fields |= {"schedule": schedule}
-    if secrets := secret_files(settings.get("secrets", {}), search, place):
+    if secrets := secret_sources(settings.get("secrets", {}), search, place):
         fields |= {"secrets": secrets}
     fields |= limit_fields(settings, place) | identity_fields(settings, place)
     fields |= hook_fields(settings, search, place) if cwd else {}

@@ -1,4 +1,4 @@
-"""Where an ecosystem file says that secrets are: raw values to paths."""
+"""Where an ecosystem file says that secrets are: raw values to sources."""
 
 from __future__ import annotations
 
@@ -6,46 +6,65 @@ import os
 from collections.abc import Mapping
 
 from pypm.config.faults import Place
+from pypm.config.program import resolve_program
 from pypm.config.search import Search
 from pypm.config.units import shown
 from pypm.config.values import kind, text, variable
 from pypm.core.errors import ConfigError
+from pypm.core.secret_sources import COMMAND, command_source
 
-__all__ = ["secret_files", "secrets"]
+__all__ = ["secret_sources", "secrets"]
 
 FILE = "file:"
+FOR_A_SHELL = "write \"cmd:sh -c '…'\""
 
 
 def secrets(value: object) -> dict[str, str]:
-    """Names of variables, and the paths of the files that hold their values."""
+    """Names of variables, and the file or the command that has their value, as written."""
     if not isinstance(value, Mapping):
         raise ConfigError(f"{shown(value)} is {kind(value)}: expected a table of variables")
-    return {variable(name): _path(name, source) for name, source in value.items()}
+    return {variable(name): _source(name, source) for name, source in value.items()}
 
 
-def _path(name: str, source: object) -> str:
+def _source(name: str, source: object) -> str:
     try:
         word = text(source)
     except ConfigError as error:
         raise ConfigError(f"{name}: {error.message}") from error
-    if word.startswith("cmd:"):
-        raise ConfigError(f'{name}: "cmd:" is not supported yet; "file:" is')
-    path = word.removeprefix(FILE)
-    if path == word or not path.strip():
+    scheme = next((each for each in (FILE, COMMAND) if word.startswith(each)), "")
+    if not scheme or not word.removeprefix(scheme).strip():
         # What is there instead is probably the secret itself, which is not repeated on a terminal.
-        raise ConfigError(f'{name}: expected where it is, as in "file:/run/secrets/{name.lower()}"')
-    return path
+        example = f'"file:/run/secrets/{name.lower()}" or "cmd:pass show {name.lower()}"'
+        raise ConfigError(f"{name}: expected where it is, as in {example}")
+    return word
 
 
-def secret_files(written: Mapping[str, str], search: Search, place: Place) -> dict[str, str]:
-    """Absolute paths for those of ``secrets``; one that is missing is a fault."""
+def secret_sources(written: Mapping[str, str], search: Search, place: Place) -> dict[str, str]:
+    """The sources for ``AppSpec.secrets``, with absolute paths; what is missing is a fault."""
     found = {}
     for name, word in written.items():
-        path = search.file(word)
-        if path is None:
-            place.fault("secrets", f"{name}: {shown(word)} is not a file in {' or '.join(search.folders())}")
-        elif not os.access(path, os.R_OK):
-            place.fault("secrets", f"{name}: {path} cannot be read: permission denied")
-        else:
-            found[name] = path
+        try:
+            found[name] = (
+                _command(word.removeprefix(COMMAND), search, place)
+                if word.startswith(COMMAND)
+                else _file(word.removeprefix(FILE), search)
+            )
+        except ConfigError as error:
+            place.fault("secrets", f"{name}: {error.message}")
     return found
+
+
+def _command(written: str, search: Search, place: Place) -> str:
+    try:
+        return command_source(resolve_program({"command": written.strip()}, search, place).argv)
+    except ConfigError as error:
+        raise ConfigError(error.message.replace("say shell = true", FOR_A_SHELL)) from error
+
+
+def _file(word: str, search: Search) -> str:
+    path = search.file(word)
+    if path is None:
+        raise ConfigError(f"{shown(word)} is not a file in {' or '.join(search.folders())}")
+    if not os.access(path, os.R_OK):
+        raise ConfigError(f"{path} cannot be read: permission denied")
+    return path

@@ -282,8 +282,8 @@ class AppSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     env_files: tuple[str, ...] = ()
     """Absolute paths, read anew at each start; what ``env`` declares wins over them."""
     secrets: dict[str, str] = {}
-    """Variables, and the absolute paths of the files that hold their values: read anew at each start, and
-    kept nowhere. They win over ``env``."""
+    """Variables, and where their values are: the absolute path of a file, or ``cmd:`` and a command that
+    prints it. They are got anew at each start, kept nowhere, and win over ``env``."""
     filter_env: tuple[str, ...] | Literal[True] = ()
     """Substrings of names that are dropped from the shell's environment; ``True``: all are."""
     autostart: bool = True

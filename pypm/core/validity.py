@@ -11,6 +11,7 @@ from pypm.core.probe_validity import fault_of_probes
 from pypm.core.redaction import RedactionError, check_redactions
 from pypm.core.rule_validity import fault_of_rules
 from pypm.core.sandbox_spec import fault_of_sandbox
+from pypm.core.secret_sources import fault_of_secrets
 from pypm.core.spec import (
     LEAST_LINE,
     MOST_INSTANCES,
@@ -54,6 +55,7 @@ def fault_of(spec: AppSpec) -> str:
         _fault_of_health(spec.health),
         fault_of_probes(spec),
         fault_of_limits(spec),
+        fault_of_secrets(spec.secrets),
         fault_of_sandbox(spec),
     )
     if fault := next(filter(None, faults), "") or fault_of_rules(policy.rules):

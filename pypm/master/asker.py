@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import pwd
-import re
 from contextvars import ContextVar
 from typing import Any, NamedTuple
+
+from pypm.core.masking import masked_words
 
 __all__ = ["Asker", "Peer", "asked_by", "asker_of", "set_asker"]
 
 LONGEST_COMMAND = 80
 INTERPRETERS = ("python", "pypy")
 OPERATOR = "operator"
-SECRET = re.compile(r"key|token|secret|passw|pwd|credential|auth(?!or)|cookie|private", re.IGNORECASE)
 
 
 class Peer(NamedTuple):
@@ -65,15 +65,7 @@ def without_secrets(words: list[str]) -> list[str]:
     """A command line without what is for an agent (behind ``--``) and without values that look secret."""
     if "--" in words:
         words = [*words[: words.index("--") + 1], "…"]
-    shown: list[str] = []
-    for word in words:
-        before = shown[-1] if shown else ""
-        name, equals, _ = word.partition("=")
-        if before.startswith("-") and "=" not in before and SECRET.search(before):
-            shown.append("****")
-        else:
-            shown.append(f"{name}=****" if equals and SECRET.search(name) else word)
-    return shown
+    return masked_words(words)
 
 
 def command_of(pid: int) -> str:

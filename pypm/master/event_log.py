@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from pypm.core.masking import masked_text
 from pypm.logs.trouble import LogTrouble, stamp
 from pypm.logs.writer import LogFile
 
@@ -68,7 +69,8 @@ class EventLog:
             self._file.close()
 
     def _line(self, event: str, facts: dict[str, object]) -> bytes:
-        record = {"time": stamp(self._wall()), "event": event, **facts}
+        shown = {name: masked_text(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
+        record = {"time": stamp(self._wall()), "event": event, **shown}
         return (
             json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
         )

@@ -105,6 +105,8 @@ class SystemExecutor:
         """Called before the end of a run is told: what it has said before that is heard first."""
         self.may_start: Callable[[Instance], bool] = lambda _: True
         """Asked before each start; who says no sees to it that it is ordered anew."""
+        self.take_secrets: Callable[[Instance], dict[str, str]] = lambda _: {}
+        """Gives what commands have printed for the start of an instance, once."""
         self.owners = Owners(home.path)
         self.observe: Callable[[Instance, Action], None] = lambda _instance, _action: None
         """Looks at runs and tells of them, as the core orders it."""
@@ -259,7 +261,7 @@ class SystemExecutor:
         spec = instance.spec
         origin = self._apps[instance.app].origin
         own = self.own_variables(instance) | {"PYPM_RUN_ID": run_id, "PYPM_AGENT_TOKEN": token}
-        env = build_environment(spec, instance.index, origin.env, own)
+        env = build_environment(spec, instance.index, origin.env, own, self.take_secrets(instance))
         attributes = attributes_of(spec)
         output = self._outputs.of(instance)
         output.begin_run(run_id, env)

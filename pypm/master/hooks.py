@@ -26,6 +26,7 @@ from pypm.system.environment import build_environment
 from pypm.system.marked import hook_mark
 from pypm.system.reap import Death
 from pypm.system.sandboxed import unwrapped
+from pypm.system.secret_values import printed_for
 from pypm.system.spawn import Child, SpawnError, spawn
 from pypm.system.sweep import Mark, Member, ProcessTable, send_to
 
@@ -142,7 +143,8 @@ class HookRunner:
             raise SpawnError("its app is gone")
         told = self._variables(instance) | ordered.facts
         own = {name: text for name, text in told.items() if name not in FOR_THE_RUN}
-        env = build_environment(instance.spec, instance.index, app.origin.env, own)
+        printed = printed_for(None if instance.run is None else instance.run.pid, instance.spec.secrets)
+        env = build_environment(instance.spec, instance.index, app.origin.env, own, printed)
         attributes = attributes_of(instance.spec)
         out, error = self._outputs.of(instance).open_writers()
         try:

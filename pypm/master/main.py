@@ -49,6 +49,7 @@ from pypm.master.recovery import read_state
 from pypm.master.reports import Reports
 from pypm.master.sampler import Sampler
 from pypm.master.schedules import Schedules
+from pypm.master.secrets import Secrets
 from pypm.master.server import Server
 from pypm.master.store import Store
 from pypm.master.story import Story
@@ -125,10 +126,21 @@ class Master:
         )
         self.executor.observe = self.observer.perform
         self.order = StartOrder(self.engine, loop)
-        self.executor.may_start = self.order.may_start
         self.story = Story(loop, self.events.record, self.engine.instances, boot_time)
         self.engine.observers.append(self.story.step)
         surroundings = Surroundings(self.apps.by_name, self.executor.own_variables, open_files_of_shell())
+        self.secrets = Secrets(
+            loop,
+            self.engine.instances,
+            surroundings,
+            self.executor.ends,
+            self.engine.handle,
+            self.executor.perform,
+            self.events.record,
+        )
+        self.executor.may_start = self._may_start
+        self.executor.take_secrets = self.secrets.take
+        self.engine.listeners.append(self.secrets.changed)
         self.askers = Askers(surroundings, self.executor.ends, home.logs_folder)
         self.probes = Probes(loop, self.engine.handle, self.engine.instances, self.askers.make, boot_time)
         self.engine.listeners.append(self.probes.changed)
@@ -180,6 +192,7 @@ class Master:
         await self.server.listen(listener)
         self.link.serving()
         self.askers.end_left(self.home.path, [app.spec for app in self.apps.by_name.values()])
+        self.secrets.start()
         self.probes.start()
         watch = HomeWatch(
             self.home,
@@ -194,6 +207,7 @@ class Master:
         await self._ended.wait()
         watching.cancel()
         await self.server.close()
+        await self.secrets.close()
         await self.probes.close()
         channel.close()
         notify.close()
@@ -244,6 +258,9 @@ class Master:
         notify.open(self.home.notify_socket)
         self.executor.before_end = notify.drain
         return notify
+
+    def _may_start(self, instance: Instance) -> bool:
+        return self.order.may_start(instance) and self.secrets.may_start(instance)
 
     # --- what the guardian says ---
 

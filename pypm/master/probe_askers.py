@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pypm.core.instance import Instance
 from pypm.core.policy import describe_duration, describe_exit, signal_name
 from pypm.core.probe_spec import ProbeSpec
+from pypm.core.secret_sources import secret_commands
 from pypm.core.spec import AppSpec
 from pypm.core.state import App
 from pypm.master.probe_logs import LogAsker
@@ -21,6 +22,7 @@ from pypm.system.clock import wall_time
 from pypm.system.environment import build_environment
 from pypm.system.probe_answer import Answer, failure, success, unknown, without_means
 from pypm.system.probe_process import PROBE_VARIABLE, Command, Family, end_left_probes, run_command
+from pypm.system.secret_values import printed_for
 from pypm.system.spawn import SpawnError
 
 __all__ = ["Askers", "Surroundings", "expanded"]
@@ -51,7 +53,9 @@ class Surroundings:
         Raises SpawnError if one of its files cannot be read.
         """
         origin = self._apps[instance.app].origin
-        env = build_environment(instance.spec, instance.index, origin.env, self._variables(instance))
+        printed = printed_for(None if instance.run is None else instance.run.pid, instance.spec.secrets)
+        own = self._variables(instance)
+        env = build_environment(instance.spec, instance.index, origin.env, own, printed)
         return {name: value for name, value in env.items() if name not in NOT_FOR_PROBES}
 
     def umask(self, instance: Instance) -> int:
@@ -70,12 +74,14 @@ class Askers:
         self._beside = Beside()
 
     def end_left(self, home: str, specs: Iterable[AppSpec]) -> None:
-        """Kill what the commands of an earlier master's probes have left, if there can be any."""
+        """Kill what the commands of an earlier master's probes and secrets have left, if there can be any."""
+        specs = list(specs)
         probes = [(spec.health.startup, spec.health.liveness, spec.health.readiness) for spec in specs]
-        if any(probe is not None and probe.exec is not None for each in probes for probe in each):
+        asks = any(probe is not None and probe.exec is not None for each in probes for probe in each)
+        if asks or any(secret_commands(spec.secrets) for spec in specs):
             count = end_left_probes(home)
             if count:
-                log.info("ended %s processes of the probes of an earlier master", count)
+                log.info("ended %s processes of the probes and secrets of an earlier master", count)
 
     def make(self, target: Target) -> Asker:
         """What asks for this probe of this run."""

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
+from pypm.core.secret_sources import secret_files
 from pypm.core.spec import AppSpec
 from pypm.system.identity import find_identity
 from pypm.system.secret_values import read_secret
@@ -28,13 +29,18 @@ ANOTHERS = frozenset(
 
 
 def build_environment(
-    spec: AppSpec, index: int, inherited: Mapping[str, str], own: Mapping[str, str]
+    spec: AppSpec,
+    index: int,
+    inherited: Mapping[str, str],
+    own: Mapping[str, str],
+    printed: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Return the whole environment of a run.
 
     In rising order: the shell's environment as filtered, HOME and the like of another user, the app's files,
     what the app declares, its secrets, the instance's index, and ``own``, the names that begin with
-    ``PYPM_``. Raises SpawnError if a file cannot be read, or there is no such user.
+    ``PYPM_``. ``printed`` are the secrets that commands have printed: they are run elsewhere.
+    Raises SpawnError if a file cannot be read, or there is no such user.
     """
     env = _filtered(spec.filter_env, inherited)
     identity = find_identity(spec.user, spec.group)
@@ -43,7 +49,8 @@ def build_environment(
     for path in spec.env_files:
         env.update(read_env_file(path))
     env.update(spec.env)
-    env.update({name: read_secret(name, path) for name, path in spec.secrets.items()})
+    env.update({name: read_secret(name, path) for name, path in secret_files(spec.secrets).items()})
+    env.update(printed or {})
     if "VIRTUAL_ENV" in spec.env and "PATH" not in spec.env:
         # As activating it does; the rest of PATH is the shell's, so it is not part of what is declared.
         env["PATH"] = f"{env['VIRTUAL_ENV']}/bin:{env.get('PATH', os.defpath)}"

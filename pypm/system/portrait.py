@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 import psutil
 
+from pypm.core.masking import masked_words
+
 __all__ = ["portrait"]
 
 MOST_PROCESSES = 50
@@ -58,7 +60,7 @@ def _processes(pids: list[int]) -> Iterator[str]:
             process = psutil.Process(pid)
             with process.oneshot():
                 times = process.cpu_times()
-                command = " ".join(process.cmdline()) or process.name()
+                command = " ".join(masked_words(process.cmdline())) or process.name()
                 yield (
                     f"{pid:>8} {process.ppid():>8} {process.status():<10} {process.num_threads():>7} "
                     f"{process.memory_info().rss:>12} {times.user + times.system:>9.2f} "

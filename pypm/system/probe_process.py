@@ -21,7 +21,6 @@ __all__ = ["PROBE_VARIABLE", "Command", "Family", "end_left_probes", "run_comman
 PROBE_VARIABLE = "PYPM_PROBE"
 """The mark of a probe's processes: the kind of probe."""
 KEPT = 4096
-"""Bytes of the output that are kept, of its beginning."""
 READS = 32
 """How often in a row the output is read: one that never ends must not hold the loop."""
 HUNTS = 50
@@ -38,6 +37,10 @@ class Command(NamedTuple):
     umask: int
     open_files: int | None = None
     attributes: Attributes = Attributes()
+    kept: int = KEPT
+    """Bytes of the output that are kept, of its beginning."""
+    keep_errors: bool = True
+    """What it writes to stderr is part of the output; else nobody sees it."""
 
 
 class Family(Protocol):
@@ -54,7 +57,12 @@ class CommandEnd(NamedTuple):
     """How a command ended, and the beginning of what it printed."""
 
     death: Death
-    output: str
+    content: bytes
+
+    @property
+    def output(self) -> str:
+        """What it printed, as text."""
+        return self.content.decode("utf-8", "replace")
 
 
 async def run_command(command: Command, family: Family) -> CommandEnd:
@@ -65,7 +73,7 @@ async def run_command(command: Command, family: Family) -> CommandEnd:
     running = _Running(command, family)
     try:
         await running.ended
-        return CommandEnd(running.death, running.output.decode("utf-8", "replace"))
+        return CommandEnd(running.death, running.output)
     finally:
         await running.clear()
 
@@ -76,6 +84,7 @@ class _Running:
     def __init__(self, command: Command, family: Family) -> None:
         self._loop = asyncio.get_running_loop()
         self._family = family
+        self._kept = command.kept
         self.output = b""
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self._read, write = os.pipe2(os.O_CLOEXEC)
@@ -113,7 +122,7 @@ class _Running:
             if not data:
                 self._stop_reading()
                 return
-            self.output = (self.output + data)[:KEPT]
+            self.output = (self.output + data)[: self._kept]
 
     def _stop_reading(self) -> None:
         if self._reading:
@@ -181,7 +190,7 @@ def _watch(pid: int) -> int:
 
 
 def _start(command: Command, output: int) -> Child:
-    null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     try:
         return spawn(
             command.words,
@@ -189,7 +198,7 @@ def _start(command: Command, output: int) -> Child:
             env=command.env,
             stdin=null,
             stdout=output,
-            stderr=output,
+            stderr=output if command.keep_errors else null,
             umask=command.umask,
             open_files=command.open_files,
             attributes=command.attributes,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 
 import pytest
-from real_pypm import RealPypm, lives, python, shell, sleeper
+from real_pypm import RealPypm, lives, python, shell, sleeper, with_command
 
+from pypm.system.environment_of import environment_of
 from pypm.testing import wait_until
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
@@ -146,3 +148,59 @@ def test_a_secret_that_is_gone_fails_the_start(pypm: RealPypm) -> None:
     done = pypm.run("restart", "a")
     assert done.returncode == 1
     assert f"secrets.KEY: {path}: No such file or directory" in done.stderr
+
+
+def test_a_secret_that_a_command_prints(pypm: RealPypm) -> None:
+    tool = pypm.write(
+        "tool", "#!/bin/sh\necho noise >&2\necho run >>runs\necho value-of-$VAULT-$(wc -l <runs)\n"
+    )
+    tool.chmod(0o700)
+    pypm.start(
+        shell(
+            "a",
+            "echo got $PLAIN_NAME; exec sleep 1000",
+            env={"VAULT": "safe"},
+            secrets={"PLAIN_NAME": f"cmd:{tool} --token very-hidden"},
+            logs={"format": "text", "redact": ["ENV:PLAIN_NAME"]},
+        )
+    )
+    wait_until(lambda: len(said(pypm, "a")) == 1, what="it has said it")
+    assert said(pypm, "a")[0].endswith("got ***")
+    assert environment_of(pypm.pid("a"))["PLAIN_NAME"] == "value-of-safe-1"
+    pypm.kill_master()
+    pypm.ok("restart", "a")
+    assert environment_of(pypm.pid("a"))["PLAIN_NAME"] == "value-of-safe-2"
+    for words in (["env", "a"], ["env", "a", "--json"], ["describe", "a"], ["describe", "a", "--json"]):
+        told = pypm.ok(*words)
+        assert "PLAIN_NAME" in told
+        assert "value-of" not in told
+        assert "very-hidden" not in told
+    assert "PLAIN_NAME=value-of-safe-2" in pypm.ok("env", "a", "--show-secrets")
+    pypm.ok("stop", "a")
+    assert "# PLAIN_NAME: a command prints it for each start" in pypm.ok("env", "a", "--show-secrets")
+    stored = [each for each in pypm.home.rglob("*") if each.is_file() and each.parent.name != "work"]
+    assert stored
+    assert not [each for each in stored if b"value-of" in each.read_bytes()]
+
+
+def test_a_command_that_fails_fails_the_start_and_one_that_runs_ends_with_a_stop(pypm: RealPypm) -> None:
+    app = sleeper("a", secrets={"KEY": "cmd:sh -c 'echo leaked; exit 4'"}, max_restarts=0)
+    done = pypm.run("start", pypm.ecosystem(app))
+    assert done.returncode == 1
+    assert "secrets.KEY: the command sh failed: exit code 4" in done.stderr
+    assert "leaked" not in done.stdout + done.stderr + pypm.ok("why", "a")
+    pypm.begin(sleeper("b", secrets={"KEY": "cmd:sleep 86417"}))
+    wait_until(lambda: with_command("sleep", "86417"), what="the command runs")
+    pypm.ok("delete", "b")
+    wait_until(lambda: not with_command("sleep", "86417"), what="it has ended")
+
+
+def test_files_that_others_can_read_are_warned_of(pypm: RealPypm) -> None:
+    path = pypm.write("open.env", "NAME=1\n", mode=0o644)
+    done = pypm.run("start", pypm.ecosystem(sleeper("a", env_file=str(path))))
+    assert done.returncode == 0
+    assert f"a: {path} is for others to read too, or to change: chmod 600 {path}" in done.stderr
+    (event,) = [json.loads(line) for line in pypm.ok("events", "--json").splitlines() if "exposed" in line]
+    assert (event["event"], event["name"], event["path"]) == ("secrets.exposed", "a", str(path))
+    path.chmod(0o600)
+    assert "chmod" not in pypm.run("start", pypm.ecosystem(sleeper("b", env_file=str(path)))).stderr

@@ -14,6 +14,7 @@ from pypm.core.receipt import Receipt
 from pypm.core.spec import AppSpec, Origin
 from pypm.master.apps import Change, change_of
 from pypm.master.asker import asked_by
+from pypm.system.secret_values import exposed_files
 
 if TYPE_CHECKING:
     from pypm.master.main import Master
@@ -31,7 +32,16 @@ async def order(master: Master, params: Params) -> Receipt:
     if fault := fault_of_declaration(params.apps, master.apps.specs()):
         raise UsageError(fault)
     changes = [change for spec in params.apps for change in master.apps.declare(spec, params.origin)]
-    return Receipt(_start_needed(master, changes))
+    return Receipt(_start_needed(master, changes), _warnings(params.apps))
+
+
+def _warnings(specs: list[AppSpec]) -> list[str]:
+    """What is not as it should be and yet no fault."""
+    return [
+        f"{spec.name}: {path} is for others to read too, or to change: chmod 600 {path}"
+        for spec in specs
+        for path in exposed_files(spec)
+    ]
 
 
 def _start_needed(master: Master, changes: list[Change]) -> list[Change]:

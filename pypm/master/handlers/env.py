@@ -8,6 +8,7 @@ import msgspec
 
 from pypm.core.errors import RequestError
 from pypm.system.environment import build_environment
+from pypm.system.secret_values import printed_for
 from pypm.system.spawn import SpawnError
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def handle(master: Master, params: Params) -> list[dict[str, Any]]:
-    """Give their environments, without what is made for each run anew (its id and its token)."""
+    """Give their environments, without what is made for each run anew: its id, its token, printed secrets.
+
+    Of the latter those of the present run are there.
+    """
     return [_environment(master, instance) for instance in master.select(params.targets)]
 
 
@@ -30,7 +34,8 @@ def _environment(master: Master, instance: Instance) -> dict[str, Any]:
     origin = master.apps.by_name[instance.app].origin
     own = master.executor.own_variables(instance)
     try:
-        env = build_environment(instance.spec, instance.index, origin.env, own)
+        printed = printed_for(None if instance.run is None else instance.run.pid, instance.spec.secrets)
+        env = build_environment(instance.spec, instance.index, origin.env, own, printed)
     except SpawnError as error:
         raise RequestError(f"{instance.name}: {error}") from error
     return {"id": instance.id, "name": instance.name, "env": env, "secrets": sorted(instance.spec.secrets)}
