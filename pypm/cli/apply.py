@@ -11,7 +11,9 @@ from pypm.cli.options import json_option, wait_options
 from pypm.cli.orders import await_up, show_change
 from pypm.cli.output import names_in_words, note, print_json, say
 from pypm.cli.present import read_present
-from pypm.cli.session import check_home, origin
+from pypm.cli.session import check_home
+from pypm.cli.start_plan import Plan as Declared
+from pypm.cli.start_plan import order
 from pypm.client.connection import Connection
 from pypm.client.home import home_folder
 from pypm.client.launch import connect_or_launch
@@ -124,17 +126,11 @@ def _compare(
 
 def _carry_out(connection: Connection, plan: Plan, specs: list[AppSpec]) -> dict[str, Any]:
     """What goes makes room first: a renamed app may hold the port that it needs again."""
-    import msgspec
-
-    change: dict[str, Any] = {"instances": [], "warnings": []}
-    answers = []
+    gone: dict[str, Any] = {"instances": [], "warnings": []}
     if plan.gone:
-        answers.append(connection.call_patiently("delete", targets=plan.gone))
-    answers.append(connection.call_patiently("apply", apps=msgspec.to_builtins(specs), origin=origin()))
-    for answer in answers:
-        change["instances"] += answer["instances"]
-        change["warnings"] += answer["warnings"]
-    return change
+        gone = connection.call_patiently("delete", targets=plan.gone)
+    change = order(connection, Declared(specs=tuple(specs)))
+    return {key: [*gone[key], *change[key]] for key in ("instances", "warnings")}
 
 
 def _show(plan: Plan, *, as_json: bool) -> None:

@@ -13,12 +13,14 @@ from pypm.core.errors import UsageError
 __all__ = ["ALIASES", "ELSEWHERE", "VERBS", "group", "run"]
 
 VERBS = (
-    "start", "apply", "stop", "restart", "reload", "run-now", "delete", "scale", "update",
-    "list", "describe", "why", "events", "logs", "pid", "id", "env",
+    "start", "startOrRestart", "startOrReload", "apply", "validate", "stop", "restart", "reload", "run-now",
+    "delete", "scale", "update",
+    "list", "monit", "describe", "why", "events", "logs", "pid", "id", "env",
     "jlist", "prettylist",
     "reset", "signal", "flush", "reloadLogs",
     "startup", "unstartup", "save", "resurrect", "cleardump",
-    "ping", "doctor", "kill", "version",
+    "ecosystem", "schema",
+    "ping", "doctor", "report", "kill", "version",
 )  # fmt: skip
 """Each is a module of this name beside this one, with the click command as ``command``."""
 
@@ -44,6 +46,7 @@ ALIASES = {
     "softReload": "reload",
 }
 """PM2's other names of the verbs; help does not list them."""
+    "init": "ecosystem",
 
 
 ELSEWHERE = {

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pypm.core.errors import ConfigError
 
-__all__ = ["Faults", "KeyFaultError", "Place", "nearest"]
+__all__ = ["Faults", "FileFaultsError", "KeyFaultError", "Place", "nearest"]
 
 
 class KeyFaultError(ConfigError):
@@ -17,22 +17,37 @@ class KeyFaultError(ConfigError):
         self.key = key
 
 
+class FileFaultsError(ConfigError):
+    """All that is wrong with one source: ``message`` has a line a fault, ``faults`` (place, text) of each."""
+
+    def __init__(self, lines: list[str], faults: list[tuple[str, str]]) -> None:
+        super().__init__("\n".join(lines))
+        self.faults = faults
+
+
 class Faults:
     """The faults of one source: a file's path as the person wrote it, or nothing for a command line."""
 
     def __init__(self, source: str | None) -> None:
         self.source = source
         self.lines: list[str] = []
+        self.found: list[tuple[str, str]] = []
+        """Place and text of each line."""
 
     def add(self, place: str, text: str) -> None:
         """Note that something at ``place`` (may be empty) is wrong."""
-        line = ": ".join(part for part in (self.source, place, text) if part)
-        self.lines.append("".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in line))
+        place, text = _printable(place), _printable(text)
+        self.found.append((place, text))
+        self.lines.append(": ".join(part for part in (_printable(self.source or ""), place, text) if part))
 
     def check(self) -> None:
         """Raise one ConfigError, a line a fault, if there is any."""
         if self.lines:
-            raise ConfigError("\n".join(self.lines))
+            raise FileFaultsError(self.lines, self.found)
+
+
+def _printable(text: str) -> str:
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
 class Place:

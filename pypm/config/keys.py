@@ -137,9 +137,9 @@ HEALTH_KEYS = (
     Key("on_heartbeat", ladders.ladder),
     Key("on_stall", ladders.ladder),
     Key("on_liveness", ladders.ladder),
-    Key("startup", probes.probe("startup")),
-    Key("liveness", probes.probe("liveness")),
-    Key("readiness", probes.probe("readiness")),
+    Key("startup", probes.Probe("startup")),
+    Key("liveness", probes.Probe("liveness")),
+    Key("readiness", probes.Probe("readiness")),
     Key("evidence", ladders.evidence),
     Key("max_extension", parse_duration),
 )

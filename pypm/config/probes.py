@@ -14,7 +14,7 @@ from pypm.core.errors import ConfigError
 from pypm.core.probe_spec import ProbeKind, ProbeSpec
 from pypm.core.probe_validity import fault_of_probe
 
-__all__ = ["PROBE_KEYS", "probe"]
+__all__ = ["PROBE_KEYS", "Probe"]
 
 MOST_FAILURES = 1_000_000
 
@@ -63,20 +63,22 @@ PROBE_KEYS: Mapping[str, Callable[[object], Any]] = {
 """The keys of a probe, and what converts their values."""
 
 
-def probe(kind: ProbeKind) -> Callable[[object], ProbeSpec]:
+class Probe:
     """A converter for the table of one kind of probe."""
 
-    def convert(value: object) -> ProbeSpec:
+    def __init__(self, kind: ProbeKind) -> None:
+        self.kind = kind
+
+    def __call__(self, value: object) -> ProbeSpec:
+        """Give the probe."""
         if not isinstance(value, Mapping):
             raise ConfigError(
-                f"{shown(value)} is {values.kind(value)}: expected a table such as [apps.health.{kind}]"
+                f"{shown(value)} is {values.kind(value)}: expected a table such as [apps.health.{self.kind}]"
             )
         spec = ProbeSpec(**_fields(value))
-        if fault := fault_of_probe(kind, spec):
+        if fault := fault_of_probe(self.kind, spec):
             raise ConfigError(fault)
         return spec
-
-    return convert
 
 
 def _fields(table: Mapping[str, object]) -> dict[str, Any]:

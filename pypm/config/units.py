@@ -10,7 +10,14 @@ import re
 
 from pypm.core.errors import ConfigError
 
-__all__ = ["format_duration", "format_size", "parse_duration", "parse_size"]
+__all__ = [
+    "DURATION_PATTERN",
+    "SIZE_PATTERN",
+    "format_duration",
+    "format_size",
+    "parse_duration",
+    "parse_size",
+]
 
 LONGEST = 100 * 365 * 86400
 """Seconds; a longer duration is taken for a mistake."""
@@ -21,8 +28,14 @@ DURATION_FORMS = 'a number of milliseconds or such as "500ms", "5s", "10m", "1h3
 SIZE_FORMS = 'a number of bytes or such as "512K", "300M", "1.5G"'
 
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
-_DURATION = rf"(?:({_NUMBER})d)?\s*(?:({_NUMBER})h)?\s*(?:({_NUMBER})m(?!s))?\s*(?:({_NUMBER})s)?\s*(?:({_NUMBER})ms)?"
+_DURATION = (
+    rf"(?:({_NUMBER})d)?\s*(?:({_NUMBER})h)?\s*(?:({_NUMBER})m(?!s))?"
+    rf"\s*(?:({_NUMBER})s)?\s*(?:({_NUMBER})ms)?"
+)
 _SIZE = rf"({_NUMBER})\s*(?:B|([KMGT])(?:I?B)?)?"
+DURATION_PATTERN = rf"^\s*(?=.*[0-9])(?:{_NUMBER}|{_DURATION})\s*$"
+SIZE_PATTERN = rf"^\s*{_NUMBER}\s*(?:[Bb]|[KMGTkmgt](?:[Ii]?[Bb])?)?\s*$"
+"""The texts that are durations and sizes, in what Python's and JavaScript's expressions have in common."""
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pypm.config.units import parse_size, shown
@@ -12,6 +12,8 @@ from pypm.core.redaction import RedactionError, check_redactions
 from pypm.core.spec import LEAST_LINE, MOST_INSTANCES, MOST_LINE
 
 __all__ = [
+    "OneOf",
+    "Whole",
     "arguments",
     "autorestart",
     "boolean",
@@ -79,27 +81,44 @@ def integer(value: object) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def whole(minimum: int, maximum: int) -> Callable[[object], int]:
+class Whole:
     """A converter for whole numbers within bounds."""
 
-    def convert(value: object) -> int:
+    def __init__(self, minimum: int, maximum: int) -> None:
+        self.minimum = minimum
+        self.maximum = maximum
+
+    def __call__(self, value: object) -> int:
+        """Give the number."""
         number = integer(value)
-        if number is None or not minimum <= number <= maximum:
-            raise ConfigError(f"{shown(value)}: expected a whole number from {minimum} to {maximum}")
+        if number is None or not self.minimum <= number <= self.maximum:
+            raise ConfigError(
+                f"{shown(value)}: expected a whole number from {self.minimum} to {self.maximum}"
+            )
         return number
 
-    return convert
+
+def whole(minimum: int, maximum: int) -> Whole:
+    """A converter for whole numbers within bounds."""
+    return Whole(minimum, maximum)
 
 
-def one_of(*words: str) -> Callable[[object], str]:
+class OneOf:
     """A converter for one of a few words."""
 
-    def convert(value: object) -> str:
-        if not isinstance(value, str) or value not in words:
-            raise ConfigError(f"{shown(value)}: expected {', '.join(words[:-1])} or {words[-1]}")
+    def __init__(self, words: tuple[str, ...]) -> None:
+        self.words = words
+
+    def __call__(self, value: object) -> str:
+        """Give the word."""
+        if not isinstance(value, str) or value not in self.words:
+            raise ConfigError(f"{shown(value)}: expected {', '.join(self.words[:-1])} or {self.words[-1]}")
         return value
 
-    return convert
+
+def one_of(*words: str) -> OneOf:
+    """A converter for one of a few words."""
+    return OneOf(words)
 
 
 def date_format(value: object) -> str:

@@ -40,7 +40,7 @@ NOTHING_OF_PYPM = {"agent", "core"}
 ALLOWED_PACKAGES: dict[str, set[str]] = {
     "agent": {"zmq"},
     "core": {"msgspec"},
-    "config": {"msgspec", "yaml", "dotenv", "cronsim"},
+    "config": {"msgspec", "yaml", "dotenv", "cronsim", "tomli_w"},
     "protocol": {"msgspec"},
     "logs": {"msgspec"},
     "guardian": set(),

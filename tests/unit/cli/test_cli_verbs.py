@@ -66,6 +66,9 @@ def everything(home: Path) -> dict[str, object]:
 JSON_COMMANDS = {
     "start": ["start", "worker"],
     "apply": ["apply", EXAMPLE],
+    "validate": ["validate", EXAMPLE],
+    "ecosystem": ["ecosystem", "--dry-run"],
+    "schema": ["schema"],
     "stop": ["stop", "worker"],
     "restart": ["restart", "worker"],
     "reload": ["reload", "worker"],
