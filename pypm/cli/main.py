@@ -54,7 +54,6 @@ ELSEWHERE = {
     "startOrRestart": "`pypm start FILE` starts what is down and restarts what has changed",
     "startOrReload": "`pypm start FILE` starts what is down and restarts what has changed",
     "startOrGracefulReload": "`pypm start FILE` starts what is down and restarts what has changed",
-    "monit": "`pypm list` and `pypm logs`; a live view is not there yet",
     "report": "`pypm doctor`",
     "deepUpdate": "`pypm update`",
 }

@@ -25,8 +25,8 @@ ALLOWED_ROOMS: dict[str, set[str]] = {
     "guardian": {"system", "core"},
     "master": ABOVE_MASTER,
     "client": {"protocol", "core"},
-    "cli": {"client", "config", "logs", "boot", "protocol", "core"},
-    "tui": {"client", "logs", "protocol", "core"},
+    "cli": {"client", "config", "logs", "boot", "protocol", "core", "tui"},  # tui: `pypm monit` shows it
+    "tui": {"client", "config", "logs", "protocol", "core"},  # config: units
     "web": {"client", "logs", "protocol", "core"},
     "testing": {"core", "system"},
     "__main__": {"cli", "client"},  # `python -m pypm`, the door to the CLI

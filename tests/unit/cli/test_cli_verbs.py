@@ -76,6 +76,7 @@ JSON_COMMANDS = {
     "delete": ["delete", "worker"],
     "scale": ["scale", "worker", "2"],
     "list": ["list"],
+    "monit": ["monit", "--once"],
     "describe": ["describe", "worker"],
     "why": ["why", "worker"],
     "events": ["events"],
