@@ -44,9 +44,9 @@ ALIASES = {
     "run_now": "run-now",
     "gracefulReload": "reload",
     "softReload": "reload",
+    "init": "ecosystem",
 }
 """PM2's other names of the verbs; help does not list them."""
-    "init": "ecosystem",
 
 
 ELSEWHERE = {
