@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
+import os
 from collections.abc import Mapping
 
 import msgspec
@@ -29,6 +29,10 @@ def read_home_settings(path: str) -> HomeSettings:
 
     Raises ``ConfigError``, which names the file and the place in it.
     """
+    if not os.path.exists(path):  # as nearly always: what parses it is not loaded into each master for that
+        return HomeSettings()
+    import tomllib
+
     try:
         with open(path, "rb") as file:
             raw = tomllib.load(file)

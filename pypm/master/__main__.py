@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-# asyncio works without ssl, which would cost every master 4 MB for nothing.
+# asyncio works without ssl, and hashlib without OpenSSL where Python was built with hashes of its own (some
+# systems' are not): each would cost every master 4 MB for nothing.
+HASHES = (
+    "_md5",
+    "_sha1",
+    "_sha3",
+    "_blake2",
+    *(("_sha2",) if sys.version_info >= (3, 12) else ("_sha256", "_sha512")),
+)
 sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]
+if all(map(find_spec, HASHES)):
+    sys.modules.setdefault("_hashlib", None)  # type: ignore[arg-type]
 
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -97,8 +96,10 @@ class Reports:
                 _put(folder, name, b"".join(tail(path, LAST_LINES))[-LAST_BYTES:])
         for name, text in portrait(tree_pids(run.main_pid, run.pid), SECONDS):
             _put(folder, name, text.encode("utf-8", "replace"))
+        from shutil import rmtree
+
         for old in sorted(os.listdir(parent))[:-KEPT]:
-            shutil.rmtree(os.path.join(parent, old), ignore_errors=True)
+            rmtree(os.path.join(parent, old), ignore_errors=True)
         return folder
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from difflib import get_close_matches
 
 from pypm.core.errors import NotFoundError, RequestError, UsageError
 from pypm.core.snapshot import Snapshot, decode_snapshot, encode_snapshot
@@ -89,6 +88,8 @@ class Snapshots:
             raise RequestError(f"cannot remove {path}: {error.strerror}") from error
 
     def _missing(self, name: str) -> NotFoundError:
+        from difflib import get_close_matches
+
         names = self.names()
         if not names:
             hint = "there is none yet; `pypm save` makes one"

@@ -13,7 +13,6 @@ import contextlib
 import os
 import platform
 import resource
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -23,7 +22,7 @@ from pypm.system.limits import OWN_OOM_SCORE, oom_score_of_shell
 from pypm.system.sandbox import Sandbox, sandbox_of
 from pypm.system.spawn_error import SpawnError
 
-__all__ = ["IO_CLASSES", "Attributes", "attributes_of", "inherited_oom_score"]
+__all__ = ["IO_CLASSES", "TOOLS", "Attributes", "attributes_of", "inherited_oom_score"]
 
 TOOLS = "/usr/bin:/bin:/usr/sbin:/sbin:/run/current-system/sw/bin"
 """Where ``prlimit`` and ``setpriv`` are looked for: never in an app's PATH."""
@@ -156,7 +155,9 @@ def _may_raise_limits() -> bool:
 
 
 def _tool(name: str, key: str) -> str:
-    path = shutil.which(name, path=TOOLS)
+    from shutil import which  # brings compression along, and few apps need this
+
+    path = which(name, path=TOOLS)
     if path is None:
         raise SpawnError(f"{key}: it needs the program {name} (package util-linux), which is not there")
     return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -172,6 +171,7 @@ def layers_of(spec: SandboxSpec, ground: Ground) -> list[Layer]:
     root = Layer("/", ("--ro-bind" if is_strict else "--bind", "/", "/"))
     layers = [*_api_layers(spec, ground, is_strict=is_strict), *_system_layers(spec, ground)]
     layers += [*_home_layers(spec, ground), *_listed_layers(spec, ground), *_own_layers(ground)]
+    layers += _ways(layers)
     return [root, *sorted(layers, key=lambda layer: layer.path.count("/"))]
 
 
@@ -256,6 +256,19 @@ def _own_layers(ground: Ground) -> list[Layer]:
     return layers + ([Layer(ground.state, ("--bind", ground.state, ground.state))] if ground.state else [])
 
 
+def _ways(layers: Sequence[Layer]) -> list[Layer]:
+    """The folders between an empty one and what is shown in it, which another user can pass then too."""
+    mounted = {layer.path for layer in layers}
+    ways: dict[str, Layer] = {}
+    for hidden in [layer for layer in layers if layer.hidden_by]:
+        for shown in [layer for layer in layers if is_below(layer.path, hidden.path)]:
+            path = os.path.dirname(shown.path)
+            while path not in mounted and is_below(path, hidden.path):
+                ways[path] = Layer(path, ("--perms", "0755", "--dir", path), hidden.hidden_by)
+                path = os.path.dirname(path)
+    return [*ways.values()]
+
+
 def _empty(path: str, key: str, permissions: str) -> Layer:
     return Layer(path, ("--perms", permissions, "--tmpfs", path), key, ("--remount-ro", path))
 
@@ -267,7 +280,9 @@ def _remedy(key: str) -> str:
 
 
 def _find() -> str:
-    bwrap = shutil.which("bwrap", path=TOOLS)
+    from shutil import which  # brings compression along, and few apps need this
+
+    bwrap = which("bwrap", path=TOOLS)
     if bwrap is None:
         raise SpawnError(f"sandbox: {NOT_THERE}")
     return bwrap
@@ -277,7 +292,9 @@ def _try(words: tuple[str, ...]) -> None:
     """Make such a sandbox once, for nothing: raises SpawnError with what bubblewrap says about it."""
     if words in _made:
         return
-    true = shutil.which("true", path=TOOLS) or "true"
+    from shutil import which
+
+    true = which("true", path=TOOLS) or "true"
     try:
         done = subprocess.run(
             [*words, true], cwd="/", env={}, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE

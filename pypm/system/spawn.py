@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -101,7 +100,9 @@ def spawn(
 
 def _check_program(program: str, cwd: str, env: Mapping[str, str]) -> None:
     """Raise OSError for a program that cannot be started, where another one is to start it."""
-    path = os.path.join(cwd, program) if "/" in program else shutil.which(program, path=env.get("PATH"))
+    from shutil import which  # brings compression along, and few apps need this
+
+    path = os.path.join(cwd, program) if "/" in program else which(program, path=env.get("PATH"))
     if path is None or not os.access(path, os.X_OK):
         number = errno.EACCES if path is not None and os.path.exists(path) else errno.ENOENT
         raise OSError(number, os.strerror(number), program)
