@@ -12,7 +12,7 @@ from pypm.tui.text import display_width, one_line
 
 __all__ = ["COLUMNS", "Column", "cells", "fitting", "name_width"]
 
-LINE = 8
+LINE = 6
 """Blocks of a sparkline in the table."""
 MEGABYTE = 1024.0 * 1024.0
 SHORTEST_NAME, LONGEST_NAME = 8, 40

@@ -23,15 +23,17 @@ def frame(rows: Iterable[Row], width: int, view: View | None = None) -> str:
     # One frame has no past, so it has no lines of it.
     columns = fitting(width, name_width(board.rows.values()), past=False)
     if board.rows:
-        lines.append(_line([cut(column.title, size, right=column.right) for column, size in columns]))
+        titles = [cut(column.title, size, right=column.right) for column, size in columns]
+        lines.append(_line(titles, width))
     for line in board.arrange(view):
         if isinstance(line, Heading):
             lines.append(cut(line.text, width).rstrip())
         else:
             texts = zip(columns, cells(board, line, columns), strict=True)
-            lines.append(_line([cut(text, size, right=column.right) for (column, size), text in texts]))
+            cut_texts = [cut(text, size, right=column.right) for (column, size), text in texts]
+            lines.append(_line(cut_texts, width))
     return "".join(f"{line}\n" for line in lines)
 
 
-def _line(texts: list[str]) -> str:
-    return f"  {' '.join(texts)}".rstrip()
+def _line(texts: list[str], width: int) -> str:
+    return cut(f"  {' '.join(texts)}", width).rstrip()
