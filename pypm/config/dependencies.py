@@ -9,7 +9,6 @@ from pypm.config import values
 from pypm.config.faults import Place, nearest
 from pypm.config.units import shown
 from pypm.core.errors import ConfigError
-from pypm.core.order import find_cycle, never_completes
 from pypm.core.spec import AppSpec, Condition
 
 __all__ = ["Declared", "check_dependencies", "depends_on", "with_dependencies"]
@@ -63,6 +62,10 @@ def check_dependencies(apps: Sequence[Declared], known: Collection[str] | None) 
 
     ``known`` are the names of apps that are not in the file; None: any may be.
     """
+    if not any(app.depends_on for app in apps):
+        return
+    from pypm.core.order import find_cycle, never_completes
+
     by_name = {app.name: app for app in apps}
     for app in apps:
         for name, condition in app.depends_on.items():
