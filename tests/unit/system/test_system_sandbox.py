@@ -63,7 +63,7 @@ STRICT = "--ro-bind / / --dev-bind /dev /dev --bind /proc /proc --bind /sys /sys
             {"protect_home": "tmpfs", "read_only_paths": ("/home/me/agent",)},
             (
                 f"{BARE} --perms 0755 --tmpfs /home --perms 0755 --tmpfs /root --perms 0755 --tmpfs /run/user"
-                " --ro-bind /home/me/agent /home/me/agent"
+                " --perms 0755 --dir /home/me --ro-bind /home/me/agent /home/me/agent"
                 " --remount-ro /run/user --remount-ro /root --remount-ro /home"
             ),
         ),
@@ -111,10 +111,10 @@ def test_pypms_own_folder_is_hidden_but_for_what_the_agent_needs():
     words = words_for(ground, protect_home="yes")
     inside = (
         f"--perms 0755 --tmpfs {home} --bind-try {home}/agents.sock {home}/agents.sock"
-        f" --bind {home}/agents/a-0 {home}/agents/a-0 --remount-ro {home}"
+        f" --perms 0755 --dir {home}/agents --bind {home}/agents/a-0 {home}/agents/a-0 --remount-ro {home}"
     )
     assert inside in words
-    assert words.index("--tmpfs /home ") < words.index(inside)
+    assert words.index("--tmpfs /home ") < words.index("--dir /home/me ") < words.index(inside)
     assert words.endswith("--remount-ro /home"), "what is within is mounted before"
 
 
