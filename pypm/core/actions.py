@@ -10,6 +10,7 @@ __all__ = [
     "Action",
     "ArmTimer",
     "AskToEnd",
+    "AskToShed",
     "CancelTimer",
     "Forget",
     "Gather",
@@ -49,6 +50,16 @@ class AskToEnd(Action, frozen=True):
 
     signal: str
     group: bool
+
+
+class AskToShed(Action, frozen=True):
+    """Ask the present run on the agent channel to give memory back, if it listens there.
+
+    ``memory`` is what it uses, ``limit`` what it may, in bytes; 0: it has no limit.
+    """
+
+    memory: int
+    limit: int
 
 
 class Watch(Action, frozen=True):

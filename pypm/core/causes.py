@@ -11,6 +11,8 @@ Cause = Literal[
     "signal",
     "oom",
     "memory",
+    "cpu",
+    "max-runtime",
     "not-ready",
     "watchdog",
     "stalled",

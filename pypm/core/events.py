@@ -17,6 +17,7 @@ __all__ = [
     "EVENTS",
     "Beat",
     "Captured",
+    "CpuUsed",
     "DeadlinePassed",
     "DeleteRequested",
     "DependencyFailed",
@@ -31,7 +32,9 @@ __all__ = [
     "LogRead",
     "MainPidReported",
     "MemoryOver",
+    "MemoryUsed",
     "NotAsked",
+    "Occupied",
     "Probed",
     "Progressed",
     "Ready",
@@ -278,6 +281,28 @@ class MemoryOver(Event, frozen=True):
     memory_bytes: int
 
 
+class MemoryUsed(Event, frozen=True):
+    """How much memory the run's tree uses; told where something may follow from that."""
+
+    run_id: str
+    memory_bytes: int
+
+
+class CpuUsed(Event, frozen=True):
+    """Percent of one core that the run's tree has used in the last ``seconds``, where that is limited."""
+
+    run_id: str
+    percent: float
+    seconds: float
+
+
+class Occupied(Event, frozen=True):
+    """The agent has begun a task (``tasks``), or has none under way any more."""
+
+    run_id: str
+    tasks: bool
+
+
 class Exited(Event, frozen=True):
     """The run's main process has ended: exit code or signal, or neither where nobody saw its end."""
 
@@ -349,6 +374,9 @@ EVENTS: tuple[type[Event], ...] = (
     MainPidReported,
     NotAsked,
     MemoryOver,
+    MemoryUsed,
+    CpuUsed,
+    Occupied,
     Exited,
     TreeGone,
     LogRead,

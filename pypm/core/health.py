@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from pypm.core import events as ev
 from pypm.core.actions import Action, Gather, Signal, Snapshot, Tell
 from pypm.core.instance import After, Cause, Health, Instance, Run, Status, Trouble, Vitals
+from pypm.core.limits import recycle_due, recycled
 from pypm.core.policy import describe_duration
 from pypm.core.spec import Rung
 from pypm.core.stopping import begin_stop
@@ -117,7 +118,7 @@ def due(instance: Instance) -> float | None:
     vitals, over = run_of(instance).vitals, run_over(instance)
     # A wait that nobody has ended is over at its announced end, also where no clock runs.
     wait_over = None if vitals.trouble else vitals.extended_until
-    moments = (_step_look(instance), *_clocks(instance), wait_over, over)
+    moments = (_step_look(instance), *_clocks(instance), wait_over, over, recycle_due(instance))
     return min((time for time in moments if time is not None), default=None)
 
 
@@ -232,6 +233,8 @@ def checked(instance: Instance, event: ev.Event, now: float) -> Result:
     if stopped := _timed_out(instance, now):
         return stopped
     instance = _wait_over(instance, now)
+    if ended := recycled(instance, now):
+        return ended
     step = _step_look(instance)
     if step is not None and step <= now:
         return _look(instance, now) if _is_looked_at(instance) else _climb(instance, now)

@@ -21,6 +21,7 @@ __all__ = [
     "Desired",
     "Health",
     "Instance",
+    "MemoryLevel",
     "ProbeResult",
     "ProbeState",
     "Probes",
@@ -97,6 +98,8 @@ class RunEnd(msgspec.Struct, frozen=True, omit_defaults=True):
     """The rule of its app that has decided what follows, in words; empty: the restart policy has."""
 
 
+MemoryLevel = Literal["", "warn", "high"]
+"""How near a run is to its limit on memory: at which of the figures that its app names, or at none."""
 Trouble = Literal["", "startup", "heartbeat", "progress", "probe"]
 ProbeResult = Literal["success", "failure", "unknown"]
 """``unknown``: the question could not be asked, which says nothing about who was to be asked."""
@@ -196,6 +199,16 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     """Pid and start time of the process that the agent has named as its main one; 0: it has named none."""
     sandboxed: bool = False
     """The process that was started is the sandbox, and the agent is within."""
+    memory_level: MemoryLevel = ""
+    """What was told of its memory."""
+    memory_told: int = 0
+    """Bytes that it used beyond its limit when it was told to end; 0: it was within it."""
+    busy_since: float | None = None
+    """Since when it has used more of the processor than its app may."""
+    busy_told: bool = False
+    """That has lasted too long, and was told."""
+    occupied: bool = False
+    """It has a task under way."""
 
     @property
     def is_ready(self) -> bool:
@@ -247,6 +260,8 @@ class Instance(msgspec.Struct, frozen=True, omit_defaults=True):
     stop_cause: Cause = "operator"
     killed: bool = False
     """SIGKILL has been sent to the present run."""
+    killed_for: str = ""
+    """Why SIGKILL was sent before the grace period was over."""
     asked: bool = False
     """The present run has been sent the shutdown message, and no signal yet."""
     waits_for: str = ""
@@ -301,6 +316,7 @@ def _shift_run(run: Run, seconds: float) -> Run:
         run,
         started=run.started + seconds,
         last_beat=None if run.last_beat is None else run.last_beat + seconds,
+        busy_since=None,
         vitals=Vitals(),
         probes=Probes(),
         leaving=None if leaving is None else msgspec.structs.replace(leaving, at=leaving.at + seconds),

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from pypm.core import events as ev
-from pypm.core import health, holding, jobs, probes, resuming, signs, stopping
+from pypm.core import health, holding, jobs, limits, probes, resuming, signs, stopping
 from pypm.core import transitions as on
 from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Publish
 from pypm.core.hooks import hooks_due
@@ -39,7 +39,7 @@ VOLATILE: tuple[type[ev.Event], ...] = (ev.Beat, ev.StatusReported, ev.Progresse
 """Facts that are saved with the next change only: they come often, and come again. A handler that learns
 something new from one orders ``Persist`` by itself."""
 
-PATIENT: tuple[type[ev.Event], ...] = (ev.Extended, ev.ExtensionReset)
+PATIENT: tuple[type[ev.Event], ...] = (ev.Extended, ev.ExtensionReset, ev.CpuUsed, ev.Occupied)
 """Facts that are saved within a second: the next master has to know them, and they may come often."""
 
 _TIMERLESS: tuple[type[ev.Event], ...] = (ev.Recovered, ev.DeadlinePassed)
@@ -110,6 +110,9 @@ _OF_A_RUN = (
     ev.MainPidReported,
     ev.NotAsked,
     ev.MemoryOver,
+    ev.MemoryUsed,
+    ev.CpuUsed,
+    ev.Occupied,
     ev.Exited,
     ev.TreeGone,
     ev.LogRead,
@@ -142,7 +145,7 @@ TABLE: dict[tuple[Status, type[ev.Event]], Handler | str] = {
     (Status.STARTING, ev.Spawned): on.spawned,
     (Status.STARTING, ev.SpawnFailed): on.spawn_failed,
     (Status.STARTING, ev.Ready): on.ready,
-    (Status.STARTING, ev.MemoryOver): on.memory_over,
+    (Status.STARTING, ev.MemoryOver): limits.memory_over,
     (Status.STARTING, ev.Exited): on.exited,
     (Status.STARTING, ev.DeadlinePassed): health.not_ready_in_time,
     (Status.ONLINE, ev.StartRequested): on.want_up,
@@ -151,7 +154,7 @@ TABLE: dict[tuple[Status, type[ev.Event]], Handler | str] = {
     (Status.ONLINE, ev.DeleteRequested): on.delete_running,
     (Status.ONLINE, ev.Recovered): resuming.recover_running,
     (Status.ONLINE, ev.Ready): signs.ready_again,
-    (Status.ONLINE, ev.MemoryOver): on.memory_over,
+    (Status.ONLINE, ev.MemoryOver): limits.memory_over,
     (Status.ONLINE, ev.Exited): on.exited,
     (Status.ONLINE, ev.DeadlinePassed): health.checked,
     (Status.ONLINE, ev.WatchdogTriggered): signs.watchdog_triggered,
@@ -172,7 +175,10 @@ TABLE: dict[tuple[Status, type[ev.Event]], Handler | str] = {
     (Status.STOPPING, ev.Ready): "it is being stopped",
     (Status.STOPPING, ev.MainPidReported): "it is being stopped",
     (Status.STOPPING, ev.NotAsked): on.not_asked,
-    (Status.STOPPING, ev.MemoryOver): "it is being stopped",
+    (Status.STOPPING, ev.MemoryOver): limits.memory_over_while_stopping,
+    (Status.STOPPING, ev.MemoryUsed): "it is being stopped",
+    (Status.STOPPING, ev.CpuUsed): "it is being stopped",
+    (Status.STOPPING, ev.Occupied): "it is being stopped",
     (Status.STOPPING, ev.StoppingReported): "it is being stopped",
     (Status.STOPPING, ev.Exited): on.exited,
     (Status.STOPPING, ev.TreeGone): on.tree_gone,
@@ -213,6 +219,9 @@ TABLE[Status.STARTING, ev.DependencyFailed] = holding.dependency_failed
 TABLE[Status.STOPPING, ev.HookEnded] = stopping.hook_ended
 for _status in (Status.STARTING, Status.ONLINE):
     TABLE[_status, ev.HookEnded] = "nothing waits for its end"
+    TABLE[_status, ev.MemoryUsed] = limits.memory_used
+    TABLE[_status, ev.CpuUsed] = limits.cpu_used
+    TABLE[_status, ev.Occupied] = limits.occupied
     TABLE[_status, ev.StoppingReported] = on.stopping_reported
     TABLE[_status, ev.MainPidReported] = on.main_pid_reported
     TABLE[_status, ev.NotAsked] = "nobody asks it to end any more"

@@ -23,6 +23,7 @@ __all__ = [
     "AppSpec",
     "Autorestart",
     "Condition",
+    "CpuLimit",
     "HealthSpec",
     "Hook",
     "Hooks",
@@ -228,6 +229,16 @@ UNLIMITED = -1
 """Of a limit in bytes or in number: there is none."""
 
 
+class CpuLimit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How much of the processor the whole tree may use, and what follows where it uses more for too long."""
+
+    percent: float
+    """Of one core: 200 is two of them."""
+    seconds: float = 300.0
+    """For so long it has to be above that all the time."""
+    action: Literal["alert", "restart"] = "alert"
+
+
 class LimitSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a process of an app may have, from its start on; ``None``: what the master was started with.
 
@@ -245,6 +256,19 @@ class LimitSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     cpu_affinity: tuple[int, ...] = ()
     """Numbers of the CPUs on which it may run; empty: all."""
     oom_score_adj: int | None = None
+    memory_warn: int | None = None
+    """Bytes of memory of the whole tree at which people are told; ``None``: 80 % of the limit, 0: never."""
+    memory_high: int | None = None
+    """Bytes at which the agent is asked to give some back; ``None``: 90 % of the limit, 0: never."""
+    memory_high_signal: str | None = None
+    """The signal by which it is asked, beside the agent channel."""
+    cpu: CpuLimit | None = None
+    max_runtime: float | None = None
+    """Seconds after which a run is followed by a new one, as soon as it has no task under way."""
+    runtime_jitter: float = 0.0
+    """Seconds within which that comes later, for each run by another time."""
+    recycle_grace: float = 600.0
+    """Seconds that a task which is under way then still has."""
 
 
 NODE_PROGRAMS = frozenset(("node", "nodejs", "bun"))

@@ -8,9 +8,12 @@ from pypm.core import events as ev
 from pypm.core.actions import Action, AskToEnd, RunHook, Signal
 from pypm.core.instance import After, Cause, Instance, Status
 
-__all__ = ["begin_stop", "hook_ended", "kill_signal", "prepare_stop", "tell_to_end"]
+__all__ = ["KILL_AGAIN", "begin_stop", "hook_ended", "kill_signal", "prepare_stop", "tell_to_end"]
 
 Result = tuple[Instance, list[Action]]
+
+KILL_AGAIN = 5.0
+"""Seconds after which SIGKILL is sent again to what has not gone."""
 
 
 def begin_stop(
@@ -26,6 +29,7 @@ def begin_stop(
         after=after,
         deadline=None,
         killed=False,
+        killed_for="",
         asked=False,
         waits_for=waits_for,
         preparing=False,

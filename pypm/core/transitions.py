@@ -33,10 +33,8 @@ from pypm.core.policy import (
 )
 from pypm.core.rules import LogMatch, patterns_to_read, rule_for
 from pypm.core.schedule import schedule_of
-from pypm.core.stopping import begin_stop, kill_signal, tell_to_end
+from pypm.core.stopping import KILL_AGAIN, begin_stop, kill_signal, tell_to_end
 
-KILL_AGAIN = 5.0
-"""Seconds after which SIGKILL is sent again to what has not gone."""
 READ_TIME = 3.0
 """Seconds that looking through the last lines of a run may take; then it is decided without them."""
 
@@ -282,23 +280,6 @@ def not_asked(instance: Instance, event: ev.Event, now: float) -> Result:
     return (replace(instance, asked=False) if instance.asked else instance), []
 
 
-def memory_over(instance: Instance, event: ev.Event, now: float) -> Result:
-    assert isinstance(event, ev.MemoryOver)
-    limit = instance.spec.max_memory
-    if limit is None or event.memory_bytes <= limit:
-        return instance, []
-    reason = f"memory {_size(event.memory_bytes, limit)} > {_size(limit, limit)}"
-    return begin_stop(instance, now, reason, After.DECIDE, "memory")
-
-
-def _size(size: int, limit: int) -> str:
-    """``312M``, or finer where the limit is no whole number of mebibytes."""
-    for step_size, unit in ((2**20, "M"), (2**10, "K")):
-        if limit % step_size == 0 and size >= step_size:
-            return f"{-(-size // step_size)}{unit}"
-    return f"{size}B"
-
-
 def exited(instance: Instance, event: ev.Event, now: float) -> Result:
     """The main process has ended: settle, or first see the rest of its tree gone."""
     assert isinstance(event, ev.Exited)
@@ -351,6 +332,8 @@ def _cause(instance: Instance, event: ev.Exited) -> Cause:
 def _why(instance: Instance, how: str) -> str:
     """Why a run ended: our reason where we ended it, and whether it had to be killed; else how."""
     reason = instance.stop_reason or how
+    if instance.killed_for:
+        return f"{reason} (SIGKILL: {instance.killed_for})"
     if instance.killed:
         return f"{reason} (SIGKILL after {describe_duration(instance.spec.kill_timeout)})"
     return reason

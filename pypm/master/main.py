@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -54,6 +54,7 @@ from pypm.master.server import Server
 from pypm.master.store import Store
 from pypm.master.story import Story
 from pypm.master.telemetry import Telemetry
+from pypm.master.usage_history import UsageHistory, new_history
 from pypm.master.views import Views
 from pypm.master.waiting import Waiting
 from pypm.master.watch import Watches
@@ -62,6 +63,7 @@ from pypm.protocol.rpc import BadRequestError, Request, check_protocol, decode_p
 from pypm.system.clock import boot_id, boot_time
 from pypm.system.home import Home
 from pypm.system.limits import open_files_of_shell
+from pypm.system.meter import TreeMeter
 
 __all__ = ["Master"]
 
@@ -100,7 +102,7 @@ class Master:
         )
         self.log_keeper = LogKeeper(loop, home, registry, self.engine.instances.values)
         self.executor.connect(self.engine.handle, self.engine.instances, self.apps.by_name)
-        self.begun = BegunRuns(self._begun_memory())
+        self.begun = BegunRuns(self._memory("begun", new_memory))
         self.executor.on_begun = self.begun.add
         self.store.noted, self.store.on_saved = self.begun.count, self.begun.saved
         self.telemetry = Telemetry(self.executor.runs_by_token, boot_time)
@@ -144,7 +146,8 @@ class Master:
         self.askers = Askers(surroundings, self.executor.ends, home.logs_folder)
         self.probes = Probes(loop, self.engine.handle, self.engine.instances, self.askers.make, boot_time)
         self.engine.listeners.append(self.probes.changed)
-        self.sampler = Sampler(self.engine, loop, boot_time)
+        self.usage = UsageHistory(self._memory("usage", new_history))
+        self.sampler = Sampler(self.engine, loop, boot_time, TreeMeter(), self.usage)
         self.schedules = Schedules(self.engine, loop, boot_time)
         self.views = Views(
             self.engine,
@@ -179,6 +182,7 @@ class Master:
         if state is not None:
             self.apps.restore(state.apps, state.instances, state.next_id)
             self.receipts.restore(state.receipts)
+            self.usage.keep(self.engine.instances)
             adoption = Adoption(self.engine, self.executor, self.outputs, self.link, self.home.path)
             adoption.run(self.begun.notes(), same_boot=state.boot_id == boot_id(), saved_at=state.boot_time)
             self._acknowledge(self.link.ends)
@@ -237,11 +241,12 @@ class Master:
         self.events.log_trouble(trouble)
         self.log_waits.trouble(trouble)
 
-    def _begun_memory(self) -> int:
-        memory = self.link.take("begun")
+    def _memory(self, name: str, new: Callable[[], int]) -> int:
+        """A memory file that the guardian holds, or a new one that it is to hold."""
+        memory = self.link.take(name)
         if memory is None:
-            memory = new_memory()
-            self.link.hold({"begun": memory})
+            memory = new()
+            self.link.hold({name: memory})
         return memory
 
     def _listener(self, name: str) -> socket.socket:

@@ -157,7 +157,8 @@ def check_orders(before: Instance, after: Instance, kinds: list[type[Action]]) -
         assert after.run is None
     if Signal in kinds and after.status is not Status.STOPPING:
         assert after.run is not None
-        assert after.run.vitals.trouble, "a step of its ladder"
+        is_asked = after.run.memory_level == "high" and bool(after.spec.limits.memory_high_signal)
+        assert after.run.vitals.trouble or is_asked, "a step of its ladder, or to give memory back"
     if Gather in kinds:
         assert after.status is Status.ONLINE
     is_judged = after.run is not None and after.run.reading

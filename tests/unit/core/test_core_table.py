@@ -78,6 +78,9 @@ def event_of(kind: type[ev.Event], instance: Instance) -> ev.Event:
         ev.NotAsked: ev.NotAsked(run_id),
         ev.MainPidReported: ev.MainPidReported(run_id, 4100, 79),
         ev.MemoryOver: ev.MemoryOver(run_id, 2 * LIMIT),
+        ev.MemoryUsed: ev.MemoryUsed(run_id, LIMIT),
+        ev.CpuUsed: ev.CpuUsed(run_id, 100.0, 1.0),
+        ev.Occupied: ev.Occupied(run_id, tasks=True),
         ev.Exited: ev.Exited(run_id, code=1),
         ev.TreeGone: ev.TreeGone(run_id),
         ev.LogRead: ev.LogRead(run_id, ()),
@@ -130,7 +133,10 @@ StatusReported    ignored   starting  online    stopping  ignored   ignored   ig
 StoppingReported  ignored   starting  online    ignored   ignored   ignored   ignored   ignored
 MainPidReported   ignored   starting  online    ignored   ignored   ignored   ignored   ignored
 NotAsked          ignored   ignored   ignored   stopping  ignored   ignored   ignored   ignored
-MemoryOver        ignored   stopping  stopping  ignored   ignored   ignored   ignored   ignored
+MemoryOver        ignored   stopping  stopping  stopping  ignored   ignored   ignored   ignored
+MemoryUsed        ignored   starting  online    ignored   ignored   ignored   ignored   ignored
+CpuUsed           ignored   starting  online    ignored   ignored   ignored   ignored   ignored
+Occupied          ignored   starting  online    ignored   ignored   ignored   ignored   ignored
 Exited            ignored   starting  starting  stopped   ignored   ignored   ignored   ignored
 TreeGone          ignored   ignored   ignored   stopping  ignored   ignored   ignored   ignored
 LogRead           ignored   ignored   ignored   stopping  ignored   ignored   ignored   ignored
@@ -231,6 +237,7 @@ ORDERS: dict[tuple[Status, type[ev.Event]], list[Action]] = {
     (Status.STOPPING, ev.Recovered): [ArmTimer(5001.0)],
     (Status.STOPPING, ev.Beat): [Publish(), Persist()],
     (Status.STOPPING, ev.StatusReported): [Publish()],
+    (Status.STOPPING, ev.MemoryOver): SAVED,
     (Status.STOPPING, ev.Exited): [CancelTimer(), *SAVED],
     (Status.STOPPING, ev.TreeGone): [],
     (Status.STOPPING, ev.DeadlinePassed): [ArmTimer(NOW + 5.0), *SAVED, KILL],

@@ -12,7 +12,7 @@ from invariants import check_instance, checked_step
 
 from pypm.core import events as ev
 from pypm.core.instance import Desired, Instance, Status
-from pypm.core.spec import AppSpec, Hook, Hooks, RestartPolicy, Rule, ScheduleSpec
+from pypm.core.spec import AppSpec, CpuLimit, Hook, Hooks, LimitSpec, RestartPolicy, Rule, ScheduleSpec
 from pypm.core.state import App, assemble, decode, encode_app, encode_instance, encode_origin
 from pypm.testing import Program, Simulation
 
@@ -44,6 +44,13 @@ policies = st.builds(
         ]
     ),
 )
+limits = st.builds(
+    LimitSpec,
+    memory_high_signal=st.sampled_from([None, "SIGUSR1"]),
+    cpu=st.sampled_from([None, CpuLimit(100.0, 5.0), CpuLimit(100.0, 5.0, "restart")]),
+    max_runtime=st.sampled_from([None, 20.0, 60.0]),
+    recycle_grace=st.sampled_from([0.0, 30.0]),
+)
 schedules = st.builds(
     ScheduleSpec,
     every=st.just(60.0),
@@ -61,6 +68,7 @@ specs = st.builds(
     kill_timeout=st.sampled_from([0.0, 1.0, 5.0]),
     treekill=st.booleans(),
     max_memory=st.sampled_from([None, LIMIT]),
+    limits=limits,
     hooks=st.sampled_from([Hooks(), Hooks(Hook(("/bin/a",)), Hook(("/bin/b",)), Hook(("/bin/c",)))]),
     schedule=st.none() | schedules,
     cron_restart=st.sampled_from([None, "0 4 * * *"]),
@@ -97,6 +105,13 @@ WHAT = [
     "spec",
     "master",
     "memory",
+    "more memory",
+    "near",
+    "calm",
+    "cpu",
+    "idle",
+    "task",
+    "no task",
     "ready",
     "talk",
     "suspend",
@@ -166,6 +181,13 @@ class Life(Simulation):
                 "reset": ev.ResetRequested(),
                 "spec": ev.SpecChanged(other),
                 "memory": ev.MemoryOver(run_id, 2 * LIMIT),
+                "more memory": ev.MemoryOver(run_id, 3 * LIMIT),
+                "near": ev.MemoryUsed(run_id, int(0.95 * LIMIT)),
+                "calm": ev.MemoryUsed(run_id, 0),
+                "cpu": ev.CpuUsed(run_id, 150.0, 1.0),
+                "idle": ev.CpuUsed(run_id, 1.0, 1.0),
+                "task": ev.Occupied(run_id, tasks=True),
+                "no task": ev.Occupied(run_id, tasks=False),
                 "ready": ev.Ready(run_id),
                 "run now": ev.RunRequested(),
                 "due": ev.ScheduleDue(self.clock(), "schedule every 1m"),

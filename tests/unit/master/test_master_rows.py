@@ -35,7 +35,7 @@ def row_of(instance: Instance, sample: Sample | None = None) -> dict[str, object
 def test_a_row_of_what_runs() -> None:
     spec = replace(SPEC, namespace="lab", instances=2)
     instance = lived(spec, Program(lives=40.0, signal=11), Program())
-    sample = Sample("run2", 1099.0, 3.0, 12.345, 50_000_000)
+    sample = Sample("run2", 1099.0, 3.0, 12.345, 50_000_000, 2, 3)
     assert row_of(instance, sample) == {
         "id": 0,
         "name": "agent:0",

@@ -10,12 +10,18 @@ import pytest
 from children import SHELL, children_of, end, running, start, state_of, wait_for_zombie
 
 from pypm.system import process
+from pypm.system.meter import TreeMeter, TreeUsage
 from pypm.system.reap import Death, peek, reap_orphans
-from pypm.system.tree import measure_trees
 from pypm.testing import wait_until
 
 NOBODY = 2**22 + 5
 """More than the largest pid that Linux gives."""
+
+
+def measure_trees(roots: set[int]) -> dict[int, TreeUsage]:
+    meter = TreeMeter()
+    meter.follow(roots)
+    return meter.measure(roots)
 
 
 def test_a_process_is_its_pid_and_its_start_time() -> None:
