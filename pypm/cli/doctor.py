@@ -13,7 +13,7 @@ from pypm.cli.session import existing_master
 from pypm.client.home import home_folder
 from pypm.core.errors import NoMasterError, PypmError
 
-__all__ = ["command"]
+__all__ = ["command", "gathered", "table"]
 
 
 @click.command("doctor", short_help="Check the home, the master and the machine.")
@@ -28,18 +28,23 @@ def command(as_json: bool) -> int:
       pypm doctor
       pypm doctor --json | jq '.checks[] | select(.level != "ok")'
     """
-    facts, asked = _ask()
-    checks = [
-        *check_home(home_folder(), running=facts is not None),
-        *(check_master(facts) if asked is None else [asked]),
-        *check_machine(),
-    ]
+    checks = gathered()
     failed = any(check.level == "fail" for check in checks)
     if as_json:
         print_json({"ok": not failed, "checks": [check._asdict() for check in checks]})
     else:
         say(table(checks))
     return 1 if failed else 0
+
+
+def gathered() -> list[Check]:
+    """All checks: of the home, the master and the machine."""
+    facts, asked = _ask()
+    return [
+        *check_home(home_folder(), running=facts is not None),
+        *(check_master(facts) if asked is None else [asked]),
+        *check_machine(),
+    ]
 
 
 def _ask() -> tuple[dict[str, Any] | None, Check | None]:

@@ -14,15 +14,18 @@ __all__ = ["command"]
 
 @click.command("list", short_help="Show all instances.")
 @click.argument("targets", nargs=-1, metavar="[TARGET]…")
+@click.option("--sort", metavar="FIELD[:desc]", help="By id, name, cpu, memory, uptime, restarts, status …")
+@click.option("--mini-list", "-m", "mini", is_flag=True, help="A few lines an instance, as PM2 has them.")
 @json_option
-def command(targets: tuple[str, ...], as_json: bool) -> int:
+def command(targets: tuple[str, ...], sort: str | None, mini: bool, as_json: bool) -> int:
     """Show all instances, or those of some targets.
 
     \b
     Examples:
       pypm list
       pypm list worker 'api*'
+      pypm list --sort memory:desc
       pypm list --json | jq '.[] | select(.status == "errored") | .name'
     """
     with master() as connection:
-        return show_list(connection, expanded(targets), as_json=as_json)
+        return show_list(connection, expanded(targets), as_json=as_json, sort=sort or "", mini=mini)

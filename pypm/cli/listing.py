@@ -70,8 +70,8 @@ def row_cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def cells(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """Give the cells of all rows, in the order of the ids."""
-    return [row_cells(row) for row in sorted(rows, key=lambda row: int(row["id"]))]
+    """Give the cells of all rows, in their order."""
+    return [row_cells(row) for row in rows]
 
 
 def plain_table(rows: list[dict[str, Any]]) -> str:

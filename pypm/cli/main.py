@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pypm import __version__
+from pypm.cli.elsewhere import ELSEWHERE
 from pypm.core.errors import UsageError
 
 __all__ = ["ALIASES", "ELSEWHERE", "VERBS", "group", "run"]
@@ -24,7 +25,12 @@ VERBS = (
 )  # fmt: skip
 """Each is a module of this name beside this one, with the click command as ``command``."""
 
-MODULES = {"reloadLogs": "reload_logs", "run-now": "run_now"}
+MODULES = {
+    "reloadLogs": "reload_logs",
+    "run-now": "run_now",
+    "startOrRestart": "start_or_restart",
+    "startOrReload": "start_or_reload",
+}
 """Where the module has another name, as PM2's name of the verb is none for a module."""
 
 ALIASES = {
@@ -40,24 +46,17 @@ ALIASES = {
     "sendSignal": "signal",
     "updatePM2": "update",
     "dump": "save",
+    "init": "ecosystem",
     "reload-logs": "reloadLogs",
     "run_now": "run-now",
     "gracefulReload": "reload",
     "softReload": "reload",
-    "init": "ecosystem",
+    "startOrGracefulReload": "startOrReload",
+    "dash": "monit",
+    "dashboard": "monit",
+    "imonit": "monit",
 }
 """PM2's other names of the verbs; help does not list them."""
-
-
-ELSEWHERE = {
-    "help": "`pypm --help`, or `pypm COMMAND --help`",
-    "startOrRestart": "`pypm start FILE` starts what is down and restarts what has changed",
-    "startOrReload": "`pypm start FILE` starts what is down and restarts what has changed",
-    "startOrGracefulReload": "`pypm start FILE` starts what is down and restarts what has changed",
-    "report": "`pypm doctor`",
-    "deepUpdate": "`pypm update`",
-}
-"""Other verbs, most of them PM2's, and what does here what they do there."""
 
 
 class LazyGroup(click.Group):

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["STATUSES", "inspected", "pm2_process"]
+__all__ = ["STATUSES", "inspected", "mini_list", "pm2_process"]
 
 STATUSES = {
     "online": "online",
@@ -148,3 +148,27 @@ def _scalar(value: Any) -> str:
 
 def _key(name: str) -> str:
     return name if name.isidentifier() or name.replace("$", "_").isidentifier() else _scalar(name)
+
+
+def mini_list(rows: list[dict[str, Any]]) -> str:
+    """Give rows (with their ``spec``) as ``pm2 list --mini-list`` prints processes."""
+    return "\n\n".join(_mini(row) for row in rows)
+
+
+def _mini(row: dict[str, Any]) -> str:
+    from pypm.config.units import format_duration, format_size
+
+    uptime, memory = row["uptime_seconds"], row["memory_bytes"]
+    facts = {
+        "namespace": row["namespace"],
+        "pid": row["pid"] or 0,
+        "pm2 id": row["id"],
+        "status": _status(row),
+        "mode": "fork",
+        "restarted": row["restarts"],
+        "uptime": 0 if uptime is None else format_duration(uptime),
+        "memory usage": "0b" if memory is None else format_size(memory),
+        "error log": row["error_file"] or "/dev/null",
+        "watching": "yes" if row["spec"].get("watch") else "no",
+    }
+    return "\n".join([f"+--- {row['name']}", *(f"{name} : {value}" for name, value in facts.items())])

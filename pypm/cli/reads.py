@@ -11,11 +11,25 @@ if TYPE_CHECKING:
 __all__ = ["show_ids", "show_jlist", "show_list", "show_pids", "show_ping"]
 
 
-def show_list(connection: Connection, targets: list[str], *, as_json: bool) -> int:
-    """Print the rows of ``targets``, of all instances when there are none."""
-    rows = connection.call("list", targets=targets or None)
+def show_list(
+    connection: Connection, targets: list[str], *, as_json: bool, sort: str = "", mini: bool = False
+) -> int:
+    """Print the rows of ``targets``, of all instances when there are none.
+
+    ``sort`` is what they are sorted by (``sorted_rows``); by default by their ids. ``mini``: as
+    ``pm2 list --mini-list`` does.
+    """
+    rows = connection.call("list", targets=targets or None, spec=True if mini else None)
+    if sort:
+        from pypm.cli.sorting import sorted_rows
+
+        rows = sorted_rows(rows, sort)
     if as_json:
         print_json(rows)
+    elif mini:
+        from pypm.cli.pm2_shape import mini_list
+
+        say(mini_list(rows))
     else:
         from pypm.cli.listing import show_table
 

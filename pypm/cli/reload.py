@@ -11,7 +11,7 @@ from pypm.cli.output import names_in_words, note, plain, print_json
 from pypm.cli.session import master, origin
 from pypm.client.connection import Connection
 
-__all__ = ["command", "reload"]
+__all__ = ["command", "reload", "tell_reload"]
 
 
 @click.command("reload", short_help="Renew instances one after another, without a gap.")
@@ -51,6 +51,11 @@ def command(
 def reload(connection: Connection, targets: list[str], *, as_json: bool, **params: Any) -> int:
     """Reload ``targets`` and tell what became of it; ``params`` as the method has them. Gives the status."""
     change = connection.call_patiently("reload", targets=targets, **params)
+    return tell_reload(connection, change, as_json=as_json)
+
+
+def tell_reload(connection: Connection, change: dict[str, Any], *, as_json: bool) -> int:
+    """Tell what became of a reload, the answer of the method; give the exit status."""
     failures: list[dict[str, Any]] = change["failures"]
     if as_json:
         print_json(change)

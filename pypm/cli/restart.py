@@ -18,7 +18,7 @@ __all__ = ["command"]
     "--parallel", type=Count(min=1), metavar="N",
     help="Restart so many instances at the same time (32).",
 )  # fmt: skip
-@click.option("--update-env", "-u", is_flag=True, help="Give them the environment of this shell.")
+@click.option("--update-env", "-a", "-u", is_flag=True, help="Give them the environment of this shell.")
 @wait_options
 @json_option
 def command(

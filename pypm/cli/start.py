@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pypm.cli.options import json_option, wait_options
+from pypm.cli.pm2_options import pm2_options
 from pypm.cli.start_plan import StartWords
 from pypm.cli.starting import start
 from pypm.core.errors import UsageError
@@ -66,7 +67,7 @@ APP_OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
         metavar="LINE",
         help="Restart it at the moments of a cron line, as in '0 4 * * *'.",
     ),
-    click.option("--kill-timeout", metavar="TIME", help="Grace period before SIGKILL."),
+    click.option("--kill-timeout", "-k", metavar="TIME", help="Grace period before SIGKILL."),
     click.option(
         "--no-treekill", "treekill", flag_value=False, default=None, help="Signal only the main process."
     ),
@@ -82,11 +83,13 @@ APP_OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
     click.option("--watch", "watch", is_flag=True, default=None, help="Restart it when its files change."),
     click.option("--ignore-watch", multiple=True, metavar="PATTERN", help="But not when these do."),
     click.option("--watch-delay", metavar="TIME", help="From a change to the restart: ms, or as in 1s."),
-    # What a later version brings is refused by the same rule, in the same words, as in a file.
-    click.option("--time", "time", is_flag=True, default=None, hidden=True),
-    click.option("--log-date-format", hidden=True),
-    click.option("--uid", hidden=True),
-    click.option("--gid", hidden=True),
+    click.option("--time", "time", is_flag=True, default=None, help="A time before each line of its logs."),
+    click.option("--log-date-format", metavar="FORMAT", help="How that is written, in moment.js's letters."),
+    click.option("--log-type", metavar="raw|json", help="json: a record a line."),
+    click.option("--disable-logs", is_flag=True, default=None, help="Keep no output."),
+    click.option("--shutdown-with-message", is_flag=True, default=None, help="Ask Node by a message to end."),
+    click.option("--uid", metavar="USER", help="The user as whom it runs."),
+    click.option("--gid", metavar="GROUP", help="The group as which it runs."),
 )
 
 
@@ -95,7 +98,9 @@ APP_OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
 @app_options
 @click.option("--env", "env_name", metavar="NAME", help="Of an ecosystem file: apply env_NAME too.")
 @click.option("--only", multiple=True, metavar="NAMES", help="Of an ecosystem file: these apps only.")
-@click.option("--foreground", is_flag=True, help="Stay, print the output, end all on Ctrl-C.")
+@click.option("--foreground", "--no-daemon", is_flag=True, help="Stay, print the output, end all on Ctrl-C.")
+@click.option("--attach", is_flag=True, help="Then follow the logs of what was started.")
+@pm2_options
 @wait_options
 @json_option
 @click.pass_context
@@ -106,6 +111,7 @@ def command(
     env_name: str | None,
     only: tuple[str, ...],
     foreground: bool,
+    attach: bool,
     wait: bool,
     timeout: float | None,
     as_json: bool,
@@ -128,7 +134,9 @@ def command(
     given = StartWords(words, ctx.obj, _given(keys), env_name, _split(only))
     if foreground and (not wait or timeout is not None):
         raise UsageError("--foreground goes neither with --no-wait nor with --timeout")
-    return start(given, foreground=foreground, wait=wait, timeout=timeout, as_json=as_json)
+    if attach and (foreground or as_json):
+        raise UsageError("--attach goes neither with --foreground nor with --json")
+    return start(given, foreground=foreground, attach=attach, wait=wait, timeout=timeout, as_json=as_json)
 
 
 def _given(keys: dict[str, Any]) -> dict[str, Any]:

@@ -66,7 +66,8 @@ def resolve(given: StartWords, rows: list[dict[str, Any]], folder: str) -> Plan:
     specs: list[AppSpec] = []
     targets: list[str] = []
     for word in given.words:
-        found = _resolve_word(word, given, names, folder)
+        is_stdin = word == "-"
+        found = _declared(word, given, names) if is_stdin else _resolve_word(word, given, names, folder)
         specs += found.specs
         targets += found.targets
     _refuse_doubles(specs)

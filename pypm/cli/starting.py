@@ -29,10 +29,12 @@ def start(
     as_json: bool,
     timeout: float | None = None,
     foreground: bool = False,
+    attach: bool = False,
 ) -> int:
     """Start what the words mean, launching a master where there is none; give the exit status.
 
-    ``timeout`` is in seconds. Raises :class:`PypmError` for words that mean nothing, before anything begins.
+    ``timeout`` is in seconds. With ``attach`` the logs of what was started are followed then, until Ctrl-C.
+    Raises :class:`PypmError` for words that mean nothing, before anything begins.
     """
     home = home_folder()
     # Wrong words shall not leave a master behind: resolve them with what is there.
@@ -48,9 +50,15 @@ def start(
         if not as_json and any(spec.name in known for spec in plan.specs):
             _tell_changes(connection, plan)
         change = order(connection, plan)
-        if not wait:
-            return show_change(change, as_json=as_json)
-        return await_up(connection, change, as_json=as_json, timeout=timeout)
+        if wait:
+            status = await_up(connection, change, as_json=as_json, timeout=timeout)
+        else:
+            status = show_change(change, as_json=as_json)
+    if attach:
+        from pypm.cli.main import run
+
+        run(["logs", *(each["name"] for each in change["instances"])])
+    return status
 
 
 def _tell_changes(connection: Connection, plan: Plan) -> None:

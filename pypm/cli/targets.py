@@ -19,7 +19,7 @@ def is_file(word: str) -> bool:
 
 
 def expanded(words: Iterable[str]) -> list[str]:
-    """Give ``words`` with each ecosystem file replaced by the names of the apps in it.
+    """Give ``words`` with each ecosystem file, and ``-`` for one on stdin, replaced by the names of its apps.
 
     Raises :class:`ConfigError` for a file that cannot be read.
     """
@@ -27,7 +27,7 @@ def expanded(words: Iterable[str]) -> list[str]:
 
     targets: list[str] = []
     for word in words:
-        if is_file(word) and is_config_file(word):
+        if word == "-" or (is_file(word) and is_config_file(word)):
             from pypm.config import load
 
             targets += [spec.name for spec in load(word, known=None)]

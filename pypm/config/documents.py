@@ -14,8 +14,10 @@ from pypm.config.units import shown
 from pypm.config.values import kind
 from pypm.core.errors import ConfigError
 
-__all__ = ["Document", "read_document"]
+__all__ = ["STDIN", "Document", "read_document"]
 
+STDIN = "-"
+"""In place of a path: JSON on stdin."""
 LARGEST_FILE = 16 * 1024 * 1024
 
 Table = Mapping[str, object]
@@ -35,12 +37,12 @@ def read_document(path: str, faults: Faults) -> Document:
 
     Raises ConfigError for a file that cannot be read, or is not what its name says it is.
     """
-    form = shape(path)
+    form = "json" if path == STDIN else shape(path)
     if form is None:
         raise ConfigError(
             f"{path}: not a configuration: expected a name that ends in .toml, .json, .yaml or .config.js"
         )
-    text = _read_text(path)
+    text = _decoded("stdin", _read_stdin()) if path == STDIN else _read_text(path)
     if form == "toml":
         return _toml_document(_parse(path, text, _toml), faults)
     if form == "javascript":
@@ -48,7 +50,7 @@ def read_document(path: str, faults: Faults) -> Document:
 
         content = evaluate(path)
     else:
-        content = _parse(path, text, _json if form == "json" else _yaml)
+        content = _parse("stdin" if path == STDIN else path, text, _json if form == "json" else _yaml)
     return _pm2_document(content, faults)
 
 
@@ -65,6 +67,19 @@ def _read_text(path: str) -> str:
         raise ConfigError(f"{path}: there is no such file{_neighbour(path)}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    return _decoded(path, content)
+
+
+def _read_stdin() -> bytes:
+    import sys
+
+    content = sys.stdin.buffer.read(LARGEST_FILE + 1)
+    if len(content) > LARGEST_FILE:
+        raise ConfigError(f"stdin: is larger than {LARGEST_FILE} bytes")
+    return content
+
+
+def _decoded(path: str, content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

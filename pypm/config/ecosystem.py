@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from pypm.config.dependencies import Declared, check_dependencies, with_dependencies
-from pypm.config.documents import Document, read_document
+from pypm.config.documents import STDIN, Document, read_document
 from pypm.config.faults import Faults, Place, nearest
 from pypm.config.keys import read_app
 from pypm.config.resolve import Base, duplicates, merge, resolve
@@ -27,17 +27,18 @@ def load(
 
     ``env_name``: lay each app's ``env_<name>`` over its ``env``. ``only``: the names of the apps that are
     wanted, beside what they depend on; what other named apps run is not looked for. ``known``: the names of
-    apps that are there already, on which those of the file may depend; None: on any.
+    apps that are there already, on which those of the file may depend; None: on any. ``-`` in place of a
+    path is JSON on stdin, whose relative paths begin at the current folder.
 
     Raises ConfigError with all that is wrong with the file, a line a fault: file, place, what is wrong.
     """
     path = os.path.expanduser(path)
-    faults = Faults(path)
+    faults = Faults("stdin" if path == STDIN else path)
     document = read_document(path, faults)
     base = Base(
         folder=os.path.dirname(os.path.abspath(path)),
         instance_var="NODE_APP_INSTANCE" if document.pm2 else "PYPM_INSTANCE",
-        source=os.path.abspath(path),
+        source=None if path == STDIN else os.path.abspath(path),
     )
     tables: Iterable[tuple[Place, dict[str, Any]]] = _declared(document, env_name, faults)
     wanted = only

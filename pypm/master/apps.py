@@ -75,15 +75,18 @@ class Apps:
         found = [each for each in self._engine.instances.values() if each.app == name]
         return sorted(found, key=lambda each: each.index)
 
-    def declare(self, spec: AppSpec, origin: Origin) -> list[Change]:
-        """Make the app what ``spec`` says; what is so already is left alone."""
+    def declare(self, spec: AppSpec, origin: Origin, *, restart: bool = True) -> list[Change]:
+        """Make the app what ``spec`` says; what is so already is left alone.
+
+        Without ``restart`` no run is ended for what a new one would have: somebody is about to renew them.
+        """
         app = self.by_name.get(spec.name)
         if app is None:
             self._put(App(spec=spec, created=self._clock(), origin=origin))
             return [self._add_instance(spec, index, up=spec.autostart) for index in range(spec.instances)]
         if not changed_keys(app.spec, spec):
             return [self._bring_up(instance) for instance in self.instances_of(spec.name)]
-        keys = needs_restart(app.spec, spec)
+        keys = needs_restart(app.spec, spec) if restart else []
         changes = self._redeclare(app, spec)
         return changes + [self._renew(instance, keys) for instance in self._kept(spec.name, changes)]
 

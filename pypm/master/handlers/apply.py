@@ -21,17 +21,24 @@ if TYPE_CHECKING:
 
 
 class Params(msgspec.Struct, forbid_unknown_fields=True):
-    """Resolved app specs, and the shell's environment for those that are new."""
+    """Resolved app specs, and the shell's environment for those that are new.
+
+    Without ``restart`` a run that a change asks to be renewed goes on until somebody renews it.
+    """
 
     apps: list[AppSpec]
     origin: Origin = Origin()
+    restart: bool = True
 
 
 async def order(master: Master, params: Params) -> Receipt:
     """Declare all of them or none."""
     if fault := fault_of_declaration(params.apps, master.apps.specs()):
         raise UsageError(fault)
-    changes = [change for spec in params.apps for change in master.apps.declare(spec, params.origin)]
+    declare = master.apps.declare
+    changes = [
+        change for spec in params.apps for change in declare(spec, params.origin, restart=params.restart)
+    ]
     return Receipt(_start_needed(master, changes), _warnings(params.apps))
 
 

@@ -53,7 +53,7 @@ def column(row: dict[str, object], name: str) -> str:
 
 
 def test_a_pipe_gets_aligned_text_without_colours() -> None:
-    lines = plain_table([make_row(10, "api"), make_row(2, "調査員")]).splitlines()
+    lines = plain_table([make_row(2, "調査員"), make_row(10, "api")]).splitlines()
     assert lines == [
         "id  name    namespace  status   pid  ↺  uptime  cpu  mem  ready  health  note",
         " 2  調査員  default    online  1002  0   1m 5s   2%  12M  yes    -",

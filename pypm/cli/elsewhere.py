@@ -1,0 +1,39 @@
+"""Verbs of PM2 that are none of ours, and what does here what they do there."""
+
+from __future__ import annotations
+
+__all__ = ["ELSEWHERE"]
+
+ELSEWHERE = {
+    "help": "`pypm --help`, or `pypm COMMAND --help`",
+    "send": "an agent's stdin is /dev/null; say it by a signal: `pypm signal USR1 NAME`",
+    "attach": "an agent's stdin is /dev/null; `pypm logs NAME` follows what it prints",
+    "trigger": "agents register no actions; `pypm signal USR1 NAME`",
+    "deepUpdate": "`pip install --upgrade pypm && pypm update`",
+    "conf": "`[logs]` in PYPM_HOME/config.toml; what an app has is in its ecosystem file",
+    "config": "`[logs]` in PYPM_HOME/config.toml; what an app has is in its ecosystem file",
+    "set": "`[logs]` in PYPM_HOME/config.toml; what an app has is in its ecosystem file",
+    "multiset": "`[logs]` in PYPM_HOME/config.toml; what an app has is in its ecosystem file",
+    "get": "`[logs]` in PYPM_HOME/config.toml; what an app has is in its ecosystem file",
+    "unset": "`[logs]` in PYPM_HOME/config.toml; what an app has is in its ecosystem file",
+    "logrotate": "logs are rotated without it: `[apps.logs]` in an ecosystem file says how",
+    "slist": "`pypm doctor --json`",
+    "sysinfos": "`pypm doctor --json`",
+    "inspect": "`pypm signal USR1 NAME` for Node, `py-spy dump --pid $(pypm pid NAME)` for Python",
+    "pull": "pypm leaves version control to git: `git pull && pypm reload NAME`",
+    "forward": "pypm leaves version control to git: `git checkout REF && pypm reload NAME`",
+    "backward": "pypm leaves version control to git: `git checkout REF && pypm reload NAME`",
+    "deploy": "pypm deploys nothing: `ssh HOST 'git pull && pypm apply'`",
+    "serve": "`pypm start --name files -- python3 -m http.server 8080 -d FOLDER`",
+    "expose": "`pypm start --name files -- python3 -m http.server 8080 -d FOLDER`",
+    "install": "there are no modules: rotation, metrics and alerts are part of pypm",
+    "uninstall": "there are no modules: rotation, metrics and alerts are part of pypm",
+    "profile:cpu": "`py-spy record --pid $(pypm ping --json | jq .master_pid)`",
+    "profile:mem": "`memray attach $(pypm ping --json | jq .master_pid)`",
+    "examples": "`pypm COMMAND --help` has examples",
+    **dict.fromkeys(
+        ("link", "unlink", "plus", "register", "login", "logout", "open", "monitor", "unmonitor"),
+        "PM2's hosted service has no counterpart; `pypm list --json` and `pypm events -f --json` tell others",
+    ),
+}
+"""By verb, the hint that `pypm VERB` gives."""
