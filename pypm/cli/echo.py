@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from pypm.cli.log_options import wants_colour
-from pypm.cli.log_printers import JsonPrinter, Look, PrefixPrinter, Printer, Source, flush
+from pypm.cli.log_printers import JsonPrinter, Look, PrefixPrinter, flush
 from pypm.cli.start_plan import Plan
 from pypm.core.spec import instance_name
 from pypm.logs.follow import Follower
@@ -15,6 +15,7 @@ from pypm.logs.lines import Chunk, Stamps
 from pypm.logs.paths import log_files
 from pypm.logs.picking import Picker, Query
 from pypm.logs.reader import read_tail
+from pypm.logs.view import Printer, Source
 
 __all__ = ["Echo"]
 

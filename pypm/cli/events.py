@@ -15,7 +15,7 @@ from pypm.cli.output import note
 from pypm.core.errors import PypmError, UsageError
 
 if TYPE_CHECKING:
-    from pypm.cli.event_view import EventView, Told
+    from pypm.logs.event_view import EventView, Told
 
 __all__ = ["command"]
 
@@ -54,10 +54,10 @@ def command(
       pypm events -f                       what happens from now on, too
       pypm events --since yesterday --json | jq 'select(.event == "run.ended")'
     """
-    from pypm.cli.event_view import EventView
     from pypm.cli.log_options import moment
     from pypm.cli.targets import expanded
     from pypm.client.home import home_folder
+    from pypm.logs.event_view import EventView
 
     now = datetime.now(UTC)
     first, last = moment("--since", since, now, past=True), moment("--until", until, now, past=False)

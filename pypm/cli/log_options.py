@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from pypm.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from pypm.cli.log_printers import Printer
     from pypm.logs.picking import Query
+    from pypm.logs.view import Printer
 
 __all__ = ["PM2_TEMPLATE", "Words", "makes_printer", "makes_query", "wants_colour", "with_optional_values"]
 

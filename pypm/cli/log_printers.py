@@ -9,18 +9,17 @@ import zlib
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from string import Formatter
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from pypm.cli.log_terminal import harmless, highlighted, last_printed, without_escapes
 from pypm.logs.picking import Batch
+from pypm.logs.view import Source
 
 __all__ = [
     "JsonPrinter",
     "Look",
     "PrefixPrinter",
-    "Printer",
     "RawPrinter",
-    "Source",
     "TemplatePrinter",
     "flush",
 ]
@@ -30,33 +29,6 @@ COLOURS = (36, 32, 33, 35, 34, 96, 92, 93, 95, 94)
 RESET = b"\x1b[0m"
 FIELDS = ("time", "name", "app", "id", "stream", "type", "run", "line", "message", "file")
 """What a template may name; ``type`` and ``message`` are PM2's words."""
-
-
-class Source(NamedTuple):
-    """One stream of one instance (of one app, where instances share a file)."""
-
-    name: str
-    stream: str
-    """``out``, ``error``, or ``combined`` where only a file of both is kept."""
-    file: str
-    id: int
-    app: str = ""
-    date_format: str | None = None
-    """That of the times in its records, where it is not ISO 8601."""
-
-
-class Printer(Protocol):
-    """Writes lines, each with its newline if it has one, to where this form belongs."""
-
-    @property
-    def timed(self) -> bool:
-        """Whether it shows times or runs."""
-
-    def prepare(self, names: Iterable[str]) -> None:
-        """Learn which names will come."""
-
-    def show(self, source: Source, batch: Batch) -> None:
-        """Write lines of one source. Raises ``BrokenPipeError`` when nobody reads any more."""
 
 
 class Look(NamedTuple):

@@ -18,8 +18,8 @@ from pypm.cli.output import note
 from pypm.core.errors import PypmError
 
 if TYPE_CHECKING:
-    from pypm.cli.log_view import LogView
     from pypm.logs.picking import Query
+    from pypm.logs.view import LogView
 
 __all__ = ["command"]
 
@@ -98,9 +98,10 @@ def command(
       pypm logs worker --run -1            the run before the present one
       pypm logs --no-follow --json         for a program
     """
-    from pypm.cli.log_view import STREAMS, LogView
+    from pypm.cli.log_printers import flush
     from pypm.cli.targets import expanded
     from pypm.client.home import home_folder
+    from pypm.logs.view import STREAMS, LogView
 
     given = Words(**words)  # type: ignore[arg-type]
     query = makes_query(given)
@@ -118,6 +119,8 @@ def command(
         streams={name for name, only in (("out", only_out), ("error", only_error)) if only} or STREAMS,
         lines=lines if lines is not None or whole else LINES,
         runs=runs,
+        flush=flush,
+        note=note,
     )
     try:
         show(view, query, follow=follow and runs_go_on and not over)

@@ -9,7 +9,16 @@ import click
 
 from pypm.core.errors import UsageError
 
-__all__ = ["Count", "all_option", "all_targets", "json_option", "targets_argument", "wait_options"]
+__all__ = [
+    "MAX_TIMEOUT",
+    "Count",
+    "Seconds",
+    "all_option",
+    "all_targets",
+    "json_option",
+    "targets_argument",
+    "wait_options",
+]
 
 MAX_TIMEOUT = 10.0**9
 """Seconds, some thirty years: what is more is a slip, and infinity is no number in JSON."""

@@ -8,6 +8,7 @@ from pypm.cli.output import names_in_words, note, plain
 from pypm.client.connection import Connection
 from pypm.client.home import home_folder
 from pypm.client.launch import connect, connect_or_launch
+from pypm.client.shell import inherited
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,24 +41,7 @@ def origin() -> dict[str, Any]:
 
     What is no UTF-8 cannot be kept in a state that is JSON: such variables are left out, with a warning.
     """
-    umask = os.umask(0o077)
-    os.umask(umask)
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("PYPM_") and name != "NOTIFY_SOCKET"
-    }
-    odd = [name for name, value in environment.items() if not _is_text(name + value)]
-    for name in odd:
-        del environment[name]
+    given, odd = inherited()
     if odd:
         note(f"pypm: agents do not inherit what is no UTF-8: {names_in_words([plain(name) for name in odd])}")
-    return {"env": environment, "umask": umask}
-
-
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # bytes that could not be decoded are lone surrogates here
-        return False
-    return True
+    return given

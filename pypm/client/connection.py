@@ -50,6 +50,7 @@ class Connection:
         self.timeout = timeout
         self._received = bytearray()
         self._last_id = 0
+        self._is_aborted = False
         self._socket = _connect(path, timeout)
 
     def __enter__(self) -> Connection:
@@ -63,6 +64,14 @@ class Connection:
     def close(self) -> None:
         """Close the connection; closing it again does nothing."""
         self._socket.close()
+
+    def abort(self) -> None:
+        """End a call that waits in another thread, with ConnectionLostError; no further one is possible."""
+        self._is_aborted = True
+        try:
+            self._socket.shutdown(_socket.SHUT_RDWR)
+        except OSError:
+            return  # it is closed already
 
     def call(self, method: str, /, **params: Any) -> Any:
         """Ask for ``method`` with the ``params`` that are not ``None``; give its result.
@@ -89,7 +98,7 @@ class Connection:
                 return self._ask_once(method, params, key, patient=patient)
             except ConnectionLostError:
                 tries -= 1
-                if tries == 0:
+                if tries == 0 or self._is_aborted:
                     raise
             self._socket.close()
             self._received.clear()

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from pypm.cli.event_view import EventView
 from pypm.cli.event_words import event_line
 from pypm.cli.main import run
 from pypm.core.errors import NotFoundError
+from pypm.logs.event_view import EventView
 
 Capture = pytest.CaptureFixture[str]
 STORY: list[dict[str, Any]] = [

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from pypm.cli.log_printers import Look, PrefixPrinter, Source, flush
+from pypm.cli.log_printers import Look, PrefixPrinter, flush
 from pypm.cli.logs import command
 from pypm.core.errors import ConfigError, NotFoundError, PypmError, UsageError
 from pypm.logs.picking import Batch
+from pypm.logs.view import Source
 
 
 class Home:

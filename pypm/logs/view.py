@@ -1,16 +1,15 @@
-"""What ``pypm logs`` looks at: the logs that targets name, first what they hold and then what is added."""
+"""The logs that targets name: what they hold, then what is added. For ``pypm logs`` and the Python interface."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 import msgspec
 
-from pypm.cli.log_printers import Printer, Source, flush
-from pypm.cli.output import note
 from pypm.core.errors import NotFoundError
 from pypm.core.targets import match
 from pypm.logs.catalog import CatalogEntry, catalog_file, read_catalog
@@ -23,7 +22,7 @@ from pypm.logs.rotation import Position
 from pypm.logs.spans import whole
 from pypm.logs.watch import LogWatch
 
-__all__ = ["STREAMS", "LogView"]
+__all__ = ["STREAMS", "LogView", "Printer", "Source"]
 
 CATALOG_EVERY = 0.5
 """Seconds between two looks at whether there are other instances."""
@@ -34,6 +33,33 @@ BYTES_AT_ONCE = 16 * 1024 * 1024
 STREAMS = frozenset({"out", "error"})
 
 
+class Source(NamedTuple):
+    """One stream of one instance (of one app, where instances share a file)."""
+
+    name: str
+    stream: str
+    """``out``, ``error``, or ``combined`` where only a file of both is kept."""
+    file: str
+    id: int
+    app: str = ""
+    date_format: str | None = None
+    """That of the times in its records, where it is not ISO 8601."""
+
+
+class Printer(Protocol):
+    """Writes lines, each with its newline if it has one, to where this form belongs."""
+
+    @property
+    def timed(self) -> bool:
+        """Whether it shows times or runs."""
+
+    def prepare(self, names: Iterable[str]) -> None:
+        """Learn which names will come."""
+
+    def show(self, source: Source, batch: Batch) -> None:
+        """Write lines of one source. Raises ``BrokenPipeError`` when nobody reads any more."""
+
+
 class LogView:
     """Prints logs of the instances that ``targets`` name (all, if there are none).
 
@@ -41,6 +67,7 @@ class LogView:
     ``lines`` of each stream or, where that is ``None``, all that ``query`` asks for; then each ``look`` waits
     and prints what has come, also from instances that are new; ``finish`` prints what has come of lines
     without an end. ``runs`` are the runs to show, by instance id; ``None``: whatever runs.
+    ``flush`` is called when what was printed is to be seen, ``note`` with words for the reader.
     """
 
     def __init__(
@@ -53,6 +80,8 @@ class LogView:
         streams: Collection[str] = STREAMS,
         lines: int | None = 15,
         runs: dict[int, str] | None = None,
+        flush: Callable[[], None] = lambda: None,
+        note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._home = home
         self._targets = list(targets)
@@ -61,6 +90,8 @@ class LogView:
         self._streams = streams
         self._lines = lines
         self._runs = runs
+        self._flush = flush
+        self._note = note
         self._follower: Follower[str] = Follower()
         self._watch: LogWatch | None = None
         self._shown: dict[str, tuple[Source, CatalogEntry]] = {}
@@ -117,7 +148,7 @@ class LogView:
             self._show_chunk(path, chunk)
         if not came:
             self._show_pending()
-        flush()
+        self._flush()
 
     def finish(self) -> None:
         """Print what has come of lines that have not ended, and close the files."""
@@ -127,7 +158,7 @@ class LogView:
         self._follower.close()
         if self._watch is not None:
             self._watch.close()
-        flush()
+        self._flush()
 
     def _longest(self, seconds: float | None) -> float | None:
         """How long to wait for a change."""
@@ -167,13 +198,13 @@ class LogView:
             histories.append((path, found))
         for path, batch in merged(histories):
             self._show(path, batch)
-        flush()
+        self._flush()
 
     def _tell_unreadable(self, error: OSError) -> None:
         """Tell once of a rotated file that is left out."""
         if error.filename not in self._unreadable:
             self._unreadable.add(error.filename)
-            note(f"pypm: {error.filename}: {error.strerror}; the rest of it is left out")
+            self._note(f"pypm: {error.filename}: {error.strerror}; the rest of it is left out")
 
     def _query_of(self, entry: CatalogEntry) -> Query:
         run = None if self._runs is None else self._runs.get(entry.id, "")
