@@ -19,14 +19,9 @@ VERBS = (
     "list", "monit", "describe", "why", "events", "logs", "pid", "id", "env",
     "jlist", "prettylist",
     "reset", "signal", "flush", "reloadLogs",
-<<<<<<< HEAD
-    "startup", "unstartup", "save", "resurrect", "cleardump",
+    "startup", "unstartup", "wait", "save", "resurrect", "cleardump",
     "ecosystem", "schema",
     "ping", "doctor", "report", "kill", "version",
-=======
-    "startup", "unstartup", "wait", "save", "resurrect", "cleardump",
-    "ping", "doctor", "kill", "version",
->>>>>>> d178112 (client: from pypm import Client and AsyncClient, typed, over the protocol and the files of a home; pypm wait)
 )  # fmt: skip
 """Each is a module of this name beside this one, with the click command as ``command``."""
 

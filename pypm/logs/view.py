@@ -1,4 +1,4 @@
-"""The logs that targets name: what they hold, then what is added. For ``pypm logs`` and the Python interface."""
+"""The logs that targets name: what they hold, then what is added. For `pypm logs` and for `Client.logs`."""
 
 from __future__ import annotations
 

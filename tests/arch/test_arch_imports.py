@@ -24,15 +24,9 @@ ALLOWED_ROOMS: dict[str, set[str]] = {
     "boot": {"core"},
     "guardian": {"system", "core"},
     "master": ABOVE_MASTER,
-<<<<<<< HEAD
-    "client": {"protocol", "core"},
+    "client": {"protocol", "core", "config", "logs"},
     "cli": {"client", "config", "logs", "boot", "protocol", "core", "tui"},  # tui: `pypm monit` shows it
     "tui": {"client", "config", "logs", "protocol", "core"},  # config: units
-=======
-    "client": {"protocol", "core", "config", "logs"},
-    "cli": {"client", "config", "logs", "boot", "protocol", "core"},
-    "tui": {"client", "logs", "protocol", "core"},
->>>>>>> d178112 (client: from pypm import Client and AsyncClient, typed, over the protocol and the files of a home; pypm wait)
     "web": {"client", "logs", "protocol", "core"},
     "testing": {"core", "system"},
     "__main__": {"cli", "client"},  # `python -m pypm`, the door to the CLI

@@ -95,6 +95,7 @@ JSON_COMMANDS = {
     "reloadLogs": ["reloadLogs"],
     "startup": ["startup", "launchd", "--user", "--dry-run"],
     "unstartup": ["unstartup", "launchd", "--user", "--dry-run"],
+    "wait": ["wait", "worker"],
     "save": ["save"],
     "resurrect": ["resurrect"],
     "cleardump": ["cleardump"],
