@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+from pypm.agent.scopes import Scope
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 __all__ = ["Task"]
 
 
-class Task:
+class Task(Scope):
     """A task as a block, with ``with`` or ``async with``; one object may be entered several times."""
 
     _ids = itertools.count(1)
@@ -22,26 +23,10 @@ class Task:
         self._tell = tell
         self._entered: list[str] = []
 
-    def __enter__(self) -> None:
+    def _begin(self) -> None:
         identity = str(next(self._ids))
         self._entered.append(identity)
         self._tell(self._name, "begun", identity)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._tell(self._name, "done" if kind is None else "failed", self._entered.pop())
-
-    async def __aenter__(self) -> None:
-        self.__enter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.__exit__(kind, error, traceback)
+    def _end(self, *, failed: bool) -> None:
+        self._tell(self._name, "failed" if failed else "done", self._entered.pop())

@@ -14,9 +14,10 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
+from pypm.agent.scopes import Scope
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 __all__ = ["BY_HAND", "Announcement", "Wait", "Waits", "bounded_seconds"]
 
@@ -100,7 +101,7 @@ class Waits:
         return is_allowed
 
 
-class Wait:
+class Wait(Scope):
     """A wait as a block, with ``with`` or ``async with``; one object may be entered several times."""
 
     _keys = itertools.count(BY_HAND + 1)
@@ -118,29 +119,13 @@ class Wait:
         self._leave = leave
         self._entered: list[int] = []
 
-    def __enter__(self) -> None:
+    def _begin(self) -> None:
         key = next(self._keys)
         self._entered.append(key)
         self._enter(key, self._seconds, self._text)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def _end(self, *, failed: bool) -> None:  # noqa: ARG002 - a wait is over either way
         self._leave(self._entered.pop())
-
-    async def __aenter__(self) -> None:
-        self.__enter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.__exit__(kind, error, traceback)
 
 
 def bounded_seconds(seconds: object) -> float:
