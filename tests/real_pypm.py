@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,17 @@ class RealPypm:
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not lives(pid), what="the end of the master")
         return pid
+
+    @contextmanager
+    def without_master(self) -> Iterator[None]:
+        """Let what follows happen while there is no master, and the guardian has not begun to replace it."""
+        guardian = self.guardian_pid()
+        os.kill(guardian, signal.SIGSTOP)
+        try:
+            self.kill_master()
+            yield
+        finally:
+            os.kill(guardian, signal.SIGCONT)
 
     def kill_both(self) -> tuple[int, int]:
         """End guardian and master with SIGKILL, so that neither sees the other's end; give their pids."""

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from real_pypm import RealPypm, lives, python, shell, sleeper, with_command
@@ -105,17 +104,6 @@ def test_children_of_an_adopted_agent_go_on_and_are_ended_with_it(pypm: RealPypm
     assert not lives(child)
 
 
-def without_master(pypm: RealPypm, act: Callable[[], None]) -> None:
-    """Let something happen while the master is dead and the guardian has not begun to replace it."""
-    guardian = pypm.guardian_pid()
-    os.kill(guardian, signal.SIGSTOP)
-    try:
-        pypm.kill_master()
-        act()
-    finally:
-        os.kill(guardian, signal.SIGCONT)
-
-
 def test_how_an_agent_ended_is_known_though_no_master_watched(pypm: RealPypm) -> None:
     """The guardian reaps it and tells the next master, which acts as the policy says."""
     pypm.start(
@@ -125,12 +113,10 @@ def test_how_an_agent_ended_is_known_though_no_master_watched(pypm: RealPypm) ->
     wait_until(lambda: pypm.log("once"))
     old, once = pypm.pid("a"), pypm.pid("once")
 
-    def end_them() -> None:
+    with pypm.without_master():
         os.kill(old, signal.SIGKILL)
         os.kill(once, signal.SIGTERM)
         wait_until(lambda: not lives(old) and not lives(once))
-
-    without_master(pypm, end_them)
     row = pypm.wait_row("a", lambda row: row["status"] == "online" and row["restarts"] == 1)
     assert row["last_exit"]["signal"] == "SIGKILL"
     assert len(with_command("sleep", "1004.5")) == 1
@@ -142,7 +128,8 @@ def test_children_of_an_agent_that_died_unwatched_are_ended(pypm: RealPypm) -> N
     pypm.start(shell("a", "sleep 1003.25 & echo up; exec sleep 1000"))
     [child] = wait_until(lambda: with_command("sleep", "1003.25"))
     pid = pypm.pid("a")
-    without_master(pypm, lambda: os.kill(pid, signal.SIGKILL))
+    with pypm.without_master():
+        os.kill(pid, signal.SIGKILL)
     pypm.wait_row("a", lambda row: row["status"] == "online" and row["pid"] != pid)
     assert not lives(child)
     wait_until(lambda: len(with_command("sleep", "1003.25")) == 1)

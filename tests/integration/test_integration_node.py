@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -120,14 +119,9 @@ def test_ready_without_a_master_is_heard_by_the_next(pypm: RealPypm) -> None:
     )
     pypm.begin(node(pypm, "a", script, wait_ready=True))
     pypm.wait_status("a", "starting")
-    guardian = pypm.guardian_pid()
-    os.kill(guardian, signal.SIGSTOP)
-    try:
-        os.kill(pypm.master_pid(), signal.SIGKILL)
+    with pypm.without_master():
         pypm.write("flag", "")
         wait_until((pypm.folder / "said").exists, 20.0)
-    finally:
-        os.kill(guardian, signal.SIGCONT)
     pypm.wait_status("a", "online")
 
 
@@ -196,14 +190,9 @@ def test_a_newline_without_a_master_is_heard_by_the_next(pypm: RealPypm) -> None
     script = "while [ ! -e flag ]; do sleep 0.02; done; echo >&3; touch said; exec sleep 1000"
     pypm.begin(shell("a", script, ready_fd=3, wait_ready=True))
     pypm.wait_status("a", "starting")
-    guardian = pypm.guardian_pid()
-    os.kill(guardian, signal.SIGSTOP)
-    try:
-        os.kill(pypm.master_pid(), signal.SIGKILL)
+    with pypm.without_master():
         pypm.write("flag", "")
         wait_until((pypm.folder / "said").exists, 20.0)
-    finally:
-        os.kill(guardian, signal.SIGCONT)
     pypm.wait_status("a", "online")
 
 

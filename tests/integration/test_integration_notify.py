@@ -225,14 +225,9 @@ def test_a_named_process_that_ended_without_a_master(pypm: RealPypm) -> None:
     pypm.start(speaker("a", DAEMON, wait_ready=True, autorestart=False))
     pid = daemon_pid(pypm)
     pypm.wait_row("a", lambda row: row["pid"] == pid)
-    guardian = pypm.guardian_pid()
-    os.kill(guardian, signal.SIGSTOP)
-    try:
-        os.kill(pypm.master_pid(), signal.SIGKILL)
+    with pypm.without_master():
         pypm.write("end", "")
         wait_until(lambda: not lives(pid), 20.0)
-    finally:
-        os.kill(guardian, signal.SIGCONT)
     assert pypm.wait_status("a", "errored")["reason"].startswith("exit code 7")
 
 
@@ -296,14 +291,9 @@ def test_what_is_said_while_there_is_no_master_is_heard_by_the_next(pypm: RealPy
     script = "wait_for('flag')\nsay('READY=1', 'STATUS=still here')\nopen('said', 'w').close()\nsleep()\n"
     pypm.begin(speaker("a", script, wait_ready=True))
     pypm.wait_status("a", "starting")
-    guardian = pypm.guardian_pid()
-    os.kill(guardian, signal.SIGSTOP)
-    try:
-        os.kill(pypm.master_pid(), signal.SIGKILL)
+    with pypm.without_master():
         pypm.write("flag", "")
         wait_until((pypm.folder / "said").exists, 20.0)
-    finally:
-        os.kill(guardian, signal.SIGCONT)
     assert pypm.wait_status("a", "online")["status_text"] == "still here"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from math import floor
 from pathlib import Path
@@ -205,14 +204,10 @@ def test_a_run_that_ended_without_a_master_is_recorded_and_its_job_rests(pypm: R
     pypm.start(job("long", "echo up; while [ ! -e go ]; do sleep 0.02; done; exit 5", RARE))
     pypm.ok("run-now", "long")
     wait_until(lambda: pypm.log("long") == b"up\n")
-    pid, guardian, master = pypm.pid("long"), pypm.guardian_pid(), pypm.master_pid()
-    os.kill(guardian, signal.SIGSTOP)
-    try:
-        os.kill(master, signal.SIGKILL)
+    pid = pypm.pid("long")
+    with pypm.without_master():
         (pypm.folder / "go").touch()
         wait_until(lambda: not lives(pid))
-    finally:
-        os.kill(guardian, signal.SIGCONT)
     row = pypm.wait_row("long", lambda row: row["last_exit"] is not None)
     assert (row["status"], row["last_exit"]["code"]) == ("exited", 5)
 
