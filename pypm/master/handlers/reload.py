@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from pypm.core.events import RestartRequested, StartRequested
+from pypm.core.events import RestartRequested
 from pypm.core.instance import Instance
 from pypm.core.receipt import Receipt
 from pypm.core.rolling import Renewal, at_once, renewal_of
 from pypm.core.spec import Origin
 from pypm.master.apps import Change, change_of
 from pypm.master.asker import asked_by
+from pypm.master.handlers.restart import renewed
 from pypm.system.clock import boot_time
 
 if TYPE_CHECKING:
@@ -34,13 +35,7 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
 
 async def order(master: Master, params: Params) -> Receipt:
     """Choose them; each is ordered when it is its turn."""
-    chosen = master.order.started_first(master.select(params.targets))
-    if params.origin is not None:
-        for name in {instance.app for instance in chosen}:
-            master.apps.set_origin(name, params.origin)
-    first = master.order.needed(chosen)
-    for instance in first:
-        master.engine.handle(instance.id, StartRequested(by=asked_by()))
+    chosen, first = renewed(master, params.targets, params.origin)
     jobs = [each for each in chosen if each.spec.schedule is not None]
     changes = [change_of(each, "started") for each in first]
     changes += [change_of(each, "unchanged" if each in jobs else _action(each)) for each in chosen]

@@ -31,17 +31,28 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
 
 async def order(master: Master, params: Params) -> Receipt:
     """Choose them; each is ordered when it is its turn."""
-    chosen = master.order.started_first(master.select(params.targets))
-    if params.origin is not None:
-        for name in {instance.app for instance in chosen}:
-            master.apps.set_origin(name, params.origin)
-    first = master.order.needed(chosen)
-    for instance in first:
-        master.engine.handle(instance.id, StartRequested(by=asked_by()))
+    chosen, first = renewed(master, params.targets, params.origin)
     done = [each.id for each in first]
     changes = [change_of(each, "started") for each in first]
     changes += [change_of(each, "started" if _is_resting_job(each) else "restarted") for each in chosen]
     return Receipt(changes, [_ARMED.format(each.name) for each in chosen if _is_resting_job(each)], done)
+
+
+def renewed(
+    master: Master, targets: list[str], origin: Origin | None
+) -> tuple[list[Instance], list[Instance]]:
+    """Who is to have a new run, dependencies first, and what of those was down and is started now.
+
+    ``origin``: what their apps have from the shell from now on. Raises NotFoundError.
+    """
+    chosen = master.order.started_first(master.select(targets))
+    if origin is not None:
+        for name in {instance.app for instance in chosen}:
+            master.apps.set_origin(name, origin)
+    first = master.order.needed(chosen)
+    for instance in first:
+        master.engine.handle(instance.id, StartRequested(by=asked_by()))
+    return chosen, first
 
 
 def _is_resting_job(instance: Instance) -> bool:
