@@ -19,6 +19,8 @@ VERBS = (
     "list", "monit", "describe", "why", "events", "logs", "pid", "id", "env",
     "jlist", "prettylist",
     "reset", "signal", "flush", "reloadLogs",
+    "startup", "unstartup", "save", "resurrect", "cleardump",
+    "ecosystem", "import", "schema",
     "startup", "unstartup", "wait", "save", "resurrect", "cleardump",
     "ecosystem", "schema",
     "ping", "doctor", "report", "kill", "version",
@@ -28,6 +30,7 @@ VERBS = (
 MODULES = {
     "reloadLogs": "reload_logs",
     "run-now": "run_now",
+    "import": "import_file",
     "startOrRestart": "start_or_restart",
     "startOrReload": "start_or_reload",
 }

@@ -13,7 +13,7 @@ from pypm.config.units import shown
 from pypm.config.values import split
 from pypm.core.errors import ConfigError
 
-__all__ = ["Program", "resolve_program"]
+__all__ = ["Program", "resolve_program", "shell_sign"]
 
 INTERPRETERS: Mapping[str, tuple[str, ...]] = {
     ".py": ("python3", "python"),
@@ -112,7 +112,7 @@ def _words(written: str | tuple[str, ...], key: str, search: Search, place: Plac
         return written
     if search.file(written) or (key == "script" and not any(sign.isspace() for sign in written)):
         return (written,)
-    sign = _shell_sign(written)
+    sign = shell_sign(written)
     if sign:
         advice = "start it as: -- sh -c '…'" if place.options else "say shell = true"
         raise ConfigError(f'{shown(written)}: only a shell understands "{sign}"; {advice}, or quote it')
@@ -122,7 +122,7 @@ def _words(written: str | tuple[str, ...], key: str, search: Search, place: Plac
     return words
 
 
-def _shell_sign(words: str) -> str:
+def shell_sign(words: str) -> str:
     """The first sign that a shell would not take for what it is; nothing if there is none."""
     inside = " ".join(re.sub(r"\\.", "", match[1]) for match in re.finditer(_QUOTED, words) if match[1])
     found = re.search(_SPECIAL, re.sub(_QUOTED, "", words)) or re.search(_EXPANSION, inside)

@@ -20,6 +20,7 @@ from pypm.config import (
     sandbox,
     schedules,
     secrets,
+    usage_limits,
     values,
 )
 from pypm.config import keys as tables
@@ -58,6 +59,7 @@ TEXT = _ref("text")
 DURATION = _ref("duration")
 SIZE = _ref("size")
 BOOLEAN: Schema = {"type": "boolean"}
+PERCENT_PATTERN = r"^\s*[0-9]+(\.[0-9]+)?\s*%?\s*$"
 SCALAR: Schema = {"type": ["string", "number", "boolean"]}
 WORDS = _one_or_list(TEXT)
 ARGUMENTS = _any({"type": "string"}, {"type": "array", "items": SCALAR})
@@ -170,6 +172,21 @@ BY_CONVERTER: Mapping[Callable[[object], Any], Schema] = {
     limits.user: _any(TEXT, {"type": "integer", "minimum": 0}),
     limits.umask: {"type": "string", "pattern": "^(0o)?[0-7]{1,4}$"},
     limits.size: _any(SIZE, {"const": "unlimited"}),
+    usage_limits.memory_level: _any(SIZE, {"type": "string", "pattern": PERCENT_PATTERN}, {"const": False}),
+    usage_limits.cpu_limit: _any(
+        {"type": "number", "minimum": 0},
+        {"type": "string", "pattern": PERCENT_PATTERN},
+        {"const": False},
+        _object(
+            {
+                "percent": _any({"type": "number"}, {"type": "string", "pattern": PERCENT_PATTERN}),
+                "for": DURATION,
+                "action": {"enum": list(usage_limits.CPU_ACTIONS)},
+            },
+            required=["percent"],
+        ),
+    ),
+    usage_limits.runtime: DURATION,
     limits.io_priority: {"type": "string", "pattern": "^(idle|(best-effort|realtime)(:[0-7])?)$"},
     limits.cpu_affinity: _any(
         _whole(0), TEXT, {"type": "array", "items": _any(_whole(0), TEXT), "minItems": 1}
@@ -225,7 +242,7 @@ def ecosystem_schema() -> Schema:
     app = {**_properties(tables.KEYS), **{name: _table(name) for name in TABLES}, **_refused()}
     app["restart"] = _any(app["restart"], _ref("rules"))
     defaults = {name: schema for name, schema in app.items() if name != "name"}
-    variables = {"^env_.": _ref("environment")}
+    variables = {"^env_(?!file$).": _ref("environment")}
     namespace = _object({"limits": _object(_properties(_namespace_keys()))})
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",

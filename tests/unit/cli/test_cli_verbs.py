@@ -27,6 +27,7 @@ SPEC_WORKER = {
 TWO_APPS = '[[apps]]\nname = "a"\ncommand = "sleep 1"\n[[apps]]\nname = "b"\ncommand = "sleep 1"\n'
 
 Capture = pytest.CaptureFixture[str]
+PROCFILE = str(Path(__file__).parents[2] / "compat" / "import" / "Procfile")
 EXAMPLE = str(Path(__file__).parents[3] / "ecosystem.example.toml")
 
 
@@ -68,6 +69,7 @@ JSON_COMMANDS = {
     "apply": ["apply", EXAMPLE],
     "validate": ["validate", EXAMPLE],
     "ecosystem": ["ecosystem", "--dry-run"],
+    "import": ["import", "procfile", PROCFILE, "-o", "-"],
     "schema": ["schema"],
     "stop": ["stop", "worker"],
     "restart": ["restart", "worker"],

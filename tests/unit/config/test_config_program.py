@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pypm.config import load
-from pypm.config.program import _shell_sign
+from pypm.config.program import shell_sign
 from pypm.core.errors import ConfigError
 
 
@@ -186,13 +186,13 @@ def test_what_only_a_shell_understands_is_refused_and_says_how(folder, command, 
     ],
 )
 def test_quoted_signs_are_only_signs(command):
-    assert _shell_sign(command) == ""
+    assert shell_sign(command) == ""
 
 
 @settings(deadline=None)
 @given(st.lists(st.text(), min_size=1))
 def test_words_that_are_quoted_for_a_shell_never_need_one(words):
-    assert _shell_sign(shlex.join(["program", *words])) == ""
+    assert shell_sign(shlex.join(["program", *words])) == ""
 
 
 def test_a_quote_that_is_not_closed(folder):

@@ -93,7 +93,7 @@ def test_examples_of_the_documentation_are_valid(block: str) -> None:
         {"logs": {"max_size": 0, "compress": "gzip", "redact": "ENV:KEY", "format": "text"}},
         {"schedule": {"cron": "0 4 * * *", "overlap": "kill"}},
         {"exec_mode": "fork", "port": 0, "deploy": {}, "pmx": False},
-        {"secrets": {"KEY": "file:/run/x"}, "filter_env": True, "kill_signal": 2},
+        {"secrets": {"KEY": "file:/run/x"}, "filter_env": True, "kill_signal": 2, "env_file": [".env"]},
     ],
     ids=str,
 )
