@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 __all__ = ["LOCAL", "Mounts", "parse_mounts"]
 
@@ -68,7 +68,7 @@ def read_mounts() -> str:
 
 
 class Mounts:
-    """The mounts of this process, looked up at most once a second (``clock`` gives seconds)."""
+    """The mounts of this process; these, and links to folders, are looked up anew after a second."""
 
     def __init__(
         self, read: Callable[[], str] = read_mounts, clock: Callable[[], float] = time.monotonic
@@ -76,6 +76,8 @@ class Mounts:
         self._read = read
         self._clock = clock
         self._mounts: dict[str, str] = {}
+        self._folders: dict[str, tuple[str, bool]] = {}
+        """What folders have been resolved to with these mounts: the logs of a home are in one."""
         self._read_at = float("-inf")
 
     def resolve(self, path: str) -> tuple[str, bool]:
@@ -85,10 +87,23 @@ class Mounts:
         wait.
         """
         self._refresh()
-        parts = path.split("/")[::-1]
-        current, links = "/", 0
-        while parts:
-            part = parts.pop()
+        folder, name = os.path.split(path)
+        if name in ("", ".", ".."):
+            return self._resolve("/", path.split("/"))
+        found = self._folders.get(folder)
+        if found is None:
+            found = self._folders[folder] = self._resolve("/", folder.split("/"))
+        real, is_local = found
+        if not is_local:
+            return os.path.normpath(os.path.join(real, name)), False
+        return self._resolve(real, [name])
+
+    def _resolve(self, current: str, parts: Sequence[str]) -> tuple[str, bool]:
+        """The same for the ``parts`` of a path that begins at the folder ``current``."""
+        left = [*reversed(parts)]
+        links = 0
+        while left:
+            part = left.pop()
             if part in ("", "."):
                 continue
             if part == "..":
@@ -96,7 +111,7 @@ class Mounts:
                 continue
             following = os.path.join(current, part)
             if not self._is_local(following):
-                return os.path.normpath(os.path.join(following, *reversed(parts))), False
+                return os.path.normpath(os.path.join(following, *reversed(left))), False
             try:
                 target = os.readlink(following) if links < MOST_LINKS else ""
             except OSError:  # no link, or not there
@@ -106,7 +121,7 @@ class Mounts:
                 continue
             links += 1
             current = "/" if target.startswith("/") else current
-            parts += target.split("/")[::-1]
+            left += target.split("/")[::-1]
         return current, True
 
     def _is_local(self, place: str) -> bool:
@@ -117,3 +132,4 @@ class Mounts:
         now = self._clock()
         if now - self._read_at >= FRESH:
             self._mounts, self._read_at = parse_mounts(self._read()), now
+            self._folders.clear()

@@ -29,6 +29,10 @@ TROUBLES = {
 """The names of the events at which a log begins or ceases to fail."""
 
 
+encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""One for all lines: ``json.dumps`` makes one each time, which takes as long as the line."""
+
+
 class EventLog:
     """Records events in ``path``; a disk that takes none costs events, nothing else.
 
@@ -71,9 +75,7 @@ class EventLog:
     def _line(self, event: str, facts: dict[str, object]) -> bytes:
         shown = {name: masked_text(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
         record = {"time": stamp(self._wall()), "event": event, **shown}
-        return (
-            json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
-        )
+        return encode(record).encode("utf-8", "replace") + b"\n"
 
     def _marker(self, count: int, reason: str) -> bytes:
         return self._line("events.dropped", {"dropped_bytes": count, "reason": reason})
