@@ -176,7 +176,7 @@ def test_a_log_that_may_not_be_read(agent: Home, monkeypatch: pytest.MonkeyPatch
     def refused(paths: list[str]) -> None:
         raise PermissionError(13, "Permission denied", paths[0])
 
-    monkeypatch.setattr("pypm.cli.log_view.files_of_all", refused)
+    monkeypatch.setattr("pypm.logs.view.files_of_all", refused)
     with pytest.raises(PypmError, match=r"agent-out\.log: Permission denied"):
         command.main(["--no-follow"], standalone_mode=False)
 
