@@ -31,16 +31,19 @@ SHOWN = 20
 """Notes that are shown; the file has all."""
 
 
-@click.command("import", short_help="Write an ecosystem file from another manager's configuration.")
+@click.command("import", short_help="Turn another manager's files into an ecosystem file.")
 @click.argument("kind", type=click.Choice(KINDS), metavar="pm2|supervisord|procfile|systemd|compose")
 @click.argument("files", nargs=-1, metavar="[FILE]…")
 @click.option("--output", "-o", default="ecosystem.toml", metavar="FILE", help="Where to; `-`: to stdout.")
+@click.option("--live", is_flag=True, help="Of pm2: what it runs now; it is taken over, app by app.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @json_option
-def command(kind: str, files: tuple[str, ...], output: str, force: bool, as_json: bool) -> int:
+def command(kind: str, files: tuple[str, ...], output: str, live: bool, force: bool, as_json: bool) -> int:
     """Write a commented ecosystem file from what another process manager runs.
 
-    What has no equal here becomes a note in the file. Nothing is started, and the other one is left alone.
+    What has no equal here becomes a note in the file. Nothing is started, and the other one is left alone,
+    but for --live: each app of the running PM2 is stopped there and started here; one that does not start
+    here is started there again, and the rest stays with PM2.
 
     \b
     Examples:
@@ -49,10 +52,15 @@ def command(kind: str, files: tuple[str, ...], output: str, force: bool, as_json
       pypm import systemd /etc/systemd/system/agent.service -o agent.toml
       pypm import compose --output -
       pypm import pm2 ~/.pm2/dump.pm2
+      pypm import pm2 --live
     """
     if output != "-" and not output.endswith(".toml"):
         raise UsageError(f"{output} is no name of a TOML file", hint="such as -o agents.toml")
-    draft = _read(kind, files or (_usual(kind),))
+    if live and (kind != "pm2" or files or output == "-"):
+        raise UsageError(
+            "--live takes over from PM2: it goes neither with another kind nor with a file or `-o -`"
+        )
+    draft = _running() if live else _read(kind, files or (_usual(kind),))
     names = [app.settings["name"] for app in draft.apps if "name" in app.settings]
     if not draft.apps:
         raise RequestError(
@@ -60,28 +68,66 @@ def command(kind: str, files: tuple[str, ...], output: str, force: bool, as_json
             hint=f"it says: {draft.notes[0]}" if draft.notes else None,
         )
     if output == "-":
-        if as_json:
-            print_json(
-                {"file": None, "apps": names, "notes": draft.open_points, "fault": "", "text": draft.text()}
-            )
-        else:
-            sys.stdout.write(draft.text())
-        return 0
+        return _print(draft, names, as_json=as_json)
     write_file(output, draft.text(), force=force)
     fault = _fault(output)
+    if live and not fault:
+        return _take_over(output, draft, as_json=as_json)
     if as_json:
         print_json({"file": output, "apps": names, "notes": draft.open_points, "fault": fault})
-        return 0
-    say(f"wrote {output}: {len(draft.apps)} apps")
-    for point in draft.open_points[:SHOWN]:
+    else:
+        _tell(output, draft, fault)
+    return int(live)
+
+
+def _print(draft: FileDraft, names: list[str], *, as_json: bool) -> int:
+    text = draft.text()
+    if as_json:
+        print_json({"file": None, "apps": names, "notes": draft.open_points, "fault": "", "text": text})
+    else:
+        sys.stdout.write(text)
+    return 0
+
+
+def _tell(path: str, draft: FileDraft, fault: str) -> None:
+    """Say what was written, what has no equal, what is still wrong with it, and what comes next."""
+    count = len(draft.apps)
+    say(f"wrote {path}: {count} app{'s' if count != 1 else ''}")
+    points = draft.open_points
+    for point in points[:SHOWN]:
         note(f"note: {point}")
-    if len(draft.open_points) > SHOWN:
-        note(f"note: {len(draft.open_points) - SHOWN} more are in {output}")
+    if len(points) > SHOWN:
+        note(f"note: {len(points) - SHOWN} more are in {path}")
     if fault:
         note(fault)
-        say(f"next: mend {output}, then `pypm validate {output}` and `pypm start {output}`")
+        say(f"next: mend {path}, then `pypm validate {path}` and `pypm start {path}`")
     else:
-        say(f"next: pypm start {output}")
+        say(f"next: pypm start {path}")
+
+
+def _running() -> FileDraft:
+    from pypm.cli.take_over import read_running
+
+    return read_running()
+
+
+def _take_over(path: str, draft: FileDraft, *, as_json: bool) -> int:
+    """Move the apps here; gives the exit status."""
+    from pypm.cli.take_over import take_over
+
+    os.chmod(path, 0o600)  # it has what PM2 kept of environments
+    taken, fault = take_over(path, draft)
+    if as_json:
+        names = [app.settings["name"] for app in draft.apps]
+        print_json({"file": path, "apps": names, "notes": draft.open_points, "fault": fault, "taken": taken})
+    else:
+        say(f"taken over: {', '.join(taken) or 'nothing'}; they are declared in {path}")
+    if fault:
+        note(f"pypm: {fault}")
+        note(f"hint: mend {path}, then start that app and `pm2 delete` it; `pypm logs` tells what it said")
+        return 1
+    if not as_json:
+        say("next: `pm2 save --force` and `pm2 unstartup`, so that PM2 brings nothing back; `pypm startup`")
     return 0
 
 

@@ -20,6 +20,8 @@ class FileDraft:
         self.source = source
         self.apps: list[AppDraft] = []
         self.notes: list[str] = []
+        self.names: dict[str, str] = {}
+        """Of apps, where they have another name over there."""
 
     @property
     def open_points(self) -> list[str]:

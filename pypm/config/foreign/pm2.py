@@ -78,6 +78,7 @@ def read_pm2_list(entries: object, source: str, shell: Mapping[str, str]) -> Fil
             by_name.setdefault(str(record.get("name", "app")), []).append(record)
     for name, records in by_name.items():
         draft.apps.append(_recorded(name, records, shell))
+        draft.names[app_name(name)] = name
     draft.notes.append("Modules of PM2 (pm2-logrotate …) are left out: logs are rotated by pypm itself")
     return draft
 
@@ -96,6 +97,8 @@ def _recorded(name: str, records: list[Mapping[str, Any]], shell: Mapping[str, s
         app.put("cwd", record["pm_cwd"])
     if len(records) > 1:
         app.put("instances", len(records))
+    if all(each.get("status") in ("stopped", "errored") for each in records):
+        app.put("autostart", False, f"it was {record['status']}")
     if record.get("exec_mode") == "cluster_mode":
         app.notes.append(f"{NO_EQUAL}: cluster mode: each instance is a process that listens for itself")
     for field, (key, nothing) in DEFAULTS.items():
