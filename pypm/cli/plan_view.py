@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 
@@ -39,7 +39,9 @@ def plan_lines(plan: Plan, *, only_known: bool = False) -> list[str]:
     wanted = ("remove", "rename", "restart", "change", "scale") if only_known else tuple(SIGNS)
     apps = [app for app in plan.apps if app.action in wanted]
     column = max((len(plain(app.app)) for app in apps), default=0)
-    lines = [line for app in apps for line in _app_lines(app, column)]
+    # What start tells goes to stderr, beside its result.
+    is_coloured = _takes_colours(sys.stderr if only_known else sys.stdout)
+    lines = [line for app in apps for line in _app_lines(app, column, is_coloured)]
     if only_known:
         return lines
     counts = {step: sum(app.action == step for app in apps) for step in SUMMARY}
@@ -68,9 +70,10 @@ def _app_json(app: AppPlan) -> dict[str, Any]:
     }
 
 
-def _app_lines(app: AppPlan, column: int) -> Iterator[str]:
+def _app_lines(app: AppPlan, column: int, is_coloured: bool) -> Iterator[str]:
     sign = SIGNS[app.action]
-    yield f"  {_coloured(sign)} {plain(app.app):<{column}}  {_what(app)}"
+    shown = f"\033[{COLOURS[sign]}m{sign}\033[0m" if is_coloured else sign
+    yield f"  {shown} {plain(app.app):<{column}}  {_what(app)}"
     width = max((len(plain(each.key)) for each in app.differences), default=0)
     for each in app.differences:
         old, new = (_shown(each, value) for value in (each.old, each.new))
@@ -99,10 +102,8 @@ def _what(app: AppPlan) -> str:
             return app.action
 
 
-def _coloured(sign: str) -> str:
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return sign
-    return f"\033[{COLOURS[sign]}m{sign}\033[0m"
+def _takes_colours(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _safe(path: str, value: Any) -> Any:

@@ -238,3 +238,13 @@ def test_lines_for_each_kind_of_step() -> None:
         "  - gone   remove: stop it and forget it; its logs stay",
         "plan: 1 to add, 1 to rename, 1 to scale, 1 to start, 1 to remove",
     ]
+
+
+def test_signs_have_colours_on_a_terminal_that_wants_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = make_plan([A], {})
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert plan_lines(plan)[0] == "  \033[32m+\033[0m a  add, 1 instance"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert plan_lines(plan)[0] == "  + a  add, 1 instance"
