@@ -40,6 +40,7 @@ __all__ = [
     "Ready",
     "Recovered",
     "Reloading",
+    "Renumbered",
     "ResetRequested",
     "RestartRequested",
     "RunRequested",
@@ -83,6 +84,12 @@ class RestartRequested(Event, frozen=True):
     by: str = "operator"
     reason: str = ""
     cause: Cause = "operator"
+
+
+class Renumbered(Event, frozen=True):
+    """From now on people know the instance by this id; it has taken over, or has been taken over from."""
+
+    number: int
 
 
 class RunRequested(Event, frozen=True):
@@ -345,6 +352,7 @@ EVENTS: tuple[type[Event], ...] = (
     StartRequested,
     StopRequested,
     RestartRequested,
+    Renumbered,
     RunRequested,
     ScheduleDue,
     ScheduleMoved,

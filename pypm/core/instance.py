@@ -274,6 +274,16 @@ class Instance(msgspec.Struct, frozen=True, omit_defaults=True):
     """The last moment (Unix time) of its schedule that was dealt with; None: it counts from now on."""
     queued: bool = False
     """Another run of this job follows the present one."""
+    number: int | None = None
+    """The id that people know it by; None: its own. It differs after a reload, as the new one takes the place
+    of the old one."""
+    replaces: int | None = None
+    """The instance that is to go when this one is up and ready."""
+
+    @property
+    def shown_id(self) -> int:
+        """The id that people know it by."""
+        return self.id if self.number is None else self.number
 
     @property
     def name(self) -> str:

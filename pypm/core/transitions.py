@@ -192,6 +192,13 @@ def reset(instance: Instance, event: ev.Event, now: float) -> Result:
     return replace(instance, restarts=0, restart_times=(), failures=0), []
 
 
+def renumbered(instance: Instance, event: ev.Event, now: float) -> Result:
+    """An instance of a reload is in the place of the one before, or the other way round."""
+    assert isinstance(event, ev.Renumbered)
+    number = None if event.number == instance.id else event.number
+    return replace(instance, number=number, replaces=None), []
+
+
 def change_spec(instance: Instance, event: ev.Event, now: float) -> Result:
     assert isinstance(event, ev.SpecChanged)
     before, changed = instance.spec, replace(instance, spec=event.spec)

@@ -54,6 +54,7 @@ class StoredInstance(msgspec.Struct):
     index: int
     run: StoredRun | None = None
     runs: list[StoredRun] = []
+    number: int | None = None
 
 
 class StoredState(msgspec.Struct):
@@ -105,7 +106,7 @@ def entries(home: str, state: StoredState) -> list[CatalogEntry]:
     logs_folder = os.path.join(home, "logs")
     return [
         CatalogEntry(
-            id=instance.id,
+            id=shown_id(instance),
             name=instance_name(instance.app, instance.index, spec.instances),
             app=instance.app,
             namespace=spec.namespace,
@@ -117,6 +118,11 @@ def entries(home: str, state: StoredState) -> list[CatalogEntry]:
             runs=tuple(run.run_id for run in [instance.run, *instance.runs] if run and run.run_id),
             running=instance.run is not None,
         )
-        for instance in sorted(state.instances, key=lambda instance: instance.id)
+        for instance in sorted(state.instances, key=shown_id)
         if (spec := specs.get(instance.app)) is not None
     ]
+
+
+def shown_id(instance: StoredInstance) -> int:
+    """The id that people know an instance by."""
+    return instance.id if instance.number is None else instance.number

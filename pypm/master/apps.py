@@ -127,6 +127,24 @@ class Apps:
                 self._engine.handle(instance.id, StartRequested(by=asked_by()))
         return changes
 
+    def add_successor(self, instance: Instance) -> int:
+        """Add, and start, an instance that is to take the place of another one; gives its id."""
+        now = self._clock()
+        successor = Instance(
+            id=self.next_id,
+            app=instance.app,
+            index=instance.index,
+            created=now,
+            since=now,
+            spec=instance.spec,
+            restarts=instance.restarts + 1,
+            runs=instance.runs,
+            replaces=instance.id,
+        )
+        self._take_in(successor)
+        self._engine.handle(successor.id, StartRequested(by=asked_by()))
+        return successor.id
+
     def set_origin(self, name: str, origin: Origin) -> None:
         """Replace what the app inherits from the shell, from the next run on."""
         self._put(replace(self.by_name[name], origin=origin))
@@ -183,13 +201,16 @@ class Apps:
             spec=spec,
             desired=Desired.UP if up else Desired.DOWN,
         )
-        self.next_id += 1
-        self._store.put_next_id(self.next_id)
-        self._engine.add(instance)
-        self._store.put_instance(instance)
+        self._take_in(instance)
         if up:
             self._engine.handle(instance.id, StartRequested(by=asked_by()))
         return change_of(instance, "added")
+
+    def _take_in(self, instance: Instance) -> None:
+        self.next_id = instance.id + 1
+        self._store.put_next_id(self.next_id)
+        self._engine.add(instance)
+        self._store.put_instance(instance)
 
     def _changed(self, instance_id: int) -> None:
         """With its last instance an app is gone; when there is none at all, ids begin anew."""

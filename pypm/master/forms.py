@@ -103,7 +103,7 @@ def make_settings(
     framing = Framing(
         form=logs.form,
         stream="out" if stream == "out" else "err",
-        instance_id=instance.id,
+        instance_id=instance.shown_id,
         name=instance.name,
         run_id=run_id,
         max_line=logs.max_line,

@@ -134,6 +134,10 @@ class InstanceOutput:
         for name, stream in self._streams.items():
             stream.begin_run(self._settings(name))
 
+    def mark_anew(self) -> None:
+        """Another one that wrote into the same files is gone."""
+        self._mark(self._run_id)
+
     def _mark(self, run_id: str) -> None:
         """The files' indexes say whose output follows. A file of several instances belongs to no run."""
         used = [file for files in self._files.values() for file in files]
@@ -292,6 +296,12 @@ class Outputs:
             output.arrange(instance)
         except OSError as error:  # no descriptor left: the next start tries again
             log.error("%s: its logs cannot be changed now: %s", instance.name, error)
+
+    def mark_anew(self, instance_id: int) -> None:
+        """Say anew whose output follows in an instance's files: it may be alone with them by now."""
+        output = self._outputs.get(instance_id)
+        if output is not None:
+            output.mark_anew()
 
     def forget(self, instance_id: int) -> None:
         """Close the output of an instance that is gone."""

@@ -210,7 +210,7 @@ def _row_fields(
     begins_at = instance.deadline if instance.status in (Status.BACKOFF, Status.HELD) else None
     held_until = begins_at if instance.status is Status.HELD else None
     return {
-        "id": instance.id,
+        "id": instance.shown_id,
         "name": instance.name,
         "app": instance.app,
         "namespace": instance.namespace,

@@ -119,7 +119,7 @@ class Story:
         return round(max(0.0, instance.deadline - self._clock()), 3)
 
     def _tell(self, what: str, instance: Instance, **facts: Any) -> None:
-        self._record(what, name=instance.name, id=instance.id, **facts)
+        self._record(what, name=instance.name, id=instance.shown_id, **facts)
 
 
 def _of_run(instance: Instance) -> dict[str, Any]:

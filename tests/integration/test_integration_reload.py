@@ -43,6 +43,110 @@ def test_a_new_one_that_fails_ends_the_reload_and_the_others_go_on(pypm: RealPyp
     assert lives(before[1])
 
 
+LIFE = """echo up $PYPM_ID $$ >> order; trap 'echo down $$ >> order; exit' TERM; echo >&3
+while :; do sleep 0.05; done"""
+
+
+def lines_of(pypm: RealPypm) -> list[list[str]]:
+    return [line.split() for line in (pypm.folder / "order").read_text().splitlines()]
+
+
+def test_a_new_one_is_up_before_the_old_one_goes_and_takes_its_id(pypm: RealPypm) -> None:
+    pypm.start(shell("a", LIFE, instances=2, wait_ready=True, ready_fd=3), sleeper("b"))
+    before = [str(row["pid"]) for row in pypm.rows()]
+    answer = pypm.json("reload", "a")
+    assert [(each["id"], each["name"], each["action"]) for each in answer["instances"]] == [
+        (0, "a:0", "reloaded"),
+        (1, "a:1", "reloaded"),
+    ]
+    rows = pypm.rows()
+    assert [(row["id"], row["name"], row["restarts"]) for row in rows] == [
+        (0, "a:0", 1),
+        (1, "a:1", 1),
+        (2, "b", 0),
+    ]
+    now = [str(row["pid"]) for row in rows]
+    assert lines_of(pypm)[2:] == [
+        ["up", "0", now[0]],
+        ["down", before[0]],
+        ["up", "1", now[1]],
+        ["down", before[1]],
+    ]
+    assert now[2] == before[2]
+    # What is known by its id is this one, for every verb, also under the next master.
+    assert pypm.json("stop", "1")["instances"] == [{"id": 1, "name": "a:1", "action": "stopped"}]
+    pypm.kill_master()
+    assert [(row["id"], row["status"]) for row in pypm.rows()] == [
+        (0, "online"),
+        (1, "stopped"),
+        (2, "online"),
+    ]
+    assert pypm.json("reload", "0")["instances"][0]["id"] == 0
+    assert pypm.json("describe", "0")[0]["id"] == 0
+
+
+def test_where_the_new_one_fails_the_old_one_was_never_touched(pypm: RealPypm) -> None:
+    pypm.start(shell("a", "test -e flag && { echo no >&2; exit 3; }; exec sleep 6614", instances=2))
+    before = [(row["id"], row["pid"], row["restarts"]) for row in pypm.rows()]
+    pypm.write("flag", "")
+    done = pypm.run("reload", "a", "--json")
+    answer = json.loads(done.stdout)
+    assert (done.returncode, answer["failures"]) == (1, [{"id": 0, "name": "a:0", "reason": "exit code 3"}])
+    assert [each["action"] for each in answer["instances"]] == ["failed", "unchanged"]
+    wait_until(lambda: len(pypm.rows()) == 2, 20.0)
+    assert [(row["id"], row["pid"], row["restarts"]) for row in pypm.rows()] == before
+    assert pypm.log("a:0", "error") == b"no\n"
+
+
+WAITS = "until test -e go; do sleep 0.05; done; echo >&3; exec sleep 6615"
+
+
+def test_a_surge_goes_on_under_the_next_master_also_without_who_asked(pypm: RealPypm) -> None:
+    pypm.write("go", "")
+    pypm.start(shell("a", WAITS, wait_ready=True, ready_fd=3))
+    before = pypm.pid("a")
+    (pypm.folder / "go").unlink()
+    command = pypm.popen("reload", "a")
+    wait_until(lambda: [row["status"] for row in pypm.rows()] == ["online", "starting"], 20.0)
+    command.kill()
+    command.communicate()
+    pypm.kill_master()
+    assert len(pypm.rows()) == 2
+    assert pypm.rows()[0]["pid"] == before
+    pypm.write("go", "")
+    wait_until(lambda: len(pypm.rows()) == 1, 20.0)
+    row = pypm.row("a")
+    assert (row["id"], row["status"], row["restarts"]) == (0, "online", 1)
+    assert row["pid"] != before
+    assert not lives(before)
+
+
+def test_a_command_learns_of_a_surge_that_outlived_a_master(pypm: RealPypm) -> None:
+    pypm.write("go", "")
+    pypm.start(shell("a", WAITS, wait_ready=True, ready_fd=3))
+    (pypm.folder / "go").unlink()
+    command = pypm.popen("reload", "a", "--json")
+    wait_until(lambda: [row["status"] for row in pypm.rows()] == ["online", "starting"], 20.0)
+    pypm.kill_master()
+    pypm.write("go", "")
+    out, error = command.communicate(timeout=60)
+    assert command.returncode == 0, error
+    assert json.loads(out)["instances"] == [{"id": 0, "name": "a", "action": "reloaded"}]
+    assert len(pypm.rows()) == 1
+
+
+def test_a_stop_meanwhile_ends_both(pypm: RealPypm) -> None:
+    pypm.write("go", "")
+    pypm.start(shell("a", WAITS, wait_ready=True, ready_fd=3))
+    (pypm.folder / "go").unlink()
+    command = pypm.popen("reload", "a", "--json")
+    wait_until(lambda: len(pypm.rows()) == 2, 20.0)
+    pypm.ok("stop", "a")
+    wait_until(lambda: [row["status"] for row in pypm.rows()] == ["stopped"], 20.0)
+    assert pypm.row("a")["id"] == 0
+    command.communicate(timeout=60)
+
+
 def test_what_is_down_is_started_and_a_job_is_left_alone(pypm: RealPypm) -> None:
     pypm.start(sleeper("a", max_unavailable=1), {**sleeper("job"), "schedule": {"cron": "0 0 1 1 *"}})
     pypm.ok("stop", "a")

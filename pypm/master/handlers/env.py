@@ -38,4 +38,9 @@ def _environment(master: Master, instance: Instance) -> dict[str, Any]:
         env = build_environment(instance.spec, instance.index, origin.env, own, printed)
     except SpawnError as error:
         raise RequestError(f"{instance.name}: {error}") from error
-    return {"id": instance.id, "name": instance.name, "env": env, "secrets": sorted(instance.spec.secrets)}
+    return {
+        "id": instance.shown_id,
+        "name": instance.name,
+        "env": env,
+        "secrets": sorted(instance.spec.secrets),
+    }

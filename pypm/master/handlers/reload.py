@@ -81,30 +81,64 @@ class Roll:
             declared = 0 if instance is None else instance.spec.max_unavailable
             most = declared if self._max_unavailable is None else self._max_unavailable
             turns = asyncio.Semaphore(at_once(most))
-            await asyncio.gather(*(self._renew(change, turns) for change in changes))
+            await asyncio.gather(*(self._turn(change, turns, surge=not most) for change in changes))
 
-    async def _renew(self, change: Change, turns: asyncio.Semaphore) -> None:
+    async def _turn(self, change: Change, turns: asyncio.Semaphore, *, surge: bool) -> None:
         async with turns:
-            since = self._receipt.at
-            if change["id"] not in self._receipt.carried_out:
-                if self.failures:
-                    change["action"] = "unchanged"
-                    return
-                since = boot_time()
-                by = asked_by()
-                self._master.engine.handle(change["id"], RestartRequested(by=by, reason=f"reloaded by {by}"))
-                self._master.receipts.carried_out(self._receipt, change["id"])
-            found = await self._renewed(change["id"], since)
+            is_begun = change["id"] in self._receipt.carried_out
+            if not is_begun and self.failures:
+                change["action"] = "unchanged"
+                return
+            # What is down leaves no gap: it is started in its own place.
+            if surge and change["action"] == "reloaded":
+                found = await self._surge(change, is_begun=is_begun)
+            else:
+                found = await self._in_place(change, is_begun=is_begun)
             if found.kind == "failed":
                 change["action"] = "failed"
-                self.failures.append({"id": change["id"], "name": change["name"], "reason": found.reason})
+                shown = self._master.surges.shown([change])[0]["id"]
+                self.failures.append({"id": shown, "name": change["name"], "reason": found.reason})
 
-    async def _renewed(self, instance_id: int, since: float) -> Renewal:
-        """Wait until the renewal is over."""
-        engine, revision = self._master.engine, 0
+    async def _in_place(self, change: Change, *, is_begun: bool) -> Renewal:
+        """Stop it and start it anew; wait until that is over."""
+        engine, since, revision = self._master.engine, self._receipt.at, 0
+        if not is_begun:
+            since = boot_time()
+            by = asked_by()
+            engine.handle(change["id"], RestartRequested(by=by, reason=f"reloaded by {by}"))
+            self._master.receipts.carried_out(self._receipt, change["id"])
         while True:
-            found = renewal_of(engine.instances.get(instance_id), since, boot_time())
+            found = renewal_of(engine.instances.get(change["id"]), since, boot_time())
             if found.kind != "under way":
                 return found
-            revision = engine.changed_at.get(instance_id, revision)
-            await self._master.waiting.wait([instance_id], "settled", revision=revision)
+            revision = engine.changed_at.get(change["id"], revision)
+            await self._master.waiting.wait([change["id"]], "settled", revision=revision)
+
+    async def _surge(self, change: Change, *, is_begun: bool) -> Renewal:
+        """Start another one beside it that takes its place; wait until it has, and the old one is gone."""
+        engine, before = self._master.engine, int(change["id"])
+        if is_begun and (found := self._found_again(change)) is not None:
+            return found
+        instance = engine.instances.get(before)
+        if instance is None:
+            return Renewal("left")
+        successor = self._master.surges.begin(instance)
+        self._master.receipts.carried_out(self._receipt, before)
+        if reason := await self._master.surges.outcome(successor):
+            return Renewal("failed", reason)
+        change["id"] = successor
+        await self._master.waiting.wait([before], "stopped")
+        return Renewal("done")
+
+    def _found_again(self, change: Change) -> Renewal | None:
+        """How it went under an earlier master; None: it goes on."""
+        instances = self._master.engine.instances
+        if any(each.replaces == change["id"] for each in instances.values()):
+            return None
+        if change["id"] in instances and instances[change["id"]].number is None:
+            return Renewal("failed", "a master was lost meanwhile; see `pypm events`")
+        new = [
+            each.id for each in instances.values() if each.name == change["name"] and each.id != change["id"]
+        ]
+        change["id"] = new[0] if new else change["id"]
+        return Renewal("done")

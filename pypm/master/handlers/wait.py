@@ -21,12 +21,13 @@ class Params(msgspec.Struct, forbid_unknown_fields=True, rename={"goal": "for"})
 
 async def handle(master: Master, params: Params) -> dict[str, Any]:
     """Give the rows as they are then."""
-    outcome = await master.waiting.wait(params.ids, params.goal, params.timeout, params.revision)
+    ids = master.surges.own_ids(params.ids)
+    outcome = await master.waiting.wait(ids, params.goal, params.timeout, params.revision)
     instances = master.engine.instances
     return {
         "done": outcome.done,
         "timed_out": outcome.timed_out,
-        "begun_again": outcome.begun_again,
+        "begun_again": [instances[each].shown_id for each in outcome.begun_again if each in instances],
         "revision": master.engine.revision,
-        "rows": master.views.rows([instances[each] for each in params.ids if each in instances]),
+        "rows": master.views.rows([instances[each] for each in ids if each in instances]),
     }
