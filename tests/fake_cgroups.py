@@ -20,6 +20,7 @@ FILES = {
         "memory.max": "max\n",
         "memory.high": "max\n",
         "memory.oom.group": "0\n",
+        "memory.events.local": "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\noom_group_kill 0\n",
         "memory.events": "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\noom_group_kill 0\n",
     },
     "cpu": {"cpu.max": "max 100000\n"},

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from pypm.cli.checks import Check, check_home, check_machine, check_master
+from pypm.cli.enforcement import limit_lines
 from pypm.cli.options import json_option
 from pypm.cli.output import plain, print_json, say
 from pypm.cli.session import existing_master
@@ -28,18 +29,25 @@ def command(as_json: bool) -> int:
       pypm doctor
       pypm doctor --json | jq '.checks[] | select(.level != "ok")'
     """
-    checks = gathered()
+    facts, asked = _ask()
+    checks = _checks(facts, asked)
+    limits = (facts or {}).get("limits", [])  # a master that is older tells none
     failed = any(check.level == "fail" for check in checks)
     if as_json:
-        print_json({"ok": not failed, "checks": [check._asdict() for check in checks]})
+        print_json({"ok": not failed, "checks": [check._asdict() for check in checks], "limits": limits})
     else:
         say(table(checks))
+        if limits:
+            say("\n" + "\n".join(limit_lines(limits)))
     return 1 if failed else 0
 
 
 def gathered() -> list[Check]:
     """All checks: of the home, the master and the machine."""
-    facts, asked = _ask()
+    return _checks(*_ask())
+
+
+def _checks(facts: dict[str, Any] | None, asked: Check | None) -> list[Check]:
     return [
         *check_home(home_folder(), running=facts is not None),
         *(check_master(facts) if asked is None else [asked]),

@@ -30,6 +30,8 @@ class Document(NamedTuple):
     defaults: Table
     pm2: bool
     """Whether the format is one of PM2's."""
+    namespaces: object = None
+    """What it says of namespaces; None: nothing."""
 
 
 def read_document(path: str, faults: Faults) -> Document:
@@ -130,11 +132,12 @@ def _yaml(text: str) -> Any:
 
 def _toml_document(content: Table, faults: Faults) -> Document:
     apps = content.get("apps", [])
-    _check_frame(content, ("apps", "defaults"), faults)
+    _check_frame(content, ("apps", "defaults", "namespaces"), faults)
     if isinstance(apps, Mapping):
         faults.add("apps", "is a table; write [[apps]] with two brackets, one for each app")
         apps = []
-    return Document(_tables(apps, faults, "apps"), _defaults(content, faults), pm2=False)
+    tables, defaults = _tables(apps, faults, "apps"), _defaults(content, faults)
+    return Document(tables, defaults, pm2=False, namespaces=content.get("namespaces"))
 
 
 def _pm2_document(content: Any, faults: Faults) -> Document:
@@ -143,10 +146,11 @@ def _pm2_document(content: Any, faults: Faults) -> Document:
     key = next((key for key in ("apps", "pm2") if key in content), "")
     if not key:
         return _bare_app(content, faults)
-    _check_frame(content, (key, "defaults", "deploy", "static"), faults)
+    _check_frame(content, (key, "defaults", "namespaces", "deploy", "static"), faults)
     apps = content[key]
     entries = [apps] if isinstance(apps, Mapping) else apps
-    return Document(_tables(entries, faults, key), _defaults(content, faults), pm2=True)
+    tables, defaults = _tables(entries, faults, key), _defaults(content, faults)
+    return Document(tables, defaults, pm2=True, namespaces=content.get("namespaces"))
 
 
 def _bare_app(content: Table, faults: Faults) -> Document:
@@ -167,7 +171,7 @@ def _check_frame(content: Table, known: tuple[str, ...], faults: Faults) -> None
         elif is_app_key(key):
             faults.add(key, "belongs to an app: write it below [[apps]], or below [defaults] for all apps")
         else:
-            faults.add(key, f"unknown key{nearest(key, ('apps', 'defaults'))}")
+            faults.add(key, f"unknown key{nearest(key, ('apps', 'defaults', 'namespaces'))}")
 
 
 def _defaults(content: Table, faults: Faults) -> Table:

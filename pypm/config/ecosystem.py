@@ -6,6 +6,8 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from pypm.config.dependencies import Declared, check_dependencies, with_dependencies
 from pypm.config.documents import STDIN, Document, read_document
 from pypm.config.faults import Faults, Place, nearest
@@ -54,9 +56,25 @@ def load(
     apps = [app for app in apps if app.name]
     duplicates([(app.name, app.place) for app in apps])
     check_dependencies(apps, known)
+    if document.namespaces is not None:
+        apps = _with_namespaces(document.namespaces, apps, faults)
     _check_only(only, [app.name for app in apps], faults)
     faults.check()
     return [app.spec for app in apps if app.spec and (wanted is None or app.name in wanted)]
+
+
+def _with_namespaces(table: object, apps: list[Declared], faults: Faults) -> list[Declared]:
+    """The apps, each with what the file says of its namespace."""
+    from pypm.config.namespaces import read_namespaces
+
+    names = {app.settings.get("namespace", "default") for app in apps}
+    limits = read_namespaces(table, names, faults)
+    return [
+        app._replace(spec=replace(app.spec, namespace_limits=limits.get(app.spec.namespace)))
+        if app.spec is not None
+        else app
+        for app in apps
+    ]
 
 
 def _declared(

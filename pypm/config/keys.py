@@ -24,13 +24,14 @@ from pypm.config import (
 from pypm.config.faults import Place, nearest
 from pypm.config.units import parse_duration, shown
 from pypm.core.errors import ConfigError
-from pypm.core.limit_validity import LEAST_NICE, MOST_NICE, MOST_OOM_SCORE
+from pypm.core.limit_validity import LEAST_NICE, MOST_NICE, MOST_OOM_SCORE, MOST_TASKS
 
 __all__ = [
     "HEALTH_KEYS",
     "KEYS",
     "LIMIT_KEYS",
     "LOG_KEYS",
+    "NAMESPACE_LIMITS",
     "RESTART_KEYS",
     "SANDBOX_KEYS",
     "SCHEDULE_KEYS",
@@ -165,10 +166,16 @@ LIMIT_KEYS = (
     Key("ionice", limits.io_priority),
     Key("cpu_affinity", limits.cpu_affinity),
     Key("oom_score_adj", values.whole(-MOST_OOM_SCORE, MOST_OOM_SCORE)),
+    Key("tasks", values.whole(1, MOST_TASKS), "tasks_max"),
+    Key("cpu_max", limits.share_of_core),
+    Key("enforce", values.one_of("required", "best_effort")),
 )
 """The keys of the table ``limits``."""
 
-LIMITS_NOT_YET = ("cpu", "max_runtime", "memory_high", "memory_warn", "recycle_grace", "tasks")
+NAMESPACE_LIMITS = ("memory", "tasks", "cpu_max", "enforce")
+"""Those that all apps of a namespace can have together."""
+
+LIMITS_NOT_YET = ("cpu", "max_runtime", "memory_high", "memory_warn", "recycle_grace")
 """What a later version brings in that table."""
 
 SANDBOX_KEYS = (

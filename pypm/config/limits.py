@@ -10,7 +10,7 @@ from pypm.config.faults import Place
 from pypm.config.units import parse_size, shown
 from pypm.config.values import checked, integer
 from pypm.core.errors import ConfigError
-from pypm.core.limit_validity import IO_PRIORITY, MOST_CPU
+from pypm.core.limit_validity import IO_PRIORITY, LEAST_CPU_MAX, MOST_CPU, MOST_CPU_MAX
 from pypm.core.spec import UNLIMITED, LimitSpec
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "io_priority",
     "limit_fields",
     "not_yet",
+    "share_of_core",
     "size",
     "umask",
     "user",
@@ -59,6 +60,20 @@ def cpu_affinity(value: object) -> tuple[int, ...]:
     if missing := sorted(cpus - set(possible)):
         raise ConfigError(f"{shown(value)}: this machine has no CPU {missing[0]}, only 0 to {possible[-1]}")
     return tuple(sorted(cpus))
+
+
+def share_of_core(value: object) -> float:
+    """Parts of one core from percent, as ``50``, ``"50%"`` or ``150`` (one and a half)."""
+    text = value.removesuffix("%").strip() if isinstance(value, str) else value
+    try:
+        if isinstance(text, bool) or not isinstance(text, str | int | float):
+            raise ValueError
+        percent = float(text)
+    except ValueError:
+        raise ConfigError(f'{shown(value)}: expected percent of one core, such as 50 or "150%"') from None
+    if not LEAST_CPU_MAX <= percent / 100 <= MOST_CPU_MAX:
+        raise ConfigError(f"{shown(value)}: expected percent of one core, from 1 on; 200 is two cores")
+    return percent / 100
 
 
 def user(value: object) -> str:

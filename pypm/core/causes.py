@@ -11,6 +11,7 @@ Cause = Literal[
     "signal",
     "oom",
     "memory",
+    "tasks",
     "cpu",
     "max-runtime",
     "not-ready",

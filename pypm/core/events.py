@@ -29,6 +29,7 @@ __all__ = [
     "HeldBack",
     "HookEnded",
     "LetGo",
+    "LimitPassed",
     "LogRead",
     "MainPidReported",
     "MemoryOver",
@@ -40,7 +41,6 @@ __all__ = [
     "Ready",
     "Recovered",
     "Reloading",
-    "Renumbered",
     "ResetRequested",
     "RestartRequested",
     "RunRequested",
@@ -84,12 +84,6 @@ class RestartRequested(Event, frozen=True):
     by: str = "operator"
     reason: str = ""
     cause: Cause = "operator"
-
-
-class Renumbered(Event, frozen=True):
-    """From now on people know the instance by this id; it has taken over, or has been taken over from."""
-
-    number: int
 
 
 class RunRequested(Event, frozen=True):
@@ -281,6 +275,14 @@ class NotAsked(Event, frozen=True):
     run_id: str
 
 
+class LimitPassed(Event, frozen=True):
+    """The run is to go, because it, or the namespace of which it uses most, is beyond a limit."""
+
+    run_id: str
+    reason: str
+    cause: Cause
+
+
 class MemoryOver(Event, frozen=True):
     """The run's tree uses more memory than its limit."""
 
@@ -352,7 +354,6 @@ EVENTS: tuple[type[Event], ...] = (
     StartRequested,
     StopRequested,
     RestartRequested,
-    Renumbered,
     RunRequested,
     ScheduleDue,
     ScheduleMoved,
@@ -381,6 +382,7 @@ EVENTS: tuple[type[Event], ...] = (
     StoppingReported,
     MainPidReported,
     NotAsked,
+    LimitPassed,
     MemoryOver,
     MemoryUsed,
     CpuUsed,

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import re
 
-from pypm.core.spec import UNLIMITED, AppSpec
+from pypm.core.spec import UNLIMITED, AppSpec, LimitSpec, NamespaceLimits
 
-__all__ = ["IO_PRIORITY", "LEAST_NICE", "MOST_CPU", "MOST_NICE", "MOST_OOM_SCORE", "fault_of_limits"]
+__all__ = [
+    "IO_PRIORITY",
+    "LEAST_CPU_MAX",
+    "LEAST_NICE",
+    "MOST_CPU",
+    "MOST_CPU_MAX",
+    "MOST_NICE",
+    "MOST_OOM_SCORE",
+    "MOST_TASKS",
+    "fault_of_limits",
+]
 
 LEAST_NICE, MOST_NICE = -20, 19
 MOST_OOM_SCORE = 1000
 MOST_CPU = 8191
 """The highest number of a CPU that Linux can be built for."""
+MOST_TASKS = 2**22
+"""As many as Linux can have at all."""
+LEAST_CPU_MAX, MOST_CPU_MAX = 0.01, float(MOST_CPU + 1)
+"""Parts of one core; the kernel counts no less."""
 IO_PRIORITY = re.compile(r"idle|(?:best-effort|realtime):[0-7]")
 
 
@@ -29,8 +43,27 @@ def fault_of_limits(spec: AppSpec) -> str:
         return "one of the CPUs of its cpu_affinity cannot be"
     if limits.oom_score_adj is not None and not -MOST_OOM_SCORE <= limits.oom_score_adj <= MOST_OOM_SCORE:
         return f"oom_score_adj {limits.oom_score_adj}; -{MOST_OOM_SCORE} to {MOST_OOM_SCORE} are possible"
+    if fault := _fault_of_shares(limits) or _fault_of_namespace(spec.namespace_limits):
+        return fault
     if spec.umask is not None and not 0 <= spec.umask <= 0o777:
         return "its umask is more than permissions have bits"
     if any(name is not None and (not name or "\0" in name) for name in (spec.user, spec.group)):
         return "its user or group has no name, or one with NUL in it"
     return ""
+
+
+def _fault_of_shares(limits: LimitSpec | NamespaceLimits) -> str:
+    if limits.tasks is not None and not 1 <= limits.tasks <= MOST_TASKS:
+        return f"at most {limits.tasks} tasks; 1 to {MOST_TASKS} are possible"
+    if limits.cpu_max is not None and not LEAST_CPU_MAX <= limits.cpu_max <= MOST_CPU_MAX:
+        return f"cpu_max is {limits.cpu_max} cores; {LEAST_CPU_MAX} to {MOST_CPU_MAX:g} are possible"
+    return ""
+
+
+def _fault_of_namespace(limits: NamespaceLimits | None) -> str:
+    if limits is None:
+        return ""
+    if limits.memory is not None and limits.memory <= 0:
+        return "what its namespace may use of memory is not above zero"
+    fault = _fault_of_shares(limits)
+    return f"its namespace: {fault}" if fault else ""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from pypm.core import events as ev
-from pypm.core import health, holding, jobs, limits, probes, resuming, signs, stopping
+from pypm.core import health, holding, jobs, limits, namespaces, probes, resuming, signs, stopping
 from pypm.core import transitions as on
 from pypm.core.actions import Action, ArmTimer, CancelTimer, Forget, Persist, Publish
 from pypm.core.hooks import hooks_due
@@ -109,6 +109,7 @@ _OF_A_RUN = (
     ev.StoppingReported,
     ev.MainPidReported,
     ev.NotAsked,
+    ev.LimitPassed,
     ev.MemoryOver,
     ev.MemoryUsed,
     ev.CpuUsed,
@@ -146,6 +147,7 @@ TABLE: dict[tuple[Status, type[ev.Event]], Handler | str] = {
     (Status.STARTING, ev.SpawnFailed): on.spawn_failed,
     (Status.STARTING, ev.Ready): on.ready,
     (Status.STARTING, ev.MemoryOver): limits.memory_over,
+    (Status.STARTING, ev.LimitPassed): namespaces.limit_passed,
     (Status.STARTING, ev.Exited): on.exited,
     (Status.STARTING, ev.DeadlinePassed): health.not_ready_in_time,
     (Status.ONLINE, ev.StartRequested): on.want_up,
@@ -155,6 +157,7 @@ TABLE: dict[tuple[Status, type[ev.Event]], Handler | str] = {
     (Status.ONLINE, ev.Recovered): resuming.recover_running,
     (Status.ONLINE, ev.Ready): signs.ready_again,
     (Status.ONLINE, ev.MemoryOver): limits.memory_over,
+    (Status.ONLINE, ev.LimitPassed): namespaces.limit_passed,
     (Status.ONLINE, ev.Exited): on.exited,
     (Status.ONLINE, ev.DeadlinePassed): health.checked,
     (Status.ONLINE, ev.WatchdogTriggered): signs.watchdog_triggered,
@@ -179,6 +182,7 @@ TABLE: dict[tuple[Status, type[ev.Event]], Handler | str] = {
     (Status.STOPPING, ev.MemoryUsed): "it is being stopped",
     (Status.STOPPING, ev.CpuUsed): "it is being stopped",
     (Status.STOPPING, ev.Occupied): "it is being stopped",
+    (Status.STOPPING, ev.LimitPassed): "it is being stopped",
     (Status.STOPPING, ev.StoppingReported): "it is being stopped",
     (Status.STOPPING, ev.Exited): on.exited,
     (Status.STOPPING, ev.TreeGone): on.tree_gone,
@@ -193,7 +197,6 @@ for _status in Status:
     TABLE[_status, ev.ScheduleDue] = jobs.due_at_rest if _status in _AT_REST else jobs.due_running
     TABLE[_status, ev.RunRequested] = jobs.run_at_rest if _status in _AT_REST else "it runs already"
     TABLE[_status, ev.ResetRequested] = on.reset
-    TABLE[_status, ev.Renumbered] = on.renumbered
     TABLE[_status, ev.SpecChanged] = on.change_spec
 
 for _status in _AT_REST:

@@ -29,6 +29,7 @@ __all__ = [
     "Hooks",
     "LimitSpec",
     "LogSpec",
+    "NamespaceLimits",
     "Origin",
     "RestartPolicy",
     "Rule",
@@ -256,6 +257,12 @@ class LimitSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     cpu_affinity: tuple[int, ...] = ()
     """Numbers of the CPUs on which it may run; empty: all."""
     oom_score_adj: int | None = None
+    tasks: int | None = None
+    """Processes and threads of the whole tree."""
+    cpu_max: float | None = None
+    """CPU time of the whole tree in parts of one core, which the kernel does not let it go beyond."""
+    enforce: Literal["required", "best_effort"] = "required"
+    """Whether it starts where the machine cannot hold it to all of its limits."""
     memory_warn: int | None = None
     """Bytes of memory of the whole tree at which people are told; ``None``: 80 % of the limit, 0: never."""
     memory_high: int | None = None
@@ -269,6 +276,15 @@ class LimitSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """Seconds within which that comes later, for each run by another time."""
     recycle_grace: float = 600.0
     """Seconds that a task which is under way then still has."""
+
+
+class NamespaceLimits(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What all apps of a namespace may use together; the words are those of ``LimitSpec``."""
+
+    memory: int | None = None
+    tasks: int | None = None
+    cpu_max: float | None = None
+    enforce: Literal["required", "best_effort"] = "required"
 
 
 NODE_PROGRAMS = frozenset(("node", "nodejs", "bun"))
@@ -338,6 +354,8 @@ class AppSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     max_memory: int | None = None
     """Bytes of resident memory of the whole tree beyond which the instance is restarted."""
     limits: LimitSpec = LimitSpec()
+    namespace_limits: NamespaceLimits | None = None
+    """What all apps of its namespace may use together, as the file says that has declared it."""
     user: str | None = None
     """A name or a number; ``None``: the one as whom the master runs."""
     group: str | None = None

@@ -6,6 +6,8 @@ import logging
 import signal
 from collections.abc import Callable, Collection, Iterable, Mapping
 
+from msgspec.structs import replace
+
 from pypm.core import events as ev
 from pypm.core.instance import Desired, Instance, Status
 from pypm.master.begun import Note
@@ -74,7 +76,10 @@ class Adoption:
     def _end_of(self, instance: Instance, gone: Collection[int], *, same_boot: bool) -> ev.Event | None:
         if instance.run is None:
             return None
-        return what_became_of(instance, gone, self._link.ends, self._outlived, same_boot=same_boot)
+        end = what_became_of(instance, gone, self._link.ends, self._outlived, same_boot=same_boot)
+        if end is None or end.signal != signal.SIGKILL or instance.killed:  # killed by us
+            return end
+        return replace(end, oom=self._executor.oom_in_group(instance))
 
     def _outlived(self, instance: Instance) -> bool:
         """Whether a run has left something, which the run that has perhaps followed it is not."""
@@ -207,7 +212,7 @@ def what_became_of(
         log.warning("%s: its run has ended while nobody could see how", instance.name)
         return ev.Exited(run.run_id, leftovers=leftovers)
     death = Death.from_status(run.main_pid, end.status)
-    if run.sandboxed:
+    if run.sandboxed and not run.named_pid:
         death = unwrapped(death)
     how = (death.code, death.signal, death.core_dumped)
     return ev.Exited(run.run_id, *how, leftovers=leftovers, at=end.at)

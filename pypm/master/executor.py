@@ -33,6 +33,7 @@ from pypm.core.instance import Instance, Run, Status
 from pypm.core.state import App
 from pypm.master.begun import Note
 from pypm.master.ends import End, Ends
+from pypm.master.kernel_limits import KernelLimits
 from pypm.master.oom import OomWatch
 from pypm.master.output import Outputs
 from pypm.master.owners import Owner, Owners
@@ -124,6 +125,7 @@ class SystemExecutor:
         self._channels = RunChannels(loop, keeper, self._heard)
         self.ends = Ends(loop, store, self)
         self.trees = Trees(loop, home.path, self.ends.mains, self._instance_of, self._tree_gone)
+        self.limits = KernelLimits(self.trees.groups, lambda: [app.spec for app in self._apps.values()])
         self._to_spawn: deque[int] = deque()
         self._prepared = 0
         """How many of the first of them have their pipes."""
@@ -169,6 +171,7 @@ class SystemExecutor:
                 self._outputs.forget(instance.id)
                 self._channels.forget(instance.id)
                 self.trees.forget(instance.id)
+                self.limits.forget(instance.id)
                 self._store.drop_instance(instance.id)
 
     # --- spawning ---
@@ -203,6 +206,7 @@ class SystemExecutor:
         secret = os.urandom(22).hex()
         run_id, token = secret[:12], secret[12:]
         try:
+            group = self.limits.prepare(instance)
             child = self._start_process(instance, run_id, token)
         except SpawnError as error:
             return SpawnFailed(str(error))
@@ -215,7 +219,7 @@ class SystemExecutor:
             os.waitpid(child.pid, 0)
             return SpawnFailed(error.strerror or str(error))
         self.on_begun(Note(instance.id, run_id, token, child.pid, child.start_ticks))
-        self.trees.begun(instance, child.pid, child.start_ticks)
+        self.trees.begun(instance, child.pid, child.start_ticks, group)
         self.runs_by_token[token] = (instance.id, run_id)
         self.owners.begun(Owner(instance.id, run_id), child.pid)
         pipes = self._outputs.of(instance).inodes()
@@ -228,17 +232,12 @@ class SystemExecutor:
             "PYPM_APP": instance.app,
             "PYPM_NAME": instance.name,
             "PYPM_INSTANCE": str(instance.index),
-            "PYPM_ID": str(self._id_to_be(instance)),
+            "PYPM_ID": str(instance.id),
             "PYPM_STATE_DIR": state_folder(self._home.path, instance),
             "PYPM_AGENT_ENDPOINT": f"ipc://{self._home.agents_socket}",
             **history_variables(instance),
             **self._notify_variables(instance),
         }
-
-    def _id_to_be(self, instance: Instance) -> int:
-        """The id that people know it by when it has taken the place that it is started for."""
-        replaced = None if instance.replaces is None else self._instances.get(instance.replaces)
-        return instance.shown_id if replaced is None else replaced.shown_id
 
     def _notify_variables(self, instance: Instance) -> dict[str, str]:
         if instance.spec.notify_access == "none":
@@ -342,18 +341,25 @@ class SystemExecutor:
         else:
             self.trees.over(end.run_id)
         death = end.death or Death(0, None, None, False)
-        if instance.run.sandboxed:
+        if instance.run.sandboxed and not instance.run.named_pid:
             death = unwrapped(death)
         how = (death.code, death.signal, death.core_dumped)
-        oom = self._oom_of(end, death)
+        oom = self._oom_of(instance, end, death)
         self._handle(end.instance_id, Exited(end.run_id, *how, leftovers=leftovers, at=end.at, oom=oom))
 
-    def _oom_of(self, end: End, death: Death) -> str:
+    def _oom_of(self, instance: Instance, end: End, death: Death) -> str:
         """What says that the kernel has killed a run for want of memory, unless we have killed it."""
         if end.run_id in self._killed:
             self._killed.discard(end.run_id)
             return ""
-        return self.oom.evidence(end.pid) if death.signal == signal.SIGKILL else ""
+        if death.signal != signal.SIGKILL:
+            return ""
+        return self.oom_in_group(instance) or self.oom.evidence(end.pid)
+
+    def oom_in_group(self, instance: Instance) -> str:
+        """What the group of a run, that has ended by SIGKILL, says of a want of memory; empty: nothing."""
+        folder = self.trees.folder_of(instance.id) or self.limits.folder(instance)
+        return self.limits.oom_evidence(instance, folder)
 
     def _has_leftovers(self, instance: Instance, end: End, *, guardians: bool) -> bool:
         if end.death is None:  # its parent may have been init, and so may be that of what it left

@@ -18,6 +18,7 @@ from pypm import __version__
 from pypm.core.errors import PypmError, RequestError
 from pypm.core.events import RestartRequested, StopRequested
 from pypm.core.instance import Instance
+from pypm.core.spec import AppSpec
 from pypm.core.targets import match
 from pypm.logs.registry import LogRegistry
 from pypm.logs.trouble import LogTrouble
@@ -33,6 +34,7 @@ from pypm.master.executor import SystemExecutor
 from pypm.master.handlers import HANDLERS
 from pypm.master.home_watch import HomeWatch
 from pypm.master.hooks import HookRunner
+from pypm.master.limit_watch import LimitWatch
 from pypm.master.link import GuardianLink, Reaped
 from pypm.master.log import reopen_log
 from pypm.master.log_keeper import LogKeeper
@@ -53,7 +55,6 @@ from pypm.master.secrets import Secrets
 from pypm.master.server import Server
 from pypm.master.store import Store
 from pypm.master.story import Story
-from pypm.master.surges import Known, Surges
 from pypm.master.telemetry import Telemetry
 from pypm.master.usage_history import UsageHistory, new_history
 from pypm.master.views import Views
@@ -108,7 +109,7 @@ class Master:
         self.store.noted, self.store.on_saved = self.begun.count, self.begun.saved
         self.telemetry = Telemetry(self.executor.runs_by_token, boot_time)
         self.watches = Watches(loop, self.apps, home.path, self._files_changed, self.events.record)
-        self.apps.on_app = self.watches.declared
+        self.apps.on_app = self._app_declared
         self.receipts = Receipts(self.store, boot_time)
         self.hooks = HookRunner(
             loop,
@@ -150,6 +151,10 @@ class Master:
         self.usage = UsageHistory(self._memory("usage", new_history))
         self.sampler = Sampler(self.engine, loop, boot_time, TreeMeter(), self.usage)
         self.schedules = Schedules(self.engine, loop, boot_time)
+        self.executor.limits.record = self.events.record
+        self.limit_watch = LimitWatch(
+            loop, self.engine, self.sampler, self.executor.limits, self.executor.trees
+        )
         self.views = Views(
             self.engine,
             self.apps.by_name,
@@ -160,7 +165,6 @@ class Master:
             home.logs_folder,
         )
         self.waiting = Waiting(self.engine, boot_time)
-        self.surges = Surges(loop, self.engine, self.apps, self.outputs.mark_anew, boot_time)
         self.server = Server(loop, self._dispatch)
         self.update: asyncio.Future[None] | None = None
         """Fails when the update that somebody waits for has failed; its success is the end of this master."""
@@ -199,7 +203,6 @@ class Master:
         self.link.serving()
         self.askers.end_left(self.home.path, [app.spec for app in self.apps.by_name.values()])
         self.secrets.start()
-        self.surges.start()
         self.probes.start()
         watch = HomeWatch(
             self.home,
@@ -219,6 +222,7 @@ class Master:
         channel.close()
         notify.close()
         self.hooks.close()
+        self.limit_watch.close()
         self.executor.trees.close()
         self.log_keeper.close()
         self.log_waits.close()
@@ -236,6 +240,10 @@ class Master:
                 if os.path.lexists(path):
                     os.unlink(path)
         log.info("master %s has ended", os.getpid())
+
+    def _app_declared(self, name: str, spec: AppSpec | None) -> None:
+        self.watches.declared(name, spec)
+        self.limit_watch.declared(name, spec)
 
     def _files_changed(self, instance: Instance, reason: str) -> None:
         self.engine.handle(instance.id, RestartRequested("watch", reason, "watch"))
@@ -346,14 +354,13 @@ class Master:
 
     def select(self, targets: Sequence[str]) -> list[Instance]:
         """The instances that the targets name, by id. Raises NotFoundError for one that names nothing."""
-        known = [Known.of(each) for each in self.engine.instances.values()]
-        return [each.instance for each in match(targets, sorted(known))]
+        return match(targets, sorted(self.engine.instances.values(), key=lambda each: each.id))
 
     async def done(self, changes: list[dict[str, Any]], warnings: Sequence[str] = ()) -> dict[str, Any]:
         """The answer to a verb that changes something, once that is on the disk (or the disk refuses)."""
         await self.store.committed()
         trouble = [] if self.store.trouble is None else [self.store.trouble]
-        return {"instances": self.surges.shown(changes), "warnings": [*warnings, *trouble]}
+        return {"instances": changes, "warnings": [*warnings, *trouble]}
 
     def reload_logs(self) -> list[str]:
         """Open all log files anew, because somebody has moved some; gives their paths."""

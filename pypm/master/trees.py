@@ -8,6 +8,7 @@ start is rare. Only where there is something, all of /proc is read.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -26,6 +27,7 @@ from pypm.system.sweep import (
     ProcessTable,
     belongs,
     child_pids,
+    descendant_pids,
     escaped_descendants,
     send_to,
 )
@@ -103,11 +105,37 @@ class Trees:
 
     # --- groups ---
 
-    def begun(self, instance: Instance, pid: int, ticks: int) -> None:
-        """A run has been started: it is to enter its instance's group."""
-        if instance.spec.treekill and self.groups.folder:
-            self._folders[instance.id] = self.groups.path(instance.id)
+    def begun(self, instance: Instance, pid: int, ticks: int, limited: str = "") -> None:
+        """A run has been started: it is to enter its instance's group.
+
+        ``limited`` is a group that is there and holds the run to limits: that is urgent.
+        """
+        if limited:
+            self._use(instance.id, limited)
+            self._worker.submit(self._enter_whole, limited, pid, ticks)
+        elif instance.spec.treekill and self.groups.folder:
+            self._use(instance.id, self.groups.path(instance.id))
             self._entering.append((instance.id, pid, ticks))
+
+    def _use(self, instance_id: int, folder: str) -> None:
+        """From now on that is the group of an instance."""
+        before = self._folders.get(instance_id, folder)
+        self._folders[instance_id] = folder
+        if before != folder:
+            self._worker.submit(self._remove, before)
+
+    def enter_again(self, instance: Instance) -> None:
+        """Put a run into its group if somebody has taken it out of it."""
+        folder, run = self.folder_of(instance.id), instance.run
+        if not folder or run is None or run.leaving is not None:
+            return
+        present = cgroup.folder_of(run.main_pid)
+        if present and present != folder and not present.startswith(f"{folder}/"):
+            self._worker.submit(self._enter_whole, folder, run.main_pid, run.main_ticks)
+
+    def folder_of(self, instance_id: int) -> str:
+        """The group of an instance's run; empty if it is in none."""
+        return self._folders.get(instance_id, "")
 
     def enter_groups(self) -> None:
         """Put what has begun into its groups.
@@ -126,6 +154,15 @@ class Trees:
             if folder is not None:
                 self._enter(folder, pid, ticks)
 
+    def _enter_whole(self, folder: str, pid: int, ticks: int) -> None:
+        """Put a run into its group with what it has started meanwhile."""
+        self._enter(folder, pid, ticks)
+        if process.is_same(pid, ticks):
+            inside = cgroup.members(folder)
+            for each in descendant_pids(pid):
+                if each not in inside:
+                    cgroup.write(f"{folder}/cgroup.procs", str(each))
+
     def _enter(self, folder: str, pid: int, ticks: int) -> None:
         if not cgroup.put(folder, pid, ticks) and process.is_same(pid, ticks) and not self.groups.trouble:
             self.groups.trouble = f"the kernel refuses to move a process into {folder}"
@@ -134,17 +171,24 @@ class Trees:
     def adopted(self, instance: Instance) -> None:
         """The run of another master goes on: its group may be elsewhere than where we would make it."""
         if instance.run is not None:
-            folder = cgroup.folder_of(instance.run.main_pid)
-            ours = f"{cgroup.group_name(self._home)}/{instance.id}"
-            found = folder if folder.endswith(f"/{ours}") else self.groups.path(instance.id)
-            if found and instance.spec.treekill:
-                self._folders[instance.id] = found
+            found = cgroup.instance_folder(
+                cgroup.folder_of(instance.run.main_pid), cgroup.group_name(self._home), instance.id
+            )
+            if found or instance.spec.treekill:
+                self._folders[instance.id] = found or self.groups.path(instance.id)
 
     def forget(self, instance_id: int) -> None:
         """An instance is gone, and so is its group."""
         folder = self._folders.pop(instance_id, None)
         if folder is not None:
-            self._worker.submit(cgroup.remove, folder)
+            self._worker.submit(self._remove, folder)
+
+    def _remove(self, folder: str) -> None:
+        """Remove an instance's group; that of its namespace goes with its last one."""
+        above = os.path.dirname(folder)
+        if cgroup.remove(folder) and above != self.groups.folder and cgroup.is_namespace(above):
+            with contextlib.suppress(OSError):
+                os.rmdir(above)
 
     def _mark(self, instance: Instance) -> Mark:
         run = instance.run

@@ -24,7 +24,9 @@ __all__ = [
     "find_place",
     "folder_of",
     "group_name",
+    "instance_folder",
     "is_empty",
+    "is_namespace",
     "kill_all",
     "members",
     "own_place",
@@ -39,6 +41,9 @@ SWITCH = "PYPM_CGROUP"
 
 LEAF = "master"
 """The group, among those of a home, for guardian and master where they may not stay in the one above."""
+
+NAMESPACE = "ns-"
+"""With this begin the names of the groups of namespaces; those of instances are numbers."""
 
 Kind = Literal["unified", "hybrid", "none"]
 
@@ -206,7 +211,7 @@ class Groups:
         # A name may have signs that a folder's may not; the digest keeps those apart that look alike then.
         readable = re.sub(r"[^A-Za-z0-9_-]", "_", namespace)[:32]
         digest = hashlib.sha256(namespace.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-        return f"{self.folder}/ns-{readable}-{digest}"
+        return f"{self.folder}/{NAMESPACE}{readable}-{digest}"
 
     def close(self) -> None:
         """Remove our group and those in it, which is refused, rightly, where something runs in them."""
@@ -236,6 +241,21 @@ class Groups:
 def group_name(home: str) -> str:
     """The name of the group of a home."""
     return f"pypm-{hashlib.sha256(os.fsencode(home)).hexdigest()[:12]}"
+
+
+def instance_folder(folder: str, home_group: str, instance_id: int) -> str:
+    """The group of an instance, from that of one of its processes; empty if it is not in it.
+
+    ``home_group`` is the name of the group of its home, which may be elsewhere than ours, and an agent may
+    have made groups below its own.
+    """
+    found = re.search(rf"/{re.escape(home_group)}/(?:{NAMESPACE}[^/]*/)?{instance_id}(?=/|$)", folder)
+    return folder[: found.end()] if found else ""
+
+
+def is_namespace(folder: str) -> bool:
+    """Whether a group, by its name, is that of a namespace."""
+    return os.path.basename(folder).startswith(NAMESPACE)
 
 
 def put(path: str, pid: int, ticks: int) -> bool:

@@ -17,7 +17,7 @@ from pypm.system import cgroup
 from pypm.system.cgroup import Groups
 from pypm.system.kinship import read_kinship
 
-__all__ = ["CONTROLLERS", "NO_BOUNDS", "Bounds", "Controllers", "oom_kills", "refused_tasks"]
+__all__ = ["CONTROLLERS", "NO_BOUNDS", "Bounds", "Controllers", "oom_kills", "reached", "refused_tasks"]
 
 CONTROLLERS = ("memory", "cpu", "pids")
 PERIOD = 100_000
@@ -186,6 +186,11 @@ class Controllers:
 def oom_kills(path: str) -> int:
     """How many processes of a group, and of those below it, the kernel has killed for want of memory."""
     return _count(f"{path}/memory.events", "oom_kill")
+
+
+def reached(path: str) -> bool:
+    """Whether it was the group's own limit for which the kernel had to look for somebody to kill."""
+    return _count(f"{path}/memory.events.local", "oom") > 0
 
 
 def refused_tasks(path: str) -> int:

@@ -24,6 +24,7 @@ __all__ = [
     "ProcessTable",
     "belongs",
     "child_pids",
+    "descendant_pids",
     "escaped_descendants",
     "is_marked",
     "send_to",
@@ -258,6 +259,18 @@ def child_pids(pid: int) -> set[int] | None:
             return None if os.path.exists(f"/proc/{pid}/task/{thread}") else found
         found.update(children)
     return found
+
+
+def descendant_pids(pid: int) -> list[int]:
+    """The children of a process, theirs, and so on, as far as the kernel tells them."""
+    found: dict[int, None] = {}
+    queue = [pid]
+    while queue:
+        for child in child_pids(queue.pop()) or ():
+            if child not in found:
+                found[child] = None
+                queue.append(child)
+    return list(found)
 
 
 def _read_children(path: str) -> list[int] | None:

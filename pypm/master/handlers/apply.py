@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pypm.core.errors import UsageError
+from pypm.core.errors import RequestError, UsageError
 from pypm.core.events import StartRequested
 from pypm.core.instance import Desired
 from pypm.core.plan import fault_of_declaration
@@ -35,6 +35,9 @@ async def order(master: Master, params: Params) -> Receipt:
     """Declare all of them or none."""
     if fault := fault_of_declaration(params.apps, master.apps.specs()):
         raise UsageError(fault)
+    for spec in params.apps:
+        if fault := master.executor.limits.refusal(spec):
+            raise RequestError(f"{spec.name}: {fault}")
     declare = master.apps.declare
     changes = [
         change for spec in params.apps for change in declare(spec, params.origin, restart=params.restart)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pypm.master.enforcement import enforcements
 from pypm.master.handlers import ping
 from pypm.system.process import parent
 from pypm.system.subreaper import is_subreaper
@@ -41,6 +42,9 @@ def handle(master: Master, params: Params) -> dict[str, Any]:  # noqa: ARG001 - 
             for each in master.log_files.troubles()
         ],
         "tree_control": _tree_control(master),
+        "limits": [
+            each._asdict() for each in enforcements(master.executor.trees.groups, master.executor.limits)
+        ],
     }
 
 

@@ -50,6 +50,10 @@ def faults_of(spec_of):
         ("cpu_affinity", [0], (0,)),
         ("cpu_affinity", "0-0", (0,)),
         ("oom_score_adj", 1000, 1000),
+        ("tasks", 64, 64),
+        ("cpu_max", 50, 0.5),
+        ("cpu_max", "150%", 1.5),
+        ("enforce", "best_effort", "best_effort"),
     ],
 )
 def test_values(spec_of, key, value, expected):
@@ -73,6 +77,13 @@ def test_values(spec_of, key, value, expected):
         ("cpu_affinity", "a"),
         ("cpu_affinity", [-1]),
         ("oom_score_adj", -1001),
+        ("tasks", 0),
+        ("tasks", "many"),
+        ("cpu_max", 0),
+        ("cpu_max", True),
+        ("cpu_max", "half"),
+        ("cpu_max", 1e9),
+        ("enforce", "never"),
     ],
 )
 def test_wrong_values(faults_of, key, value):

@@ -55,7 +55,6 @@ def event_of(kind: type[ev.Event], instance: Instance) -> ev.Event:
     events: dict[type[ev.Event], ev.Event] = {
         ev.SpecChanged: ev.SpecChanged(replace(SPEC, namespace="other")),
         ev.Recovered: ev.Recovered(),
-        ev.Renumbered: ev.Renumbered(3),
         ev.HeldBack: ev.HeldBack("model-server to be ready"),
         ev.DependencyFailed: ev.DependencyFailed("model-server is errored"),
         ev.HookEnded: ev.HookEnded(run_id),
@@ -79,6 +78,7 @@ def event_of(kind: type[ev.Event], instance: Instance) -> ev.Event:
         ev.NotAsked: ev.NotAsked(run_id),
         ev.MainPidReported: ev.MainPidReported(run_id, 4100, 79),
         ev.MemoryOver: ev.MemoryOver(run_id, 2 * LIMIT),
+        ev.LimitPassed: ev.LimitPassed(run_id, "9 tasks > 8", "tasks"),
         ev.MemoryUsed: ev.MemoryUsed(run_id, LIMIT),
         ev.CpuUsed: ev.CpuUsed(run_id, 100.0, 1.0),
         ev.Occupied: ev.Occupied(run_id, tasks=True),
@@ -106,7 +106,6 @@ ROWS = """
 StartRequested    starting  starting  online    stopping  starting  starting  starting  starting
 StopRequested     stopped   stopping  stopping  stopping  stopped   stopped   stopped   stopped
 RestartRequested  starting  stopping  stopping  stopping  starting  starting  starting  starting
-Renumbered        stopped   starting  online    stopping  backoff   held      errored   exited
 DeleteRequested   gone      stopping  stopping  stopping  gone      gone      gone      gone
 ResetRequested    stopped   starting  online    stopping  backoff   held      errored   exited
 RunRequested      starting  ignored   ignored   ignored   starting  starting  starting  starting
@@ -135,6 +134,7 @@ StatusReported    ignored   starting  online    stopping  ignored   ignored   ig
 StoppingReported  ignored   starting  online    ignored   ignored   ignored   ignored   ignored
 MainPidReported   ignored   starting  online    ignored   ignored   ignored   ignored   ignored
 NotAsked          ignored   ignored   ignored   stopping  ignored   ignored   ignored   ignored
+LimitPassed       ignored   stopping  stopping  ignored   ignored   ignored   ignored   ignored
 MemoryOver        ignored   stopping  stopping  stopping  ignored   ignored   ignored   ignored
 MemoryUsed        ignored   starting  online    ignored   ignored   ignored   ignored   ignored
 CpuUsed           ignored   starting  online    ignored   ignored   ignored   ignored   ignored
