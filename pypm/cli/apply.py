@@ -16,7 +16,7 @@ from pypm.cli.start_plan import Plan as Declared
 from pypm.cli.start_plan import order
 from pypm.client.connection import Connection
 from pypm.client.home import home_folder
-from pypm.client.launch import connect_or_launch
+from pypm.client.launch import connect, connect_or_launch
 from pypm.config import find_default, is_config_file, load
 from pypm.core.errors import ConfigError, RequestError, UsageError
 from pypm.core.plan import Plan, Present, fault_of_declaration, make_plan
@@ -74,6 +74,9 @@ def command(
     if dry_run:
         if is_saved:
             note("pypm: no master runs; this compares with what the last one has saved")
+        else:
+            with connect(home) as connection:
+                _check(connection, specs)
         _show(plan, as_json=as_json)
         return CHANGES if exit_code and not plan.is_empty else 0
     if not as_json:
@@ -125,12 +128,23 @@ def _compare(
 
 
 def _carry_out(connection: Connection, plan: Plan, specs: list[AppSpec]) -> dict[str, Any]:
-    """What goes makes room first: a renamed app may hold the port that it needs again."""
+    """What goes makes room first: a renamed app may hold the port that it needs again.
+
+    Nothing goes where the master would refuse what comes.
+    """
     gone: dict[str, Any] = {"instances": [], "warnings": []}
     if plan.gone:
+        _check(connection, specs)
         gone = connection.call_patiently("delete", targets=plan.gone)
     change = order(connection, Declared(specs=tuple(specs)))
     return {key: [*gone[key], *change[key]] for key in ("instances", "warnings")}
+
+
+def _check(connection: Connection, specs: list[AppSpec]) -> None:
+    """Raise what the master would say against these: it knows the machine on which they would run."""
+    import msgspec
+
+    connection.call_patiently("check", apps=msgspec.to_builtins(specs))
 
 
 def _show(plan: Plan, *, as_json: bool) -> None:

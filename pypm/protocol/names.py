@@ -37,6 +37,7 @@ METHODS = (
     "declared",
     "start",
     "apply",
+    "check",
     "scale",
     "update",
     "stop",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pypm.core.errors import RequestError, UsageError
+from pypm.core.errors import UsageError
 from pypm.core.events import StartRequested
 from pypm.core.instance import Desired
 from pypm.core.plan import fault_of_declaration
@@ -33,16 +33,18 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
 
 async def order(master: Master, params: Params) -> Receipt:
     """Declare all of them or none."""
-    if fault := fault_of_declaration(params.apps, master.apps.specs()):
-        raise UsageError(fault)
-    for spec in params.apps:
-        if fault := master.executor.limits.refusal(spec):
-            raise RequestError(f"{spec.name}: {fault}")
+    check_specs(master, params.apps)
     declare = master.apps.declare
     changes = [
         change for spec in params.apps for change in declare(spec, params.origin, restart=params.restart)
     ]
     return Receipt(_start_needed(master, changes), _warnings(params.apps))
+
+
+def check_specs(master: Master, specs: list[AppSpec]) -> None:
+    """Raise what speaks against declaring these apps; changes nothing."""
+    if fault := fault_of_declaration(specs, master.apps.specs()):
+        raise UsageError(fault)
 
 
 def _warnings(specs: list[AppSpec]) -> list[str]:

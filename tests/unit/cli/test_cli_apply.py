@@ -15,6 +15,7 @@ from pypm.cli.main import run
 from pypm.cli.output import guarded
 from pypm.cli.plan_view import plan_json, plan_lines
 from pypm.config import load
+from pypm.core.errors import RequestError
 from pypm.core.plan import Present, make_plan
 from pypm.core.probe_spec import ProbeSpec
 from pypm.core.spec import AppSpec, CpuLimit, HealthSpec, LimitSpec
@@ -50,6 +51,7 @@ def answers(present: list[dict[str, Any]]) -> dict[str, Any]:
     row = make_row(0, "a")
     return {
         "declared": present,
+        "check": {},
         "apply": make_change(row, action="restarted"),
         "delete": make_change(make_row(7, "old"), action="deleted"),
         "wait": make_settled(row),
@@ -79,7 +81,7 @@ def test_prune_removes_before_it_applies(home: Path, file: Path, capfd: Capture)
     with ScriptedMaster(home, **answers(declared(*there(file)))) as master:
         assert pypm("apply", "ecosystem.toml", "--prune", "--no-wait") == 0
     assert master.asked("delete") == [{"targets": ["old"]}]
-    assert [name for name, _ in master.calls if name in ("delete", "apply")] == ["delete", "apply"]
+    assert [name for name, _ in master.calls] == ["declared", "check", "delete", "apply"]
     assert "  - old  remove: stop it" in capfd.readouterr().out
 
 
@@ -99,8 +101,19 @@ def test_a_dry_run_changes_nothing(
 ) -> None:
     with ScriptedMaster(home, **answers(declared(*there(file)))) as master:
         assert pypm("apply", "--dry-run", *words) == status
-    assert [name for name, _ in master.calls] == ["declared"]
+    assert [name for name, _ in master.calls] == ["declared", "check"]
     assert "~ a  restart" in capfd.readouterr().out
+
+
+def test_nothing_is_removed_where_the_master_would_refuse_the_rest(
+    home: Path, file: Path, capfd: Capture
+) -> None:
+    refusal = {"check": RequestError("a: this machine cannot hold it to its limits")}
+    with ScriptedMaster(home, **answers(declared(*there(file))) | refusal) as master:
+        assert pypm("apply", "--prune") == 1
+        assert pypm("apply", "--dry-run") == 1
+    assert "cannot hold it" in capfd.readouterr().err
+    assert {name for name, _ in master.calls} == {"declared", "check"}
 
 
 def test_exit_code_0_says_that_all_is_as_declared(home: Path, file: Path, capfd: Capture) -> None:
