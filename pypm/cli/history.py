@@ -13,6 +13,7 @@ EVENTS = {
     "StartRequested": "told to start",
     "StopRequested": "told to stop",
     "RestartRequested": "told to restart",
+    "Renumbered": "has taken the place of another one",
     "DeleteRequested": "told to go for good",
     "ResetRequested": "its counters were reset",
     "SpecChanged": "declared anew",

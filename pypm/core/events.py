@@ -41,6 +41,7 @@ __all__ = [
     "Ready",
     "Recovered",
     "Reloading",
+    "Renumbered",
     "ResetRequested",
     "RestartRequested",
     "RunRequested",
@@ -84,6 +85,12 @@ class RestartRequested(Event, frozen=True):
     by: str = "operator"
     reason: str = ""
     cause: Cause = "operator"
+
+
+class Renumbered(Event, frozen=True):
+    """From now on people know the instance by this id; it has taken over, or has been taken over from."""
+
+    number: int
 
 
 class RunRequested(Event, frozen=True):
@@ -354,6 +361,7 @@ EVENTS: tuple[type[Event], ...] = (
     StartRequested,
     StopRequested,
     RestartRequested,
+    Renumbered,
     RunRequested,
     ScheduleDue,
     ScheduleMoved,

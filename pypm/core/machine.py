@@ -197,6 +197,7 @@ for _status in Status:
     TABLE[_status, ev.ScheduleDue] = jobs.due_at_rest if _status in _AT_REST else jobs.due_running
     TABLE[_status, ev.RunRequested] = jobs.run_at_rest if _status in _AT_REST else "it runs already"
     TABLE[_status, ev.ResetRequested] = on.reset
+    TABLE[_status, ev.Renumbered] = on.renumbered
     TABLE[_status, ev.SpecChanged] = on.change_spec
 
 for _status in _AT_REST:

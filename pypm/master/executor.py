@@ -232,12 +232,17 @@ class SystemExecutor:
             "PYPM_APP": instance.app,
             "PYPM_NAME": instance.name,
             "PYPM_INSTANCE": str(instance.index),
-            "PYPM_ID": str(instance.id),
+            "PYPM_ID": str(self._id_to_be(instance)),
             "PYPM_STATE_DIR": state_folder(self._home.path, instance),
             "PYPM_AGENT_ENDPOINT": f"ipc://{self._home.agents_socket}",
             **history_variables(instance),
             **self._notify_variables(instance),
         }
+
+    def _id_to_be(self, instance: Instance) -> int:
+        """The id that people know it by when it has taken the place that it is started for."""
+        replaced = None if instance.replaces is None else self._instances.get(instance.replaces)
+        return instance.shown_id if replaced is None else replaced.shown_id
 
     def _notify_variables(self, instance: Instance) -> dict[str, str]:
         if instance.spec.notify_access == "none":

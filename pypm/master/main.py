@@ -55,6 +55,7 @@ from pypm.master.secrets import Secrets
 from pypm.master.server import Server
 from pypm.master.store import Store
 from pypm.master.story import Story
+from pypm.master.surges import Known, Surges
 from pypm.master.telemetry import Telemetry
 from pypm.master.usage_history import UsageHistory, new_history
 from pypm.master.views import Views
@@ -165,6 +166,7 @@ class Master:
             home.logs_folder,
         )
         self.waiting = Waiting(self.engine, boot_time)
+        self.surges = Surges(loop, self.engine, self.apps, self.outputs.mark_anew, boot_time)
         self.server = Server(loop, self._dispatch)
         self.update: asyncio.Future[None] | None = None
         """Fails when the update that somebody waits for has failed; its success is the end of this master."""
@@ -203,6 +205,7 @@ class Master:
         self.link.serving()
         self.askers.end_left(self.home.path, [app.spec for app in self.apps.by_name.values()])
         self.secrets.start()
+        self.surges.start()
         self.probes.start()
         watch = HomeWatch(
             self.home,
@@ -354,13 +357,14 @@ class Master:
 
     def select(self, targets: Sequence[str]) -> list[Instance]:
         """The instances that the targets name, by id. Raises NotFoundError for one that names nothing."""
-        return match(targets, sorted(self.engine.instances.values(), key=lambda each: each.id))
+        known = [Known.of(each) for each in self.engine.instances.values()]
+        return [each.instance for each in match(targets, sorted(known))]
 
     async def done(self, changes: list[dict[str, Any]], warnings: Sequence[str] = ()) -> dict[str, Any]:
         """The answer to a verb that changes something, once that is on the disk (or the disk refuses)."""
         await self.store.committed()
         trouble = [] if self.store.trouble is None else [self.store.trouble]
-        return {"instances": changes, "warnings": [*warnings, *trouble]}
+        return {"instances": self.surges.shown(changes), "warnings": [*warnings, *trouble]}
 
     def reload_logs(self) -> list[str]:
         """Open all log files anew, because somebody has moved some; gives their paths."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pypm.core.errors import UsageError
+from pypm.core.errors import RequestError, UsageError
 from pypm.core.events import StartRequested
 from pypm.core.instance import Desired
 from pypm.core.plan import fault_of_declaration
@@ -45,6 +45,9 @@ def check_specs(master: Master, specs: list[AppSpec]) -> None:
     """Raise what speaks against declaring these apps; changes nothing."""
     if fault := fault_of_declaration(specs, master.apps.specs()):
         raise UsageError(fault)
+    for spec in specs:
+        if fault := master.executor.limits.refusal(spec):
+            raise RequestError(f"{spec.name}: {fault}")
 
 
 def _warnings(specs: list[AppSpec]) -> list[str]:

@@ -55,6 +55,7 @@ def event_of(kind: type[ev.Event], instance: Instance) -> ev.Event:
     events: dict[type[ev.Event], ev.Event] = {
         ev.SpecChanged: ev.SpecChanged(replace(SPEC, namespace="other")),
         ev.Recovered: ev.Recovered(),
+        ev.Renumbered: ev.Renumbered(3),
         ev.HeldBack: ev.HeldBack("model-server to be ready"),
         ev.DependencyFailed: ev.DependencyFailed("model-server is errored"),
         ev.HookEnded: ev.HookEnded(run_id),
@@ -106,6 +107,7 @@ ROWS = """
 StartRequested    starting  starting  online    stopping  starting  starting  starting  starting
 StopRequested     stopped   stopping  stopping  stopping  stopped   stopped   stopped   stopped
 RestartRequested  starting  stopping  stopping  stopping  starting  starting  starting  starting
+Renumbered        stopped   starting  online    stopping  backoff   held      errored   exited
 DeleteRequested   gone      stopping  stopping  stopping  gone      gone      gone      gone
 ResetRequested    stopped   starting  online    stopping  backoff   held      errored   exited
 RunRequested      starting  ignored   ignored   ignored   starting  starting  starting  starting
