@@ -57,6 +57,10 @@ log = logging.getLogger(__name__)
 
 SPAWN_SHARE = 0.005
 """Seconds of one turn of the loop that spawning may take, so that a client is answered between spawns."""
+STORM_SHARE = 0.002
+"""The same while runs end: what a turn starts may end together, and an answer needs three turns."""
+STORM = 0.1
+"""Seconds for which that holds after an end."""
 PREPARED_TOGETHER = 8
 """How many starts get their pipes at a time: what the guardian is to hold then needs one message."""
 DESCRIPTORS_OF_A_START = 8
@@ -129,6 +133,7 @@ class SystemExecutor:
         self._to_spawn: deque[int] = deque()
         self._prepared = 0
         """How many of the first of them have their pipes."""
+        self._last_end = float("-inf")
         self._open_files = open_files_of_shell()
         self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
@@ -177,7 +182,8 @@ class SystemExecutor:
     # --- spawning ---
 
     def _spawn_some(self) -> None:
-        end = self._loop.time() + SPAWN_SHARE
+        now = self._loop.time()
+        end = now + (STORM_SHARE if now - self._last_end < STORM else SPAWN_SHARE)
         try:
             while self._to_spawn and self._loop.time() < end:
                 instance = self._next_to_spawn()
@@ -326,6 +332,7 @@ class SystemExecutor:
 
     def run_ended(self, end: End, *, guardians: bool) -> None:
         """The main process of a run has ended: save its last words, look what it left behind, tell."""
+        self._last_end = self._loop.time()
         self._outputs.drain(end.instance_id)
         self._channels.drain(end.instance_id)
         self.before_end()
