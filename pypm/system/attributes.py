@@ -2,25 +2,30 @@
 
 Priorities, CPUs and "no new privileges" belong to a thread in Linux, and a new process has those of the
 thread that starts it: a thread is made for them, which ends then. How soon the kernel kills it for want of
-memory is inherited too. Limits and ids the new process sets itself, by ``prlimit`` and ``setpriv``, which
-become the program. A fork that runs our own code would cost several times as much as these, and is not safe
-in a process with threads.
+memory is inherited too. Limits are given to a process that is held before its program (``held.py``). Where
+that cannot be, the new process sets them itself, by ``prlimit``, and its ids by ``setpriv``: programs that
+become the one that was asked for. A fork that runs our own code would cost several times as much as these,
+and is not safe in a process with threads.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import platform
 import resource
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pypm.core.spec import UNLIMITED, AppSpec, LimitSpec
 from pypm.system.identity import Identity, find_identity
-from pypm.system.limits import OWN_OOM_SCORE, oom_score_of_shell
+from pypm.system.limits import OWN_OOM_SCORE, limit_open_files, oom_score_of_shell
 from pypm.system.sandbox import Sandbox, sandbox_of
 from pypm.system.spawn_error import SpawnError
+
+if TYPE_CHECKING:
+    import ctypes
 
 __all__ = ["IO_CLASSES", "TOOLS", "Attributes", "attributes_of", "inherited_oom_score"]
 
@@ -55,8 +60,41 @@ class Attributes(NamedTuple):
         has_priority = limits.nice is not None or limits.ionice is not None
         return has_priority or bool(limits.cpu_affinity) or self.no_new_privileges
 
+    @property
+    def need_limits(self) -> bool:
+        """Whether a process has to be held to get limits, and nothing else goes before its program."""
+        has_limits = any(getattr(self.limits, name) is not None for name in _RESOURCES)
+        return has_limits and self.identity is None and self.sandbox is None
+
     def give_to_thread(self) -> None:
         """Give the calling thread, which must not do anything else afterwards, what belongs to a thread.
+
+        Raises SpawnError.
+        """
+        self.give_priority(0)
+        self.forbid_privileges()
+
+    def forbid_privileges(self) -> None:
+        """Let the calling thread and what it starts get no new privileges, if so asked. Raises SpawnError."""
+        if self.no_new_privileges:
+            _try("no_new_privileges", "true", _forbid_new_privileges)
+
+    def give_limits(self, pid: int, soft_open_files: int | None) -> None:
+        """Give a process of ours its limits, and what ``give_priority`` does.
+
+        ``soft_open_files`` is the soft limit of open files where none is asked for. Raises SpawnError.
+        """
+        self.give_priority(pid)
+        if soft_open_files is not None and self.limits.open_files is None:
+            limit_open_files(pid, soft_open_files)
+        for name, (_, number) in _RESOURCES.items():
+            if (size := getattr(self.limits, name)) is not None:
+                _check_limit(name, size)
+                both = (size, size)  # UNLIMITED is RLIM_INFINITY
+                _try(f"limits.{name}", size, functools.partial(resource.prlimit, pid, number, both))
+
+    def give_priority(self, pid: int) -> None:
+        """Give the main thread of a process of ours (0: the calling thread) its priorities and its CPUs.
 
         Raises SpawnError.
         """
@@ -64,13 +102,11 @@ class Attributes(NamedTuple):
         if cpus := limits.cpu_affinity:
             if missing := set(cpus) - set(range(os.cpu_count() or 1)):
                 raise SpawnError(f"limits.cpu_affinity: this machine has no CPU {min(missing)}")
-            _try("limits.cpu_affinity", list(cpus), lambda: os.sched_setaffinity(0, cpus))
+            _try("limits.cpu_affinity", list(cpus), lambda: os.sched_setaffinity(pid, cpus))
         if (nice := limits.nice) is not None:
-            _try("limits.nice", nice, lambda: os.setpriority(os.PRIO_PROCESS, 0, nice))
+            _try("limits.nice", nice, lambda: os.setpriority(os.PRIO_PROCESS, pid, nice))
         if (ionice := limits.ionice) is not None:
-            _try("limits.ionice", ionice, lambda: _set_io_priority(ionice))
-        if self.no_new_privileges:
-            _try("no_new_privileges", "true", _forbid_new_privileges)
+            _try("limits.ionice", ionice, lambda: _set_io_priority(pid, ionice))
 
     def prefix(
         self, soft_open_files: int | None, program: str, cwd: str, env: Mapping[str, str]
@@ -127,13 +163,18 @@ def inherited_oom_score(adjustment: int | None) -> Iterator[None]:
 
 
 def _prlimit_option(name: str, size: int) -> str:
-    option, number = _RESOURCES[name]
-    most = _most(number)
+    text = _check_limit(name, size)
+    return f"--{_RESOURCES[name][0]}={text}:{text}"
+
+
+def _check_limit(name: str, size: int) -> str:
+    """The limit in words. Raises SpawnError for more than we can give."""
+    number = _RESOURCES[name][1]
     wanted = float("inf") if size == UNLIMITED else size
     text = "unlimited" if size == UNLIMITED else str(size)
-    if wanted > most:
+    if wanted > resource.getrlimit(number)[1] != resource.RLIM_INFINITY and wanted > (most := _most(number)):
         raise SpawnError(f"limits.{name} = {text}: more than the machine allows us, which is {most:.0f}")
-    return f"--{option}={text}:{text}"
+    return text
 
 
 def _most(number: int) -> float:
@@ -171,22 +212,30 @@ def _try(key: str, value: object, act: Callable[[], object]) -> None:
         raise SpawnError(f"{key} = {value}: {why}") from error
 
 
-def _set_io_priority(word: str) -> None:
+def _set_io_priority(pid: int, word: str) -> None:
     name, _, level = word.partition(":")
     number = _IOPRIO_SET.get(platform.machine())
     if number is None:
         raise OSError(f"not known how on {platform.machine()}")
     value = IO_CLASSES[name] << _IOPRIO_CLASS_SHIFT | int(level or (0 if name == "idle" else 4))
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.syscall(number, _IOPRIO_OF_PROCESS, 0, value) != 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    _call("syscall", number, _IOPRIO_OF_PROCESS, pid, value)
 
 
 def _forbid_new_privileges() -> None:
+    _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def _call(function: str, *arguments: int) -> None:
+    """Call a function of the C library. Raises OSError."""
     import ctypes
 
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+    if _c_library()[function](*arguments) != 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+@functools.cache
+def _c_library() -> ctypes.CDLL:
+    """Looked up once: each time would be a tenth of a start."""
+    import ctypes
+
+    return ctypes.CDLL(None, use_errno=True)

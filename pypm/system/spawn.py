@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from pypm.system import held
 from pypm.system.attributes import Attributes, inherited_oom_score
 from pypm.system.clock import boot_time
 from pypm.system.limits import limit_open_files
@@ -65,37 +66,83 @@ def spawn(
     cwd.
     """
     before = boot_time()
+    order = _Order(command, cwd, env, (stdin, stdout, stderr), umask, open_files, passed or {}, attributes)
     try:
-        prefix = attributes.prefix(open_files, command[0], cwd, env)
-        if prefix:
-            _check_program(command[0], cwd, env)
-        start = partial(
-            subprocess.Popen,
-            [*prefix, *command],
-            cwd=cwd,
-            env=env,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            umask=umask,
-            start_new_session=True,
-            pass_fds=tuple(passed or ()),
-        )
-        with (
-            at_numbers(passed) if passed else contextlib.nullcontext(),
-            inherited_oom_score(attributes.limits.oom_score_adj),
-        ):
-            process = _in_thread(attributes, start) if attributes.need_thread else start()
+        pid = _start(order)
     except OSError as error:
         raise SpawnError(_explain(error, command[0])) from error
     except ValueError as error:  # a NUL in an argument or in the environment
         raise SpawnError(str(error)) from error
+    return Child(pid, _start_ticks(pid, before))
+
+
+class _Order(NamedTuple):
+    """What ``spawn`` was asked for."""
+
+    command: Sequence[str]
+    cwd: str
+    env: Mapping[str, str]
+    standard: tuple[int, int, int]
+    umask: int
+    open_files: int | None
+    passed: Mapping[int, int]
+    attributes: Attributes
+
+
+def _start(order: _Order) -> int:
+    if order.attributes.need_limits and held.is_possible():
+        with contextlib.suppress(held.CannotHoldError):
+            return _start_held(order)
+    return _start_with_words(order)
+
+
+def _start_held(order: _Order) -> int:
+    """Start a process that gets its limits while it is held. Raises CannotHoldError."""
+    attributes = order.attributes
+    start = held.Start(order.command, order.cwd, order.env, order.umask, order.standard, tuple(order.passed))
+    with _lent(order):
+        return held.spawn_held(
+            start,
+            attributes.forbid_privileges,
+            lambda pid: attributes.give_limits(pid, order.open_files),
+        )
+
+
+def _start_with_words(order: _Order) -> int:
+    """Start a process, by way of the programs that have to go before its own."""
+    attributes = order.attributes
+    prefix = attributes.prefix(order.open_files, order.command[0], order.cwd, order.env)
+    if prefix:
+        _check_program(order.command[0], order.cwd, order.env)
+    stdin, stdout, stderr = order.standard
+    start = partial(
+        subprocess.Popen,
+        [*prefix, *order.command],
+        cwd=order.cwd,
+        env=order.env,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        umask=order.umask,
+        start_new_session=True,
+        pass_fds=tuple(order.passed),
+    )
+    with _lent(order):
+        process = _in_thread(attributes, start) if attributes.need_thread else start()
     # The master reaps by itself; without this, Popen would complain that nobody did.
     process.returncode = 0
-    if open_files is not None and not prefix:
+    if order.open_files is not None and not prefix:
         # Done before it has been loaded: lowering our own limit for the fork would be felt by our threads.
-        limit_open_files(process.pid, open_files)
-    return Child(process.pid, _start_ticks(process.pid, before))
+        limit_open_files(process.pid, order.open_files)
+    return process.pid
+
+
+@contextlib.contextmanager
+def _lent(order: _Order) -> Iterator[None]:
+    """Let this process have, for the time of a start, what the new one inherits from it."""
+    numbers = at_numbers(order.passed) if order.passed else contextlib.nullcontext()
+    with numbers, inherited_oom_score(order.attributes.limits.oom_score_adj):
+        yield
 
 
 def _check_program(program: str, cwd: str, env: Mapping[str, str]) -> None:

@@ -1,0 +1,267 @@
+"""Start a process that is held before its program until it has got its limits.
+
+Limits belong to a process, so nobody but the new one can have them, and it must have them before its
+program can use any. A fork that runs our own code costs several times as much as all else here, and another
+program in between (``prlimit``) as much as the start itself. But ``posix_spawn`` opens files in the new
+process before it executes the program, and to open a FIFO is to wait for its other end. So the new process
+opens two of them: the first tells that it is there, and at the second it waits until it has been given what
+it is to have.
+
+The call itself is made by a thread that lets go of the interpreter meanwhile, and that has a folder and a
+umask of its own, which the new process inherits.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import ctypes
+import fcntl
+import functools
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+__all__ = ["CannotHoldError", "Start", "is_possible", "spawn_held"]
+
+_CLONE_FS = 0x200
+_SET_DEFAULT_SIGNALS = 0x04
+_SET_SESSION = 0x80
+_ROOM = 1024
+"""Bytes for one of the C library's structures; the largest has 336."""
+_RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
+"""Signals that Python ignores, and a new process shall not."""
+_FUNCTIONS = ("unshare", "posix_spawn", "posix_spawn_file_actions_addclosefrom_np")
+_ABOVE_PASSED = 10
+"""The first number that no descriptor is passed at."""
+
+
+class CannotHoldError(Exception):
+    """Not here, or not this process; nothing was started."""
+
+
+class Start:
+    """What is to be started: the arguments of a process as ``subprocess.Popen`` has them."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        cwd: str,
+        env: Mapping[str, str],
+        umask: int,
+        standard: tuple[int, int, int],
+        passed: Sequence[int],
+    ) -> None:
+        words = [os.fsencode(word) for word in command]
+        variables = [os.fsencode(f"{name}={value}") for name, value in env.items()]
+        if any(b"\0" in text for text in (*words, *variables, os.fsencode(cwd))):
+            raise ValueError("embedded null byte")
+        if b"/" not in words[0] or any(number >= _ABOVE_PASSED for number in passed):
+            raise CannotHoldError
+        self.program = words[0]
+        self.words = (ctypes.c_char_p * (len(words) + 1))(*words, None)
+        self.variables = (ctypes.c_char_p * (len(variables) + 1))(*variables, None)
+        self.cwd = cwd
+        self.umask = umask
+        self.standard = standard
+        self.passed = passed
+
+
+class _Gate:
+    """Two FIFOs without names, and a number at which a new process can open them."""
+
+    def __init__(self) -> None:
+        folder = tempfile.mkdtemp(prefix="pypm-")
+        try:
+            self.arrival, self.way = (self._make(os.path.join(folder, name)) for name in ("arrival", "way"))
+        finally:
+            os.rmdir(folder)
+        self.number = fcntl.fcntl(self.arrival, fcntl.F_DUPFD_CLOEXEC, _ABOVE_PASSED)
+        self.lock = threading.Lock()
+
+    def _make(self, path: str) -> int:
+        os.mkfifo(path, 0o600)
+        try:
+            found = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            return fcntl.fcntl(found, fcntl.F_DUPFD_CLOEXEC, _ABOVE_PASSED)
+        finally:
+            os.close(found)
+            os.unlink(path)
+
+
+def _path(descriptor: int) -> str:
+    return f"/proc/self/fd/{descriptor}"
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+@functools.cache
+def _gate() -> _Gate | None:
+    """Made when it is first needed; None where this machine lacks something for it."""
+    if not os.path.exists(f"/proc/self/task/{threading.get_native_id()}/children"):
+        return None  # the kernel is built without it
+    if not all(hasattr(_library(), name) for name in _FUNCTIONS):
+        return None  # another C library, or an older one
+    try:
+        return _Gate()
+    except OSError:
+        return None
+
+
+def is_possible() -> bool:
+    """Whether this machine has what it takes."""
+    return _gate() is not None
+
+
+def spawn_held(start: Start, prepare_thread: Callable[[], None], prepare: Callable[[int], None]) -> int:
+    """Start a process in a session of its own; gives its pid. The caller reaps it.
+
+    ``prepare_thread`` is called in the thread that starts it, for what is inherited from that; ``prepare``
+    with the pid of the process that is held: what either raises is raised here, and there is no process then.
+    Raises OSError where the kernel refuses, and CannotHoldError where this cannot be done here.
+    """
+    gate = _gate()
+    if gate is None:
+        raise CannotHoldError
+    with gate.lock:
+        return _Spawning(gate, start, prepare_thread).run(prepare)
+
+
+class _Spawning:
+    """One start: a thread that makes the call, and whoever wants it, who lets the process go on."""
+
+    def __init__(self, gate: _Gate, start: Start, prepare_thread: Callable[[], None]) -> None:
+        self._gate = gate
+        self._start = start
+        self._prepare_thread = prepare_thread
+        self._pid = 0
+        self._error: BaseException | None = None
+        self._thread = 0
+        self._is_over = False
+        """The call has come back, or was not made: nobody opens a FIFO any more but us."""
+        self._may_leave = _thread.allocate_lock()
+        self._has_left = _thread.allocate_lock()
+
+    def run(self, prepare: Callable[[int], None]) -> int:
+        self._may_leave.acquire()
+        self._has_left.acquire()
+        # Without what ``threading`` adds, which takes a tenth of the whole time.
+        _thread.start_new_thread(self._work, ())
+        try:
+            # Waits until the process opens the other end; where there will be none, the thread does.
+            os.close(os.open(_path(self._gate.arrival), os.O_WRONLY | os.O_CLOEXEC))
+            failure = None if self._is_over else self._prepare(prepare)
+            os.close(os.open(_path(self._gate.way), os.O_WRONLY | os.O_CLOEXEC))
+        finally:
+            self._may_leave.release()
+            self._has_left.acquire()
+        if failure is not None:
+            if self._pid:
+                os.waitpid(self._pid, 0)
+            raise failure
+        if self._error is not None:
+            raise self._error
+        return self._pid
+
+    def _prepare(self, prepare: Callable[[int], None]) -> Exception | None:
+        """Give the process what it is to have; one that cannot have it never gets to its program."""
+        with open(f"/proc/self/task/{self._thread}/children", encoding="ascii") as file:
+            pid = int(file.read())
+        try:
+            prepare(pid)
+        except Exception as error:  # all of them are the caller's, once the process is gone
+            os.kill(pid, signal.SIGKILL)
+            return error
+        return None
+
+    def _work(self) -> None:
+        self._thread = _thread.get_native_id()
+        try:
+            self._enter_folder()
+            self._prepare_thread()
+            self._call()
+        except BaseException as error:  # all of them are the caller's
+            self._error = error
+        finally:
+            self._is_over = True
+            with _opened(self._gate.arrival), _opened(self._gate.way):
+                self._may_leave.acquire()
+            self._has_left.release()
+
+    def _enter_folder(self) -> None:
+        if _library().unshare(_CLONE_FS) != 0:
+            raise CannotHoldError  # a container may forbid it
+        os.umask(self._start.umask)
+        os.chdir(self._start.cwd)
+
+    def _call(self) -> None:
+        library, start = _library(), self._start
+        pid = ctypes.c_int()
+        actions = ctypes.create_string_buffer(_ROOM)
+        library.posix_spawn_file_actions_init(actions)
+        try:
+            self._describe(library, actions)
+            number = library.posix_spawn(
+                ctypes.byref(pid), start.program, actions, _attributes(), start.words, start.variables
+            )
+        finally:
+            library.posix_spawn_file_actions_destroy(actions)
+        if number != 0:
+            raise OSError(number, os.strerror(number), os.fsdecode(start.program))
+        self._pid = pid.value
+
+    def _describe(self, library: ctypes.CDLL, actions: object) -> None:
+        """Say what the new process does before it executes its program."""
+        gate, start = self._gate, self._start
+        done = [
+            library.posix_spawn_file_actions_addopen(
+                actions, gate.number, os.fsencode(_path(descriptor)), os.O_RDONLY, 0
+            )
+            for descriptor in (gate.arrival, gate.way)
+        ]
+        targets = [*enumerate(start.standard), *((number, number) for number in start.passed)]
+        done += [
+            library.posix_spawn_file_actions_adddup2(actions, source, number) for number, source in targets
+        ]
+        lowest = 3
+        if start.passed:
+            lowest = _ABOVE_PASSED
+            others = set(range(3, lowest)) - set(start.passed)
+            done += [library.posix_spawn_file_actions_addclose(actions, number) for number in others]
+        done.append(library.posix_spawn_file_actions_addclosefrom_np(actions, lowest))
+        if any(done):
+            raise CannotHoldError
+
+
+@functools.cache
+def _attributes() -> object:
+    """A session of its own, and signals as a program expects them, in the C library's own form."""
+    library = _library()
+    attributes, signals = ctypes.create_string_buffer(_ROOM), ctypes.create_string_buffer(_ROOM)
+    library.sigemptyset(signals)
+    for number in _RESTORED:
+        library.sigaddset(signals, int(number))
+    library.posix_spawnattr_init(attributes)
+    flags = ctypes.c_short(_SET_SESSION | _SET_DEFAULT_SIGNALS)
+    done = [
+        library.posix_spawnattr_setsigdefault(attributes, signals),
+        library.posix_spawnattr_setflags(attributes, flags),
+    ]
+    if any(done):
+        raise CannotHoldError
+    return attributes
+
+
+@contextlib.contextmanager
+def _opened(fifo: int) -> Iterator[None]:
+    """Let nobody wait for a reader of this FIFO any more."""
+    descriptor = os.open(_path(fifo), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        yield
+    finally:
+        os.close(descriptor)

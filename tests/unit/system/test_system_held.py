@@ -1,0 +1,143 @@
+"""A process that is held before its program: who holds it decides what becomes of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pypm.system import held
+from pypm.system.held import CannotHoldError, Start, spawn_held
+from pypm.system.sweep import child_pids
+
+pytestmark = pytest.mark.skipif(not held.is_possible(), reason="no process can be held here")
+
+SHELL = "/bin/sh"
+
+
+def nothing(*_: object) -> None: ...
+
+
+def start(
+    command: list[str],
+    cwd: str = "/",
+    umask: int = 0o022,
+    prepare: Callable[[int], None] = nothing,
+    prepare_thread: Callable[[], None] = nothing,
+    passed: tuple[int, ...] = (),
+) -> int:
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        order = Start(command, cwd, {"PATH": os.environ["PATH"]}, umask, (null, null, null), passed)
+        return spawn_held(order, prepare_thread, prepare)
+    finally:
+        os.close(null)
+
+
+def children() -> set[int]:
+    return child_pids(os.getpid()) or set()
+
+
+def end(pid: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_the_program_runs_after_what_is_done_to_it(tmp_path: Path) -> None:
+    seen: list[bool] = []
+    others = children()
+
+    def prepare(pid: int) -> None:
+        seen.append(children() - others == {pid} and not (tmp_path / "ran").exists())
+
+    assert end(start([SHELL, "-c", "echo x >ran; umask >mask"], str(tmp_path), 0o027, prepare)) == 0
+    assert seen == [True]
+    assert (tmp_path / "mask").read_text() == "0027\n"
+    assert (tmp_path / "ran").stat().st_mode & 0o777 == 0o640
+
+
+def test_neither_folder_nor_umask_of_ours_changes(tmp_path: Path) -> None:
+    before = os.getcwd()
+    mask = os.umask(0o022)
+    try:
+        assert end(start([SHELL, "-c", ":"], str(tmp_path), 0o077)) == 0
+        assert os.getcwd() == before
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(mask)
+
+
+def test_one_that_cannot_have_its_limits_never_runs(tmp_path: Path) -> None:
+    def refuse(_: int) -> None:
+        raise PermissionError(1, "no")
+
+    others = children()
+    with pytest.raises(PermissionError):
+        start([SHELL, "-c", "echo x >ran"], str(tmp_path), prepare=refuse)
+    assert not (tmp_path / "ran").exists()
+    assert children() == others, "nothing is left to reap"
+
+
+def test_what_its_thread_cannot_have_is_told(tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise PermissionError(1, "no")
+
+    with pytest.raises(PermissionError):
+        start([SHELL, "-c", "echo x >ran"], str(tmp_path), prepare_thread=refuse)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_one_that_is_killed_while_it_is_held_has_ended_so(tmp_path: Path) -> None:
+    pid = start([SHELL, "-c", "echo x >ran"], str(tmp_path), prepare=lambda pid: os.kill(pid, signal.SIGKILL))
+    assert end(pid) == -signal.SIGKILL
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "cwd", "kind"),
+    [
+        (["/no/such/program"], "/", FileNotFoundError),
+        (["/etc/passwd"], "/", PermissionError),
+        ([SHELL, "-c", ":"], "/no/such/folder", FileNotFoundError),
+        ([SHELL, "a\0b"], "/", ValueError),
+        (["sh"], "/", CannotHoldError),
+    ],
+)
+def test_what_cannot_be_started(command: list[str], cwd: str, kind: type[Exception]) -> None:
+    for _ in range(3):
+        with pytest.raises(kind):
+            start(command, cwd)
+    assert end(start([SHELL, "-c", "exit 3"])) == 3, "and the next one can"
+
+
+def test_only_what_is_passed_is_inherited(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.set_inheritable(writer, True)
+    spare = os.open("/dev/null", os.O_RDONLY)
+    before = os.dup(5) if os.path.exists("/proc/self/fd/5") else None
+    try:
+        os.dup2(spare, 5, inheritable=False)
+        listed = "ls /proc/self/fd >open"
+        assert end(start([SHELL, "-c", listed], str(tmp_path), passed=(5,))) == 0
+        # Listing the folder opens one more.
+        assert (tmp_path / "open").read_text().split() == ["0", "1", "2", "3", "5"]
+        assert end(start([SHELL, "-c", listed], str(tmp_path))) == 0
+        assert (tmp_path / "open").read_text().split() == ["0", "1", "2", "3"]
+    finally:
+        if before is None:
+            os.close(5)
+        else:
+            os.dup2(before, 5)
+            os.close(before)
+        for descriptor in (reader, writer, spare):
+            os.close(descriptor)
+
+
+def test_it_leads_a_session_and_does_not_ignore_what_we_ignore(tmp_path: Path) -> None:
+    script = "echo $$ $(ps -o sid= -p $$) >ids; kill -PIPE $$; exit 1"
+    assert signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN
+    pid = start([SHELL, "-c", script], str(tmp_path))
+    assert end(pid) == -signal.SIGPIPE
+    assert set((tmp_path / "ids").read_text().split()) == {str(pid)}
