@@ -27,8 +27,8 @@ HEADER = (
     "    pypm apply          after a change: shows what differs, and touches nothing else",
     "",
     'Durations are milliseconds or text such as "5s" and "10m"; sizes are bytes or "300M". Paths are',
-    "relative to this file. A key that pypm does not know is an error that names the nearest right one. For editors:",
-    "`pypm schema > ecosystem.schema.json`, and a first line `#:schema ./ecosystem.schema.json`.",
+    "relative to this file. A key that pypm does not know is an error that names the nearest right one.",
+    "For editors: `pypm schema > ecosystem.schema.json`, and a first line `#:schema ./ecosystem.schema.json`.",
 )
 MORE = (
     "instances = 2                         # so many copies, worker:0 and worker:1",
