@@ -28,7 +28,7 @@ HEADER = (
     "",
     'Durations are milliseconds or text such as "5s" and "10m"; sizes are bytes or "300M". Paths are',
     "relative to this file. A key that pypm does not know is an error that names the nearest right one.",
-    "For editors: `pypm schema > ecosystem.schema.json`, and a first line `#:schema ./ecosystem.schema.json`.",
+    "For editors: `pypm schema > ecosystem.schema.json`, and a first line that names it: `#:schema FILE`.",
 )
 MORE = (
     "instances = 2                         # so many copies, worker:0 and worker:1",
