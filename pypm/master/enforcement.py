@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from pypm.master.kernel_limits import KernelLimits
+from pypm.system import held
 from pypm.system.attributes import TOOLS
 from pypm.system.cgroup import Groups
 from pypm.system.identity import may_change_identity
@@ -93,7 +94,11 @@ def _of_processes() -> Iterator[Enforcement]:
         if is_root
         else Enforcement("user, group", "nobody", "all agents are the user that pypm is", "run pypm as root")
     )
-    yield _by_tool("open_files, file_size, core", "prlimit", "prlimit, before the program begins")
+    sizes = "open_files, file_size, core"
+    if held.is_possible():
+        yield Enforcement(sizes, "kernel", "given to a process that is held before its program")
+    else:
+        yield _by_tool(sizes, "prlimit", "prlimit, which becomes the program")
     lowest = (
         -MOST_NICE if is_root else max(-MOST_NICE, MOST_NICE - resource.getrlimit(resource.RLIMIT_NICE)[1])
     )
