@@ -28,6 +28,8 @@ def handle(master: Master, params: Params) -> dict[str, Any]:  # noqa: ARG001 - 
     """Tell facts; what is good and bad about them is the client's to say."""
     about = ping.handle(master, ping.Params())
     running = [each for each in master.engine.instances.values() if each.run is not None]
+    # First: what is looked for may be kept open from then on.
+    limits = enforcements(master.executor.trees.groups, master.executor.limits)
     return about | {
         "guarded": about["guardian_pid"] != INIT and parent(about["guardian_pid"]) is not None,
         "instances": len(master.engine.instances),
@@ -42,9 +44,7 @@ def handle(master: Master, params: Params) -> dict[str, Any]:  # noqa: ARG001 - 
             for each in master.log_files.troubles()
         ],
         "tree_control": _tree_control(master),
-        "limits": [
-            each._asdict() for each in enforcements(master.executor.trees.groups, master.executor.limits)
-        ],
+        "limits": [each._asdict() for each in limits],
     }
 
 
