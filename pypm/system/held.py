@@ -3,9 +3,9 @@
 Limits belong to a process, so nobody but the new one can have them, and it must have them before its
 program can use any. A fork that runs our own code costs several times as much as all else here, and another
 program in between (``prlimit``) as much as the start itself. But ``posix_spawn`` opens files in the new
-process before it executes the program, and to open a FIFO is to wait for its other end. So the new process
-opens two of them: the first tells that it is there, and at the second it waits until it has been given what
-it is to have.
+process before it executes the program. So it opens two: a FIFO, and lets go of it, which tells us that it is
+there; and for writing a file on which we have a lease, which makes it wait until we give that up (or die),
+after it has been given what it is to have.
 
 The call itself is made by a thread that lets go of the interpreter meanwhile, and that has a folder and a
 umask of its own, which the new process inherits.
@@ -14,15 +14,16 @@ umask of its own, which the new process inherits.
 from __future__ import annotations
 
 import _thread
-import contextlib
 import ctypes
+import errno
 import fcntl
 import functools
 import os
+import select
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["CannotHoldError", "Start", "is_possible", "spawn_held"]
 
@@ -70,25 +71,48 @@ class Start:
 
 
 class _Gate:
-    """Two FIFOs without names, and a number at which a new process can open them."""
+    """What a new process opens: a FIFO, and a file that makes it wait; and a number at which it does."""
 
     def __init__(self) -> None:
-        folder = tempfile.mkdtemp(prefix="pypm-")
-        try:
-            self.arrival, self.way = (self._make(os.path.join(folder, name)) for name in ("arrival", "way"))
-        finally:
-            os.rmdir(folder)
-        self.number = fcntl.fcntl(self.arrival, fcntl.F_DUPFD_CLOEXEC, _ABOVE_PASSED)
+        self.arrival = self._make_fifo()
+        memory = os.memfd_create("pypm-held", os.MFD_CLOEXEC)
+        self.way = self._above(os.open(_path(memory), os.O_PATH | os.O_CLOEXEC))
+        self.lease = self._above(os.open(_path(memory), os.O_RDONLY | os.O_CLOEXEC))
+        os.close(memory)  # a lease for reading is to be had only where nobody can write
+        self.close()
+        self.open()
+        self.over = self._above(os.eventfd(0, os.EFD_CLOEXEC))
+        """Can be read when the call of a thread has come back, or was not made."""
+        self.number = fcntl.fcntl(self.over, fcntl.F_DUPFD_CLOEXEC, _ABOVE_PASSED)
         self.lock = threading.Lock()
 
-    def _make(self, path: str) -> int:
-        os.mkfifo(path, 0o600)
+    def close(self) -> None:
+        """Let processes wait. Raises OSError."""
+        # The signal that somebody waits: the default one would end us, and is back with the end of a lease.
+        fcntl.fcntl(self.lease, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(self.lease, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+
+    def open(self) -> None:
+        """Let go who waits."""
+        fcntl.fcntl(self.lease, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+
+    def _make_fifo(self) -> int:
+        folder = tempfile.mkdtemp(prefix="pypm-")
+        path = os.path.join(folder, "arrival")
         try:
+            os.mkfifo(path, 0o600)
             found = os.open(path, os.O_PATH | os.O_CLOEXEC)
-            return fcntl.fcntl(found, fcntl.F_DUPFD_CLOEXEC, _ABOVE_PASSED)
-        finally:
-            os.close(found)
             os.unlink(path)
+        finally:
+            os.rmdir(folder)
+        return self._above(found)
+
+    def _above(self, descriptor: int) -> int:
+        """The same at a number that no descriptor is passed at."""
+        try:
+            return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _ABOVE_PASSED)
+        finally:
+            os.close(descriptor)
 
 
 def _path(descriptor: int) -> str:
@@ -140,26 +164,25 @@ class _Spawning:
         self._start = start
         self._prepare_thread = prepare_thread
         self._pid = 0
+        self._children = -1
+        """Tells the children of the thread."""
         self._error: BaseException | None = None
-        self._thread = 0
-        self._is_over = False
-        """The call has come back, or was not made: nobody opens a FIFO any more but us."""
-        self._may_leave = _thread.allocate_lock()
         self._has_left = _thread.allocate_lock()
 
     def run(self, prepare: Callable[[int], None]) -> int:
-        self._may_leave.acquire()
-        self._has_left.acquire()
-        # Without what ``threading`` adds, which takes a tenth of the whole time.
-        _thread.start_new_thread(self._work, ())
+        gate = self._gate
+        arrival = os.open(_path(gate.arrival), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            # Waits until the process opens the other end; where there will be none, the thread does.
-            os.close(os.open(_path(self._gate.arrival), os.O_WRONLY | os.O_CLOEXEC))
-            failure = None if self._is_over else self._prepare(prepare)
-            os.close(os.open(_path(self._gate.way), os.O_WRONLY | os.O_CLOEXEC))
-        finally:
-            self._may_leave.release()
+            gate.close()
+            try:
+                self._begin()
+                failure = self._prepare(prepare) if self._has_arrived(arrival) else None
+            finally:
+                gate.open()
             self._has_left.acquire()
+            os.eventfd_read(gate.over)
+        finally:
+            os.close(arrival)
         if failure is not None:
             if self._pid:
                 os.waitpid(self._pid, 0)
@@ -168,10 +191,25 @@ class _Spawning:
             raise self._error
         return self._pid
 
+    def _begin(self) -> None:
+        """Let a thread make the call."""
+        self._has_left.acquire()
+        try:
+            # Without what ``threading`` adds, which takes a tenth of the whole time.
+            _thread.start_new_thread(self._work, ())
+        except RuntimeError as error:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from error
+
+    def _has_arrived(self, arrival: int) -> bool:
+        """Wait until the process is there; False if there will be none."""
+        poll = select.poll()
+        poll.register(arrival, 0)  # it has opened the other end, and closed it again
+        poll.register(self._gate.over, select.POLLIN)
+        return all(descriptor == arrival for descriptor, _ in poll.poll())
+
     def _prepare(self, prepare: Callable[[int], None]) -> Exception | None:
         """Give the process what it is to have; one that cannot have it never gets to its program."""
-        with open(f"/proc/self/task/{self._thread}/children", encoding="ascii") as file:
-            pid = int(file.read())
+        pid = int(os.pread(self._children, 64, 0))
         try:
             prepare(pid)
         except Exception as error:  # all of them are the caller's, once the process is gone
@@ -180,17 +218,19 @@ class _Spawning:
         return None
 
     def _work(self) -> None:
-        self._thread = _thread.get_native_id()
         try:
+            self._children = os.open(
+                f"/proc/self/task/{_thread.get_native_id()}/children", os.O_RDONLY | os.O_CLOEXEC
+            )
             self._enter_folder()
             self._prepare_thread()
             self._call()
         except BaseException as error:  # all of them are the caller's
             self._error = error
         finally:
-            self._is_over = True
-            with _opened(self._gate.arrival), _opened(self._gate.way):
-                self._may_leave.acquire()
+            os.eventfd_write(self._gate.over, 1)
+            if self._children >= 0:
+                os.close(self._children)
             self._has_left.release()
 
     def _enter_folder(self) -> None:
@@ -219,10 +259,14 @@ class _Spawning:
         """Say what the new process does before it executes its program."""
         gate, start = self._gate, self._start
         done = [
-            library.posix_spawn_file_actions_addopen(
-                actions, gate.number, os.fsencode(_path(descriptor)), os.O_RDONLY, 0
-            )
-            for descriptor in (gate.arrival, gate.way)
+            # Its own copy of the lease would hold it back though we had died.
+            library.posix_spawn_file_actions_addclose(actions, gate.lease),
+            *(
+                library.posix_spawn_file_actions_addopen(
+                    actions, gate.number, os.fsencode(_path(descriptor)), os.O_WRONLY, 0
+                )
+                for descriptor in (gate.arrival, gate.way)
+            ),
         ]
         targets = [*enumerate(start.standard), *((number, number) for number in start.passed)]
         done += [
@@ -255,13 +299,3 @@ def _attributes() -> object:
     if any(done):
         raise CannotHoldError
     return attributes
-
-
-@contextlib.contextmanager
-def _opened(fifo: int) -> Iterator[None]:
-    """Let nobody wait for a reader of this FIFO any more."""
-    descriptor = os.open(_path(fifo), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        yield
-    finally:
-        os.close(descriptor)

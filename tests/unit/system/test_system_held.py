@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from pypm.system import held
 from pypm.system.held import CannotHoldError, Start, spawn_held
 from pypm.system.sweep import child_pids
+from pypm.testing import wait_until
 
 pytestmark = pytest.mark.skipif(not held.is_possible(), reason="no process can be held here")
 
@@ -141,3 +144,46 @@ def test_it_leads_a_session_and_does_not_ignore_what_we_ignore(tmp_path: Path) -
     pid = start([SHELL, "-c", script], str(tmp_path))
     assert end(pid) == -signal.SIGPIPE
     assert set((tmp_path / "ids").read_text().split()) == {str(pid)}
+
+
+def in_another_python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a script that has ``start``, in a process of its own."""
+    here = "import sys; sys.path.insert(0, sys.argv[1])\nfrom test_system_held import *\n"
+    command = [sys.executable, "-c", here + script, os.path.dirname(__file__), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_one_whose_holder_dies_does_not_wait_for_ever(tmp_path: Path) -> None:
+    script = """
+def die(_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+start([SHELL, "-c", "echo $$ >ran"], sys.argv[2], prepare=die)
+"""
+    assert in_another_python(script, str(tmp_path)).returncode == -signal.SIGKILL
+    wait_until((tmp_path / "ran").exists, 20.0, "it goes on")
+
+
+def test_without_descriptors_it_fails_and_does_not_hang() -> None:
+    script = """
+import resource
+assert end(start([SHELL, "-c", "exit 3"])) == 3
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+taken, failed = [], 0
+while True:
+    try:
+        taken.append(os.open("/dev/null", os.O_RDONLY))
+    except OSError:
+        break
+while failed >= 0:
+    try:
+        assert end(start([SHELL, "-c", "exit 3"])) == 3
+        break
+    except OSError:
+        failed += 1
+    os.close(taken.pop())
+print(failed)
+"""
+    done = in_another_python(script)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 1
