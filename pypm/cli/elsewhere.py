@@ -6,8 +6,6 @@ __all__ = ["ELSEWHERE"]
 
 ELSEWHERE = {
     "help": "`pypm --help`, or `pypm COMMAND --help`",
-    "send": "an agent's stdin is /dev/null; say it by a signal: `pypm signal USR1 NAME`",
-    "attach": "an agent's stdin is /dev/null; `pypm logs NAME` follows what it prints",
     "trigger": "agents register no actions; `pypm signal USR1 NAME`",
     "deepUpdate": "`pip install --upgrade pypm && pypm update`",
     "conf": "`[logs]` in PYPM_HOME/config.toml; what an app has is in its ecosystem file",

@@ -18,7 +18,7 @@ VERBS = (
     "delete", "scale", "update",
     "list", "monit", "describe", "why", "events", "logs", "pid", "id", "env",
     "jlist", "prettylist",
-    "reset", "signal", "flush", "reloadLogs",
+    "reset", "signal", "send", "attach", "flush", "reloadLogs",
     "startup", "unstartup", "save", "resurrect", "cleardump",
     "ecosystem", "import", "schema",
     "startup", "unstartup", "wait", "save", "resurrect", "cleardump",

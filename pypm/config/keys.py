@@ -97,6 +97,7 @@ KEYS = (
     Key("listen_timeout", parse_duration),
     Key("notify_access", values.one_of("all", "main", "none")),
     Key("ready_fd", values.whole(3, 9)),
+    Key("stdin", values.boolean),
     Key("max_unavailable", values.whole(0, 10_000)),
     Key("node_channel", values.boolean),
     Key("shutdown_with_message", values.boolean),

@@ -34,6 +34,7 @@ APP_FIELDS = {
     "filter_env": "filter_env",
     "autostart": "autostart",
     "max_unavailable": "max_unavailable",
+    "stdin": "stdin",
     "depends_on": "depends_on",
     "min_uptime": "min_uptime",
     "max_memory_restart": "max_memory",

@@ -67,6 +67,7 @@ KEYS: Mapping[str, Key] = {
     "namespace": Key("namespace"),
     "instances": Key("instances"),
     "max_unavailable": Key("max_unavailable"),
+    "stdin": Key("stdin", restart=True),
     "autostart": Key("autostart"),
     "depends_on": Key("depends_on"),
     "hooks.post_start": Key("post_start"),

@@ -362,6 +362,8 @@ class AppSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """A name or a number; ``None``: the user's own."""
     umask: int | None = None
     """``None``: that of the shell in which the app was first started."""
+    stdin: bool = False
+    """Its stdin is a pipe into which `pypm send` writes; else it is /dev/null."""
     max_unavailable: int = 0
     """How many instances a reload may take down at a time; 0: a new one is up before an old one goes."""
     no_new_privileges: bool = False

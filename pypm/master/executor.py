@@ -33,6 +33,7 @@ from pypm.core.instance import Instance, Run, Status
 from pypm.core.state import App
 from pypm.master.begun import Note
 from pypm.master.ends import End, Ends
+from pypm.master.inputs import Inputs
 from pypm.master.kernel_limits import KernelLimits
 from pypm.master.oom import OomWatch
 from pypm.master.output import Outputs
@@ -127,6 +128,7 @@ class SystemExecutor:
         self._instances: Mapping[int, Instance]
         self._apps: Mapping[str, App]
         self._channels = RunChannels(loop, keeper, self._heard)
+        self.inputs = Inputs(keeper)
         self.ends = Ends(loop, store, self)
         self.trees = Trees(loop, home.path, self.ends.mains, self._instance_of, self._tree_gone)
         self.limits = KernelLimits(self.trees.groups, lambda: [app.spec for app in self._apps.values()])
@@ -175,6 +177,7 @@ class SystemExecutor:
                 self._timers.cancel(instance.id)
                 self._outputs.forget(instance.id)
                 self._channels.forget(instance.id)
+                self.inputs.forget(instance.id)
                 self.trees.forget(instance.id)
                 self.limits.forget(instance.id)
                 self._store.drop_instance(instance.id)
@@ -281,13 +284,15 @@ class SystemExecutor:
         output = self._outputs.of(instance)
         output.begin_run(run_id, env)
         out, error = output.open_writers()
+        given = None
         try:
+            given = self.inputs.open(instance)
             with self._channels.opened(instance, run_id) as (passed, variables):
                 return spawn(
                     spec.command,
                     cwd=spec.cwd,
                     env=env | variables,
-                    stdin=self._null,
+                    stdin=self._null if given is None else given,
                     stdout=out,
                     stderr=error,
                     umask=origin.umask if spec.umask is None else spec.umask,
@@ -296,8 +301,8 @@ class SystemExecutor:
                     attributes=attributes,
                 )
         finally:
-            os.close(out)
-            os.close(error)
+            for descriptor in (out, error, *([] if given is None else [given])):
+                os.close(descriptor)
 
     # --- ends ---
 
@@ -307,6 +312,7 @@ class SystemExecutor:
         assert run is not None
         self.runs_by_token[run.token] = (instance.id, run.run_id)
         self._channels.adopt(instance)
+        self.inputs.adopt(instance)
         for pid in {run.pid, run.main_pid}:
             self.owners.begun(Owner(instance.id, run.run_id), pid)
         self.trees.adopted(instance)
@@ -344,6 +350,7 @@ class SystemExecutor:
         self.runs_by_token.pop(instance.run.token, None)
         self.owners.over(end.run_id)
         self._channels.forget(end.instance_id)
+        self.inputs.forget(end.instance_id)
         try:
             leftovers = instance.spec.treekill and self._has_leftovers(instance, end, guardians=guardians)
         except OSError:  # no descriptor left to look with: the next looks will tell

@@ -47,6 +47,7 @@ METHODS = (
     "run_now",
     "reset",
     "signal",
+    "send",
     "flush",
     "reload_logs",
     "env",
@@ -71,6 +72,7 @@ KEYED = frozenset(
         "delete",
         "reset",
         "signal",
+        "send",
         "resurrect",
         "cleardump",
     )

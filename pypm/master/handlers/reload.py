@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from pypm.core.events import RestartRequested
-from pypm.core.instance import Instance
+from pypm.core.instance import After, Instance
 from pypm.core.receipt import Receipt
 from pypm.core.rolling import Renewal, at_once, renewal_of
 from pypm.core.spec import Origin
@@ -118,6 +118,8 @@ class Roll:
         """Start another one beside it that takes its place; wait until it has, and the old one is gone."""
         engine, before = self._master.engine, int(change["id"])
         if is_begun and (found := self._found_again(change)) is not None:
+            if found.kind == "done":
+                await self._master.waiting.wait([before], "stopped")
             return found
         instance = engine.instances.get(before)
         if instance is None:
@@ -135,7 +137,8 @@ class Roll:
         instances = self._master.engine.instances
         if any(each.replaces == change["id"] for each in instances.values()):
             return None
-        if change["id"] in instances and instances[change["id"]].number is None:
+        before = instances.get(change["id"])
+        if before is not None and before.after is not After.DELETE:
             return Renewal("failed", "a master was lost meanwhile; see `pypm events`")
         new = [
             each.id for each in instances.values() if each.name == change["name"] and each.id != change["id"]

@@ -50,6 +50,7 @@ def everything(home: Path) -> dict[str, object]:
         "scale": make_change(WORKER, action="scaled"),
         "reset": make_change(WORKER, action="reset"),
         "signal": make_change(WORKER, action="signalled"),
+        "send": make_change(WORKER, action="sent"),
         "start": change,
         "declared": [],
         "apply": change,
@@ -88,6 +89,7 @@ JSON_COMMANDS = {
     "startOrRestart": ["startOrRestart", EXAMPLE],
     "startOrReload": ["startOrReload", EXAMPLE],
     "report": ["report"],
+    "send": ["send", "worker", "hello"],
     "jlist": ["jlist"],
     "prettylist": ["prettylist"],
     "env": ["env", "worker"],
@@ -113,8 +115,8 @@ ASKED_OF_NONE = ("logs", "list", "describe", "why", "events")
 
 
 def test_every_verb_is_tried_with_json() -> None:
-    # An update ends with the master that was asked: it has tests of its own.
-    assert set(JSON_COMMANDS) == set(VERBS) - {"update"}
+    # An update ends with the master that was asked, and attach goes on: they have tests of their own.
+    assert set(JSON_COMMANDS) == set(VERBS) - {"update", "attach"}
 
 
 @pytest.mark.parametrize("verb", JSON_COMMANDS)

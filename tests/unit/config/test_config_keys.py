@@ -61,6 +61,7 @@ VALUES = {
     "group": (0, lambda spec: spec.group == "0"),
     "umask": ("027", lambda spec: spec.umask == 0o027),
     "no_new_privileges": (True, lambda spec: spec.no_new_privileges),
+    "stdin": (True, lambda spec: spec.stdin),
     "max_unavailable": (2, lambda spec: spec.max_unavailable == 2),
     "autostart": (False, lambda spec: spec.autostart is False),
     "depends_on": ({}, lambda spec: spec.depends_on == {}),
