@@ -98,6 +98,7 @@ KEYS = (
     Key("notify_access", values.one_of("all", "main", "none")),
     Key("ready_fd", values.whole(3, 9)),
     Key("stdin", values.boolean),
+    Key("sockets", values.sockets),
     Key("max_unavailable", values.whole(0, 10_000)),
     Key("node_channel", values.boolean),
     Key("shutdown_with_message", values.boolean),

@@ -45,6 +45,7 @@ APP_FIELDS = {
     "wait_ready": "wait_ready",
     "notify_access": "notify_access",
     "ready_fd": "ready_fd",
+    "sockets": "sockets",
     "node_channel": "node_channel",
     "shutdown_with_message": "shutdown_with_message",
     "listen_timeout": "listen_timeout",

@@ -145,6 +145,7 @@ BY_CONVERTER: Mapping[Callable[[object], Any], Schema] = {
     parse_size: SIZE,
     values.text: TEXT,
     values.texts: WORDS,
+    values.sockets: WORDS,
     values.name: TEXT,
     values.variable: TEXT,
     values.boolean: BOOLEAN,

@@ -30,6 +30,7 @@ __all__ = [
     "restarts",
     "scalar_text",
     "signal_name",
+    "sockets",
     "text",
     "texts",
     "variable",
@@ -258,6 +259,19 @@ def texts(value: object) -> tuple[str, ...]:
     """One text or a list of them."""
     values = value if isinstance(value, list | tuple) else [value]
     return tuple(text(entry) for entry in values)
+
+
+def sockets(value: object) -> tuple[str, ...]:
+    """One address of a socket or a list of them."""
+    from pypm.core.addresses import parse_address
+
+    addresses = texts(value)
+    for each in addresses:
+        try:
+            parse_address(each)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+    return addresses
 
 
 def venv(value: object) -> str | Literal[False]:

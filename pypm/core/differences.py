@@ -49,6 +49,7 @@ KEYS: Mapping[str, Key] = {
     "wait_ready": Key("wait_ready", restart=True),
     "notify_access": Key("notify_access", restart=True),
     "ready_fd": Key("ready_fd", restart=True),
+    "sockets": Key("sockets", restart=True),
     "node_channel": Key("node_channel", restart=True),
     "shutdown_with_message": Key("shutdown_with_message", restart=True),
     "user": Key("user", restart=True),

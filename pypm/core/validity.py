@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from signal import Signals
 
+from pypm.core.addresses import fault_of_sockets
 from pypm.core.date_format import DateFormatError, compile_date_format
 from pypm.core.hook_validity import fault_of_hooks
 from pypm.core.limit_validity import fault_of_limits
@@ -52,6 +53,7 @@ def fault_of(spec: AppSpec) -> str:
         return "one of its durations is negative or no number"
     faults = (
         fault_of_hooks(spec.hooks),
+        fault_of_sockets(spec.sockets, spec.ready_fd),
         _fault_of_health(spec.health),
         fault_of_probes(spec),
         fault_of_limits(spec),

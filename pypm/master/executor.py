@@ -35,6 +35,7 @@ from pypm.master.begun import Note
 from pypm.master.ends import End, Ends
 from pypm.master.inputs import Inputs
 from pypm.master.kernel_limits import KernelLimits
+from pypm.master.listeners import Listeners
 from pypm.master.oom import OomWatch
 from pypm.master.output import Outputs
 from pypm.master.owners import Owner, Owners
@@ -114,6 +115,8 @@ class SystemExecutor:
         self.take_secrets: Callable[[Instance], dict[str, str]] = lambda _: {}
         """Gives what commands have printed for the start of an instance, once."""
         self.owners = Owners(home.path)
+        self.listeners: Listeners
+        """The sockets that runs inherit."""
         self.observe: Callable[[Instance, Action], None] = lambda _instance, _action: None
         """Looks at runs and tells of them, as the core orders it."""
         self.oom = OomWatch(loop)
@@ -127,6 +130,7 @@ class SystemExecutor:
         self._handle: Handle
         self._instances: Mapping[int, Instance]
         self._apps: Mapping[str, App]
+        self._keeper = keeper
         self._channels = RunChannels(loop, keeper, self._heard)
         self.inputs = Inputs(keeper)
         self.ends = Ends(loop, store, self)
@@ -144,6 +148,7 @@ class SystemExecutor:
         self._handle = handle
         self._instances = instances
         self._apps = apps
+        self.listeners = Listeners(self._keeper, instances)
         self.ends.start()
 
     def _deadline_passed(self, instance_id: int, deadline: float, paused: float) -> None:
@@ -281,6 +286,10 @@ class SystemExecutor:
         own = self.own_variables(instance) | {"PYPM_RUN_ID": run_id, "PYPM_AGENT_TOKEN": token}
         env = build_environment(spec, instance.index, origin.env, own, self.take_secrets(instance))
         attributes = attributes_of(spec)
+        umask = origin.umask if spec.umask is None else spec.umask
+        sockets = self.listeners.of(spec, umask)
+        if sockets:
+            env["LISTEN_FDS"] = str(len(sockets))
         output = self._outputs.of(instance)
         output.begin_run(run_id, env)
         out, error = output.open_writers()
@@ -295,9 +304,10 @@ class SystemExecutor:
                     stdin=self._null if given is None else given,
                     stdout=out,
                     stderr=error,
-                    umask=origin.umask if spec.umask is None else spec.umask,
+                    umask=umask,
                     open_files=self._open_files,
-                    passed=passed,
+                    passed=passed | sockets,
+                    pid_variable="LISTEN_PID" if sockets else None,
                     attributes=attributes,
                 )
         finally:

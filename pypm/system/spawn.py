@@ -53,6 +53,7 @@ def spawn(
     umask: int,
     open_files: int | None = None,
     passed: Mapping[int, int] | None = None,
+    pid_variable: str | None = None,
     attributes: Attributes = Attributes(),  # noqa: B008 (it is immutable)
 ) -> Child:
     """Start ``command`` in a session of its own; the caller reaps it.
@@ -60,15 +61,20 @@ def spawn(
     The descriptors become 0, 1 and 2; of others those are inherited that ``passed`` names by the number that
     they have in the child: one of ``PASSED_NUMBERS``, or the one that they have here.
 
-    Signals that this process ignores or blocks are ignored or blocked in the new one too:
+    ``pid_variable`` gets the pid of the program, which only the new process can know: a shell that executes it
+    says so. Signals that this process ignores or blocks are ignored or blocked in the new one too:
     ``restore_signals`` sees to that. ``open_files`` is its soft limit, if that is not to be ours and
     ``attributes`` have none. Raises SpawnError when the kernel refuses, which includes a missing program or
     cwd.
     """
     before = boot_time()
-    order = _Order(command, cwd, env, (stdin, stdout, stderr), umask, open_files, passed or {}, attributes)
+    words = command
     try:
-        pid = _start(order)
+        if pid_variable is not None:
+            _check_program(command[0], cwd, env)
+            words = ("/bin/sh", "-c", f'export {pid_variable}=$$; exec "$@"', "sh", *command)
+        standard = (stdin, stdout, stderr)
+        pid = _start(_Order(words, cwd, env, standard, umask, open_files, passed or {}, attributes))
     except OSError as error:
         raise SpawnError(_explain(error, command[0])) from error
     except ValueError as error:  # a NUL in an argument or in the environment

@@ -1,0 +1,66 @@
+"""Addresses of sockets that pypm opens for an app: ``tcp://HOST:PORT`` and ``unix:///PATH``."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["MOST_SOCKETS", "Address", "fault_of_sockets", "parse_address"]
+
+FIRST = 3
+"""The number of the first one in a run (sd_listen_fds(3))."""
+LAST = 9
+MOST_SOCKETS = LAST - FIRST + 1
+LONGEST_PATH = 107
+"""Bytes of the path of a Unix socket."""
+
+
+class Address(NamedTuple):
+    """Where a socket listens: a host and a port, or a path."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+
+def parse_address(text: str) -> Address:
+    """The address that is meant. Raises ValueError, with words for people."""
+    kind, separator, rest = text.partition("://")
+    if not separator or kind not in ("tcp", "unix"):
+        raise ValueError(f'{text!r} is no address: expected "tcp://HOST:PORT" or "unix:///PATH"')
+    if kind == "unix":
+        return Address(path=_path(text, rest))
+    host, colon, port = rest.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f"{text!r}: an IPv6 address stands in brackets, as in tcp://[::1]:8080")
+    if not colon or not host:
+        missing = "host" if colon or not rest or rest.isdigit() else "port"
+        raise ValueError(f"{text!r} has no {missing}: expected tcp://HOST:PORT")
+    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+        raise ValueError(f"{text!r}: a port is a number from 1 to 65535")
+    return Address(host, int(port))
+
+
+def _path(text: str, path: str) -> str:
+    if not path.startswith("/") or path.endswith("/") or "\0" in path:
+        raise ValueError(f"{text!r}: the path has to be absolute, as in unix:///run/agent.sock")
+    if len(path.encode()) > LONGEST_PATH:
+        raise ValueError(f"{text!r}: the path of a socket has at most {LONGEST_PATH} bytes")
+    return path
+
+
+def fault_of_sockets(sockets: tuple[str, ...], ready_fd: int | None) -> str:
+    """What is wrong with the sockets of an app; empty if nothing is."""
+    try:
+        addresses = [parse_address(each) for each in sockets]
+    except ValueError as error:
+        return str(error)
+    if len(addresses) > MOST_SOCKETS:
+        return f"{len(addresses)} sockets; at most {MOST_SOCKETS} are possible"
+    if len(set(addresses)) < len(addresses):
+        return "it has the same socket twice"
+    if ready_fd is not None and ready_fd < FIRST + len(addresses):
+        last = FIRST + len(addresses) - 1
+        return f"ready_fd is {ready_fd}, and its sockets are the descriptors {FIRST} to {last}"
+    return ""

@@ -1,0 +1,196 @@
+"""Sockets that listen for an app: opened here, held by the guardian, inherited by each run.
+
+As systemd's socket activation has them (sd_listen_fds(3)): who connects while no run accepts waits in the
+socket's queue, over restarts, reloads and masters.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from pypm.core.addresses import FIRST, Address, parse_address
+from pypm.core.instance import Desired, Instance
+from pypm.core.spec import AppSpec
+from pypm.master.run_channels import Keeper
+from pypm.system.descriptors_of import copy_descriptor
+from pypm.system.identity import find_identity
+from pypm.system.spawn import SpawnError
+
+__all__ = ["Listeners"]
+
+WAITING = 4096
+"""Connections that may wait; the kernel's own limit is net.core.somaxconn."""
+
+
+class Opened(NamedTuple):
+    """One of them."""
+
+    app: str
+    address: str
+    descriptor: int
+
+
+class Listeners:
+    """The sockets of all apps that are wanted up, or have runs. ``instances`` are all that there are."""
+
+    def __init__(self, keeper: Keeper, instances: Mapping[int, Instance]) -> None:
+        self._keeper = keeper
+        self._instances = instances
+        self._opened: dict[str, Opened] = {}
+        """By address."""
+
+    def of(self, spec: AppSpec, umask: int) -> dict[int, int]:
+        """The sockets of an app by their numbers in a run; opens those that are not yet.
+
+        Raises SpawnError where one cannot be opened.
+        """
+        return {FIRST + place: self._open(spec, address, umask) for place, address in enumerate(spec.sockets)}
+
+    def adopt(self) -> None:
+        """Take what the last master has had open for the apps that need it still.
+
+        Where its guardian has died too, the runs still have it.
+        """
+        for instance in self._instances.values():
+            for place, address in enumerate(instance.spec.sockets if needs_sockets(instance) else ()):
+                if address in self._opened:
+                    continue
+                descriptor = self._keeper.take(f"listen:{address}")
+                if descriptor is None:
+                    descriptor = socket_of_run(instance, FIRST + place, parse_address(address))
+                    if descriptor is None:
+                        continue
+                    self._keeper.hold({f"listen:{address}": descriptor})
+                self._opened[address] = Opened(instance.app, address, descriptor)
+
+    def changed(self, instance_id: int) -> None:
+        """Close what nobody needs any more; to be called after each change of an instance."""
+        if not self._opened:
+            return
+        instance = self._instances.get(instance_id)
+        if instance is not None and needs_sockets(instance) and self._has(instance.spec):
+            return
+        needed = {
+            (each.app, address)
+            for each in self._instances.values()
+            if needs_sockets(each)
+            for address in each.spec.sockets
+        }
+        for opened in [each for each in self._opened.values() if (each.app, each.address) not in needed]:
+            self._close(opened)
+
+    def _has(self, spec: AppSpec) -> bool:
+        """Whether the sockets of an app are just those that it declares now."""
+        return {each.address for each in self._opened.values() if each.app == spec.name} <= set(spec.sockets)
+
+    def _open(self, spec: AppSpec, address: str, umask: int) -> int:
+        opened = self._opened.get(address)
+        if opened is not None and opened.app == spec.name:
+            return opened.descriptor
+        if opened is not None:
+            raise SpawnError(f"cannot listen at {address}: {opened.app} does")
+        try:
+            descriptor = listen(parse_address(address), umask, owner_of(spec))
+        except OSError as error:
+            raise SpawnError(f"cannot listen at {address}: {error.strerror or error}") from error
+        self._keeper.hold({f"listen:{address}": descriptor})
+        self._opened[address] = Opened(spec.name, address, descriptor)
+        return descriptor
+
+    def _close(self, opened: Opened) -> None:
+        del self._opened[opened.address]
+        path = parse_address(opened.address).path
+        if path:
+            remove_if_same(path, opened.descriptor)
+        self._keeper.drop([f"listen:{opened.address}"])
+        os.close(opened.descriptor)
+
+
+def needs_sockets(instance: Instance) -> bool:
+    """Whether an instance accepts connections now, or will by itself."""
+    return bool(instance.spec.sockets) and (instance.desired is Desired.UP or instance.run is not None)
+
+
+def socket_of_run(instance: Instance, number: int, address: Address) -> int | None:
+    """What a living run has inherited as this descriptor, if that listens at the address still."""
+    if instance.run is None:
+        return None
+    with contextlib.suppress(OSError):
+        descriptor = copy_descriptor(instance.run.main_pid, number)
+        try:
+            with socket.socket(fileno=descriptor) as found:
+                place = found.getsockname()
+                is_it = place == address.path if address.path else place[1] == address.port
+                if is_it and found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    return found.detach()
+        except OSError:
+            return None
+    return None
+
+
+def owner_of(spec: AppSpec) -> tuple[int, int]:
+    """User and group ids of whoever an app runs as; -1: as we do. Raises SpawnError."""
+    identity = find_identity(spec.user, spec.group)
+    return (-1, -1) if identity is None else (identity.uid, identity.gid)
+
+
+def listen(address: Address, umask: int, owner: tuple[int, int]) -> int:
+    """A descriptor that listens at an address. Raises OSError."""
+    if address.path:
+        return listen_at_path(address.path, umask, owner)
+    family, kind, protocol, _, place = socket.getaddrinfo(
+        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
+    )[0]
+    with contextlib.closing(socket.socket(family, kind, protocol)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(place)
+        listener.listen(WAITING)
+        return listener.detach()
+
+
+def listen_at_path(path: str, umask: int, owner: tuple[int, int]) -> int:
+    """The same at a path; what is there is replaced if it is a socket that nobody listens at."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as listener:
+        before = os.umask(umask)
+        try:
+            bind_at_path(listener, path)
+        finally:
+            os.umask(before)
+        if owner != (-1, -1):
+            os.chown(path, *owner)
+        listener.listen(WAITING)
+        return listener.detach()
+
+
+def bind_at_path(listener: socket.socket, path: str) -> None:
+    try:
+        listener.bind(path)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE or not is_left_behind(path):
+            raise
+        os.unlink(path)
+        listener.bind(path)
+
+
+def is_left_behind(path: str) -> bool:
+    """Whether there is a socket at a path, and nobody listens."""
+    if not stat.S_ISSOCK(os.lstat(path).st_mode):
+        return False  # of which connect(2) says the same
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as other:
+        other.setblocking(False)
+        return other.connect_ex(path) == errno.ECONNREFUSED
+
+
+def remove_if_same(path: str, descriptor: int) -> None:
+    """Remove a socket from the file system, unless another one has its place."""
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as listener:
+        if listener.getsockname() == path and not os.path.islink(path):
+            os.unlink(path)

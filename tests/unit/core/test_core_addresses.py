@@ -1,0 +1,53 @@
+"""Addresses of sockets."""
+
+from __future__ import annotations
+
+import pytest
+
+from pypm.core.addresses import Address, fault_of_sockets, parse_address
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("tcp://127.0.0.1:8080", Address("127.0.0.1", 8080)),
+        ("tcp://localhost:1", Address("localhost", 1)),
+        ("tcp://[::1]:65535", Address("::1", 65535)),
+        ("unix:///run/a.sock", Address(path="/run/a.sock")),
+    ],
+)
+def test_addresses(text: str, address: Address) -> None:
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("127.0.0.1:8080", "no address"),
+        ("udp://127.0.0.1:53", "no address"),
+        ("tcp://8080", "no host"),
+        ("tcp://:8080", "no host"),
+        ("tcp://", "no host"),
+        ("tcp://localhost", "no port"),
+        ("tcp://localhost:", "a port is a number"),
+        ("tcp://localhost:0", "a port is a number"),
+        ("tcp://localhost:65536", "a port is a number"),
+        ("tcp://localhost:http", "a port is a number"),
+        ("tcp://::1:80", "brackets"),
+        ("unix://a.sock", "absolute"),
+        ("unix:///run/", "absolute"),
+        ("unix:///" + "x" * 107, "at most 107 bytes"),
+    ],
+)
+def test_what_is_none(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        parse_address(text)
+
+
+def test_faults_of_several() -> None:
+    eight = tuple(f"tcp://localhost:{port}" for port in range(8000, 8008))
+    assert fault_of_sockets(eight[:7], None) == ""
+    assert "at most 7" in fault_of_sockets(eight, None)
+    assert "twice" in fault_of_sockets((*eight[:2], eight[0]), None)
+    assert fault_of_sockets(eight[:2], 5) == ""
+    assert "descriptors 3 to 4" in fault_of_sockets(eight[:2], 4)
