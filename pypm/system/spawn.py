@@ -61,8 +61,8 @@ def spawn(
     The descriptors become 0, 1 and 2; of others those are inherited that ``passed`` names by the number that
     they have in the child: one of ``PASSED_NUMBERS``, or the one that they have here.
 
-    ``pid_variable`` gets the pid of the program, which only the new process can know: a shell that executes it
-    says so. Signals that this process ignores or blocks are ignored or blocked in the new one too:
+    ``pid_variable`` gets the pid of the program, which only the new process can know: a shell says so that
+    executes it. Signals that this process ignores or blocks are ignored or blocked in the new one too:
     ``restore_signals`` sees to that. ``open_files`` is its soft limit, if that is not to be ours and
     ``attributes`` have none. Raises SpawnError when the kernel refuses, which includes a missing program or
     cwd.
