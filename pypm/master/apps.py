@@ -102,7 +102,8 @@ class Apps:
         for app in self.by_name.values():
             indexes: dict[Desired, list[int]] = {Desired.UP: [], Desired.DOWN: []}
             for instance in self.instances_of(app.spec.name):
-                if instance.status is not Status.STOPPING or instance.after is not After.DELETE:
+                is_going = instance.status is Status.STOPPING and instance.after is After.DELETE
+                if not is_going and instance.replaces is None:
                     indexes[instance.desired].append(instance.index)
             if any(indexes.values()):
                 up, down = tuple(indexes[Desired.UP]), tuple(indexes[Desired.DOWN])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from real_pypm import RealPypm, lives, shell, sleeper
 
@@ -113,6 +114,9 @@ def test_a_surge_goes_on_under_the_next_master_also_without_who_asked(pypm: Real
     pypm.kill_master()
     assert len(pypm.rows()) == 2
     assert pypm.rows()[0]["pid"] == before
+    # There is one instance of it for whoever keeps what there is.
+    snapshot = json.loads(Path(pypm.json("save")["path"]).read_text())
+    assert snapshot["apps"][0]["up"] == [0]
     pypm.write("go", "")
     wait_until(lambda: len(pypm.rows()) == 1, 20.0)
     row = pypm.row("a")
