@@ -62,7 +62,6 @@ class Surges:
         for instance in list(self._engine.instances.values()):
             if instance.replaces is not None:
                 self._add(instance.id)
-                self._loop.call_soon(self._look, instance.id)
 
     def begin(self, instance: Instance) -> int:
         """Start a successor of an instance, unless it has one; gives the successor's own id."""
@@ -85,6 +84,7 @@ class Surges:
     def _add(self, successor_id: int) -> None:
         self._successors.add(successor_id)
         self._outcomes[successor_id] = self._loop.create_future()
+        self._loop.call_soon(self._look, successor_id)
 
     def _decide(self, successor_id: int, reason: str) -> None:
         self._successors.discard(successor_id)
