@@ -28,7 +28,7 @@ CHANGES = 5
 """Exit status of ``--exit-code`` where there is something to do: none of the CLI's own, which are 0 to 4."""
 
 
-@click.command("apply", short_help="Make what runs what a file declares; shows what changes.")
+@click.command("apply")
 @click.argument("file", required=False, metavar="[FILE]")
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
 @click.option("--exit-code", is_flag=True, help="With --dry-run: exit 5 when something would change.")

@@ -15,7 +15,7 @@ from pypm.core.errors import PypmError, UsageError
 __all__ = ["command"]
 
 
-@click.command("attach", short_help="Type to an agent, and follow its output.")
+@click.command("attach")
 @click.argument("target")
 def command(target: str) -> int:
     """Follow what one instance prints, and write the lines of this stdin to its own, until Ctrl-C.

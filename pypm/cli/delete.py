@@ -11,7 +11,7 @@ from pypm.cli.session import master
 __all__ = ["command"]
 
 
-@click.command("delete", short_help="Stop instances and forget them.")
+@click.command("delete")
 @targets_argument
 @all_option
 @json_option

@@ -18,7 +18,7 @@ from pypm.cli.targets import expanded
 __all__ = ["command"]
 
 
-@click.command("describe", short_help="Tell all about some instances.")
+@click.command("describe")
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET…")
 @secrets_option
 @json_option

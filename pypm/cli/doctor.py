@@ -17,7 +17,7 @@ from pypm.core.errors import NoMasterError, PypmError
 __all__ = ["command", "gathered", "table"]
 
 
-@click.command("doctor", short_help="Check the home, the master and the machine.")
+@click.command("doctor")
 @json_option
 def command(as_json: bool) -> int:
     """Check the home, the master and the machine; say what to do about what is not as it should be.

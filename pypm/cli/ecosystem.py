@@ -51,7 +51,7 @@ EXAMPLE = Candidate(
 )
 
 
-@click.command("ecosystem", short_help="Write an ecosystem file for this folder.")
+@click.command("ecosystem")
 @click.argument("file", default="ecosystem.toml", metavar="[FILE]")
 @click.option("--yes", "-y", is_flag=True, help="Ask nothing: every program that is found.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")

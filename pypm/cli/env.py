@@ -18,7 +18,7 @@ __all__ = ["command", "secrets_option"]
 secrets_option = click.option("--show-secrets", is_flag=True, help="Show values that look like secrets too.")
 
 
-@click.command("env", short_help="Show what the next run has as environment.")
+@click.command("env")
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET…")
 @secrets_option
 @json_option

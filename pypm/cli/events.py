@@ -23,7 +23,7 @@ LINES = 50
 """The last events, where neither a number nor a time is asked for."""
 
 
-@click.command("events", short_help="Show what happened, and why; follow it with -f.")
+@click.command("events")
 @click.argument("targets", nargs=-1, metavar="[TARGET]…")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @click.option(

@@ -12,7 +12,7 @@ from pypm.cli.targets import expanded
 __all__ = ["command"]
 
 
-@click.command("flush", short_help="Empty log files.")
+@click.command("flush")
 @click.argument("targets", nargs=-1, metavar="[TARGET]…")
 @all_option
 @click.option("--rotated", is_flag=True, help="Delete the rotated files as well.")

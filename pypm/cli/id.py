@@ -12,7 +12,7 @@ from pypm.cli.targets import expanded
 __all__ = ["command"]
 
 
-@click.command("id", short_help="Print ids.")
+@click.command("id")
 @click.argument("targets", nargs=-1, metavar="[TARGET]…")
 @json_option
 def command(targets: tuple[str, ...], as_json: bool) -> int:

@@ -31,7 +31,7 @@ SHOWN = 20
 """Notes that are shown; the file has all."""
 
 
-@click.command("import", short_help="Turn another manager's files into an ecosystem file.")
+@click.command("import")
 @click.argument("kind", type=click.Choice(KINDS), metavar="pm2|supervisord|procfile|systemd|compose")
 @click.argument("files", nargs=-1, metavar="[FILE]…")
 @click.option("--output", "-o", default="ecosystem.toml", metavar="FILE", help="Where to; `-`: to stdout.")

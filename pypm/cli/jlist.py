@@ -11,7 +11,7 @@ from pypm.cli.session import master
 __all__ = ["command"]
 
 
-@click.command("jlist", short_help="Print all instances as `pm2 jlist` does.")
+@click.command("jlist")
 @json_option
 def command(as_json: bool) -> int:  # noqa: ARG001 - it is JSON in any case
     """Print all instances as JSON in the shape and with the field names of `pm2 jlist`.

@@ -19,7 +19,7 @@ _END = 10.0
 """Seconds that a master may take to end after its last answer."""
 
 
-@click.command("kill", short_help="Stop every agent, then the master.")
+@click.command("kill")
 @json_option
 def command(as_json: bool) -> int:
     """Stop every agent, then the master. What was declared is kept for the next master.

@@ -12,7 +12,7 @@ from pypm.cli.targets import expanded
 __all__ = ["command"]
 
 
-@click.command("list", short_help="Show all instances.")
+@click.command("list")
 @click.argument("targets", nargs=-1, metavar="[TARGET]…")
 @click.option("--sort", metavar="FIELD[:desc]", help="By id, name, cpu, memory, uptime, restarts, status …")
 @click.option("--mini-list", "-m", "mini", is_flag=True, help="A few lines an instance, as PM2 has them.")

@@ -35,7 +35,7 @@ class LogsCommand(click.Command):
         return super().parse_args(ctx, with_optional_values(args))
 
 
-@click.command("logs", cls=LogsCommand, short_help="Show logs and follow them; search by time, run, text.")
+@click.command("logs", cls=LogsCommand)
 @click.argument("targets", nargs=-1, metavar="[TARGET]…")
 @all_option
 @click.option(

@@ -9,57 +9,13 @@ import click
 
 from pypm import __version__
 from pypm.cli.elsewhere import ELSEWHERE
+from pypm.cli.verbs import ALIASES, MODULES, SECTIONS, VERBS
 from pypm.core.errors import UsageError
 
-__all__ = ["ALIASES", "ELSEWHERE", "VERBS", "group", "run"]
+__all__ = ["group", "run"]
 
-VERBS = (
-    "start", "startOrRestart", "startOrReload", "apply", "validate", "stop", "restart", "reload", "run-now",
-    "delete", "scale", "update",
-    "list", "monit", "describe", "why", "events", "logs", "pid", "id", "env",
-    "jlist", "prettylist",
-    "reset", "signal", "send", "attach", "flush", "reloadLogs",
-    "startup", "unstartup", "save", "resurrect", "cleardump",
-    "ecosystem", "import", "schema",
-    "startup", "unstartup", "wait", "save", "resurrect", "cleardump",
-    "ecosystem", "schema",
-    "ping", "doctor", "report", "kill", "version",
-)  # fmt: skip
-"""Each is a module of this name beside this one, with the click command as ``command``."""
-
-MODULES = {
-    "reloadLogs": "reload_logs",
-    "run-now": "run_now",
-    "import": "import_file",
-    "startOrRestart": "start_or_restart",
-    "startOrReload": "start_or_reload",
-}
-"""Where the module has another name, as PM2's name of the verb is none for a module."""
-
-ALIASES = {
-    "del": "delete",
-    "ls": "list",
-    "l": "list",
-    "status": "list",
-    "ps": "list",
-    "show": "describe",
-    "info": "describe",
-    "desc": "describe",
-    "log": "logs",
-    "sendSignal": "signal",
-    "updatePM2": "update",
-    "dump": "save",
-    "init": "ecosystem",
-    "reload-logs": "reloadLogs",
-    "run_now": "run-now",
-    "gracefulReload": "reload",
-    "softReload": "reload",
-    "startOrGracefulReload": "startOrReload",
-    "dash": "monit",
-    "dashboard": "monit",
-    "imonit": "monit",
-}
-"""PM2's other names of the verbs; help does not list them."""
+GAP = 2
+"""Columns between a verb and what it does."""
 
 
 class LazyGroup(click.Group):
@@ -75,7 +31,17 @@ class LazyGroup(click.Group):
         if verb not in VERBS:
             return None
         command: click.Command = import_module(f"pypm.cli.{MODULES.get(verb, verb)}").command
+        command.short_help = VERBS[verb]
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the verbs under their headings; none of them has to be imported for it."""
+        widest = max(map(len, VERBS))
+        for heading, verbs in SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl(
+                    [(f"{verb:<{widest}}", words) for verb, words in verbs.items()], col_spacing=GAP
+                )
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -24,7 +24,7 @@ WIDTH = 120
 """Signs of a line where neither a terminal nor COLUMNS tells."""
 
 
-@click.command("monit", short_help="Watch all instances live, and act on them.")
+@click.command("monit")
 @click.argument("targets", nargs=-1, metavar="[TARGET]…")
 @click.option("--once", is_flag=True, help="Print one frame as plain text, and end.")
 @json_option

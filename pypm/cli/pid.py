@@ -12,7 +12,7 @@ from pypm.cli.targets import expanded
 __all__ = ["command"]
 
 
-@click.command("pid", short_help="Print process ids.")
+@click.command("pid")
 @click.argument("targets", nargs=-1, metavar="[TARGET]…")
 @json_option
 def command(targets: tuple[str, ...], as_json: bool) -> int:

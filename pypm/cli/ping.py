@@ -11,7 +11,7 @@ from pypm.cli.session import existing_master
 __all__ = ["command"]
 
 
-@click.command("ping", short_help="Ask whether a master runs.")
+@click.command("ping")
 @json_option
 def command(as_json: bool) -> int:
     """Ask whether a master runs; exit 4 where none does. Never starts one.

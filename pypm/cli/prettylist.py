@@ -11,7 +11,7 @@ from pypm.cli.session import master
 __all__ = ["command"]
 
 
-@click.command("prettylist", short_help="Print all instances as `pm2 prettylist` does.")
+@click.command("prettylist")
 @json_option
 def command(as_json: bool) -> int:
     """Print what `jlist` prints, laid out as `pm2 prettylist` does; with --json the same as `jlist`.

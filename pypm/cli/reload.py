@@ -14,7 +14,7 @@ from pypm.client.connection import Connection
 __all__ = ["command", "reload", "tell_reload"]
 
 
-@click.command("reload", short_help="Renew instances one after another, without a gap.")
+@click.command("reload")
 @targets_argument
 @all_option
 @click.option(

@@ -11,7 +11,7 @@ from pypm.cli.session import existing_master
 __all__ = ["command"]
 
 
-@click.command("reloadLogs", short_help="Open all log files anew.")
+@click.command("reloadLogs")
 @json_option
 def command(as_json: bool) -> int:
     """Open all log files anew, after something else has moved them: in logrotate's `postrotate`, for example.

@@ -23,7 +23,7 @@ LINES = 20
 """Of the master's log."""
 
 
-@click.command("report", short_help="Print what a report of a problem needs.")
+@click.command("report")
 @json_option
 def command(as_json: bool) -> int:
     """Print versions, what `pypm doctor` finds, the list and the last lines of the master's log.

@@ -11,7 +11,7 @@ from pypm.cli.session import master
 __all__ = ["command"]
 
 
-@click.command("reset", short_help="Set the restart counters to zero.")
+@click.command("reset")
 @targets_argument
 @all_option
 @json_option

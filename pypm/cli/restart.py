@@ -11,7 +11,7 @@ from pypm.cli.session import master, origin
 __all__ = ["command"]
 
 
-@click.command("restart", short_help="Restart instances.")
+@click.command("restart")
 @targets_argument
 @all_option
 @click.option(

@@ -16,7 +16,7 @@ from pypm.core.errors import UsageError
 __all__ = ["command"]
 
 
-@click.command("resurrect", short_help="Bring back the apps of a snapshot.")
+@click.command("resurrect")
 @click.argument("name", required=False, metavar="[NAME]")
 @click.option("--list", "listing", is_flag=True, help="Show which snapshots there are.")
 @wait_options

@@ -16,7 +16,7 @@ from pypm.client.connection import Connection
 __all__ = ["command"]
 
 
-@click.command("run-now", short_help="Run jobs at once.")
+@click.command("run-now")
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET…")
 @click.option("--wait/--no-wait", "wait", default=False, help="Wait for the end of the runs.")
 @json_option

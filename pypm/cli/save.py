@@ -11,7 +11,7 @@ from pypm.cli.session import master
 __all__ = ["command"]
 
 
-@click.command("save", short_help="Keep all apps as they are now under a name.")
+@click.command("save")
 @click.argument("name", required=False, metavar="[NAME]")
 @click.option("--force", is_flag=True, help="Also where there is no app: save an empty list.")
 @json_option

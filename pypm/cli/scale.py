@@ -15,7 +15,6 @@ __all__ = ["command"]
 @click.command(
     "scale",
     context_settings={"ignore_unknown_options": True},
-    short_help="Set how many instances an app has.",
 )
 @click.argument("app")
 @click.argument("instances", metavar="N|+N|-N")

@@ -12,7 +12,7 @@ from pypm.cli.output import print_json, say
 __all__ = ["command"]
 
 
-@click.command("schema", short_help="Print the JSON Schema of ecosystem files, for editors.")
+@click.command("schema")
 @json_option
 def command(as_json: bool) -> int:
     """Print the JSON Schema of ecosystem files, with which editors complete keys and mark faults.

@@ -12,9 +12,7 @@ from pypm.cli.targets import expanded
 __all__ = ["command"]
 
 
-@click.command(
-    "send", context_settings={"ignore_unknown_options": True}, short_help="Write a line to an agent's stdin."
-)
+@click.command("send", context_settings={"ignore_unknown_options": True})
 @click.argument("target")
 @click.argument("words", nargs=-1, required=True, metavar="LINE")
 @json_option

@@ -13,7 +13,7 @@ from pypm.core.errors import UsageError
 __all__ = ["command", "signal_number"]
 
 
-@click.command("signal", short_help="Send a signal.")
+@click.command("signal")
 @click.argument("signal")
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET…")
 @click.option("--group", is_flag=True, help="To the whole process group, not to the main process only.")

@@ -93,7 +93,7 @@ APP_OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
 )
 
 
-@click.command("start", cls=StartCommand, short_help="Start a file's apps, a program, or known apps.")
+@click.command("start", cls=StartCommand)
 @click.argument("words", nargs=-1, metavar="[FILE|SCRIPT|TARGET]… [-- COMMAND|ARGUMENT…]")
 @app_options
 @click.option("--env", "env_name", metavar="NAME", help="Of an ecosystem file: apply env_NAME too.")

@@ -12,7 +12,7 @@ from pypm.cli.start_or_restart import declare, file_options, merged
 __all__ = ["command"]
 
 
-@click.command("startOrReload", short_help="Start what a file declares, reload what runs of it.")
+@click.command("startOrReload")
 @file_options
 def command(
     file: str | None, env_name: str | None, only: tuple[str, ...], update_env: bool, as_json: bool

@@ -31,7 +31,7 @@ def file_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-@click.command("startOrRestart", short_help="Start what a file declares, restart what runs of it.")
+@click.command("startOrRestart")
 @file_options
 def command(
     file: str | None, env_name: str | None, only: tuple[str, ...], update_env: bool, as_json: bool

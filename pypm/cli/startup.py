@@ -17,7 +17,7 @@ from pypm.core.errors import NoMasterError
 __all__ = ["command"]
 
 
-@click.command("startup", short_help="Start with the machine.")
+@click.command("startup")
 @boot_options
 @json_option
 def command(

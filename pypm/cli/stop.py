@@ -11,7 +11,7 @@ from pypm.cli.session import master
 __all__ = ["command"]
 
 
-@click.command("stop", short_help="Stop instances; they stay in the list.")
+@click.command("stop")
 @targets_argument
 @all_option
 @click.option("--wait/--no-wait", "wait", default=True, help="Wait until nothing of it runs (the default).")

@@ -11,7 +11,7 @@ from pypm.cli.startup_job import boot_options, chosen_platform, finish, make_job
 __all__ = ["command"]
 
 
-@click.command("unstartup", short_help="Undo startup.")
+@click.command("unstartup")
 @boot_options
 @json_option
 def command(

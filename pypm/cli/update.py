@@ -20,7 +20,7 @@ PATIENCE = 90.0
 """Seconds that the new master may take."""
 
 
-@click.command("update", short_help="Let the installed version take over; no agent notices.")
+@click.command("update")
 @json_option
 def command(as_json: bool) -> int:
     """Let a master of the version that is installed now take over, without touching one agent.

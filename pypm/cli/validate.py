@@ -21,7 +21,7 @@ __all__ = ["command"]
 NEAREST = re.compile(r'; did you mean "(.+)"\?$')
 
 
-@click.command("validate", short_help="Check ecosystem files; starts nothing.")
+@click.command("validate")
 @click.argument("files", nargs=-1, metavar="[FILE]…")
 @click.option("--env", "env_name", metavar="NAME", help="Apply env_NAME too.")
 @json_option

@@ -13,7 +13,7 @@ from pypm.core.errors import NoMasterError
 __all__ = ["command"]
 
 
-@click.command("version", short_help="Print the version.")
+@click.command("version")
 @json_option
 def command(as_json: bool) -> int:
     """Print the version of pypm; and of the running master where it is another.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("wait", short_help="Wait until instances are online, ready, healthy or exited.")
+@click.command("wait")
 @click.argument("targets", nargs=-1, metavar="TARGET…")
 @all_option
 @click.option(

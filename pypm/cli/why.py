@@ -18,7 +18,7 @@ from pypm.core.errors import NoMasterError
 __all__ = ["command"]
 
 
-@click.command("why", short_help="Tell why an instance is as it is, and what happens next.")
+@click.command("why")
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET…")
 @json_option
 def command(targets: tuple[str, ...], as_json: bool) -> int:

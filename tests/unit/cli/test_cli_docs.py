@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 import pytest
 
-from pypm.cli.main import ALIASES, VERBS, group
+from pypm.cli.main import group
+from pypm.cli.verbs import ALIASES, VERBS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
 

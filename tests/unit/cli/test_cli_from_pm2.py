@@ -9,8 +9,9 @@ import click
 import pytest
 
 from pypm.cli.elsewhere import ELSEWHERE
-from pypm.cli.main import ALIASES, VERBS, group
+from pypm.cli.main import group
 from pypm.cli.pm2_options import AS_ALWAYS, REFUSED
+from pypm.cli.verbs import ALIASES, VERBS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "from-pm2.md").read_text()
 VERBS_PART, OPTIONS_PART = re.split(r"^## Options$", PAGE, flags=re.MULTILINE)

@@ -12,8 +12,10 @@ from scripted_master import ScriptedMaster, make_change, make_doctor, make_ping,
 
 from pypm import __version__
 from pypm.cli import kill
-from pypm.cli.main import ALIASES, ELSEWHERE, VERBS, group, run
+from pypm.cli.elsewhere import ELSEWHERE
+from pypm.cli.main import group, run
 from pypm.cli.output import guarded
+from pypm.cli.verbs import ALIASES, SECTIONS, VERBS
 from pypm.core.errors import ConfigError, NotFoundError, PypmError, RequestError, UsageError
 
 WORKER = make_row(0, "worker")
@@ -142,10 +144,15 @@ def test_every_help_has_an_example(capfd: Capture, verb: str) -> None:
     assert f"pypm {verb}" in output.split("Examples:")[1]
 
 
-def test_help_lists_each_verb_once_and_no_alias(capfd: Capture) -> None:
+def test_help_lists_each_verb_once_and_no_alias(capfd: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     assert pypm("--help") == 0
-    listed = [line.split()[0] for line in capfd.readouterr().out.split("Commands:")[1].splitlines() if line]
-    assert listed == list(VERBS)
+    output = capfd.readouterr().out
+    sections = output[output.index(f"{next(iter(SECTIONS))}:") :].splitlines()
+    assert [line[:-1] for line in sections if line and not line.startswith(" ")] == list(SECTIONS)
+    listed = [line.split(maxsplit=1) for line in sections if line.startswith(" ")]
+    assert listed == [[verb, words] for verbs in SECTIONS.values() for verb, words in verbs.items()]
+    assert len(VERBS) == sum(map(len, SECTIONS.values()))
 
 
 @pytest.mark.parametrize(("alias", "verb"), ALIASES.items())
