@@ -24,5 +24,5 @@ def command(targets: tuple[str, ...], everything: bool, as_json: bool) -> int:
       pypm delete ecosystem.toml
     """
     names = all_targets(targets, everything)
-    with master() as connection:
-        return show_change(connection.call_patiently("delete", targets=names), as_json=as_json)
+    with master() as client:
+        return show_change(client.delete(*names), as_json=as_json)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 import click
 
@@ -32,8 +31,8 @@ def command(targets: tuple[str, ...], show_secrets: bool, as_json: bool) -> int:
       pypm env worker
       pypm env worker --show-secrets | grep API_KEY
     """
-    with master() as connection:
-        answers: list[dict[str, Any]] = connection.call("env", targets=expanded(targets))
+    with master() as client:
+        answers = client.env(*expanded(targets))
     if not show_secrets:
         answers = [{**answer, "env": _masked(answer["env"], answer.get("secrets", ()))} for answer in answers]
     if as_json:

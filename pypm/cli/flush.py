@@ -26,8 +26,8 @@ def command(targets: tuple[str, ...], everything: bool, rotated: bool, as_json: 
       pypm flush --rotated
     """
     names = ["all"] if everything or not targets else expanded(targets)
-    with master() as connection:
-        answer = connection.call("flush", targets=names, **({"rotated": True} if rotated else {}))
+    with master() as client:
+        answer = client.flush(*names, rotated=rotated)
     if as_json:
         print_json(answer)
     else:

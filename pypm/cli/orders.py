@@ -7,6 +7,7 @@ from pypm.cli.waiting import await_instances
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from pypm.client.connection import Connection
@@ -39,14 +40,14 @@ def restart(
     return await_up(connection, change, as_json=as_json, timeout=timeout)
 
 
-def await_stopped(connection: Connection, change: dict[str, Any], *, as_json: bool) -> int:
+def await_stopped(connection: Connection, change: Mapping[str, Any], *, as_json: bool) -> int:
     """Wait until no instance of ``change`` runs, tell so, give the exit status."""
     rows, _ = await_instances(connection, [entry["id"] for entry in change["instances"]], "stopped")
     return show_change(change, as_json=as_json, rows=rows)
 
 
 def await_up(
-    connection: Connection, change: dict[str, Any], *, as_json: bool, timeout: float | None = None
+    connection: Connection, change: Mapping[str, Any], *, as_json: bool, timeout: float | None = None
 ) -> int:
     """Wait until every instance of ``change`` is online or has failed; show the list and what failed.
 
@@ -66,13 +67,13 @@ def await_up(
     return report_failures(connection, rows, timeout if timed_out else None)
 
 
-def show_warnings(change: dict[str, Any]) -> None:
+def show_warnings(change: Mapping[str, Any]) -> None:
     """Tell the warnings of a *change* on stderr."""
     for warning in change["warnings"]:
         note(f"pypm: warning: {warning}")
 
 
-def show_change(change: dict[str, Any], *, as_json: bool, **more: Any) -> int:
+def show_change(change: Mapping[str, Any], *, as_json: bool, **more: Any) -> int:
     """Tell what was done: the *change* of the protocol, with ``more`` fields, as JSON, or in words."""
     if as_json:
         print_json({**change, **more})

@@ -24,5 +24,5 @@ def command(targets: tuple[str, ...], everything: bool, as_json: bool) -> int:
       pypm reset all
     """
     names = all_targets(targets, everything)
-    with master() as connection:
-        return show_change(connection.call("reset", targets=names), as_json=as_json)
+    with master() as client:
+        return show_change(client.reset(*names), as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -35,19 +36,19 @@ def command(name: str | None, listing: bool, wait: bool, timeout: float | None, 
     """
     if listing and (name is not None or not wait or timeout is not None):
         raise UsageError("--list goes alone")
-    with master() as connection:
+    with master() as client:
         if listing:
-            _show(connection.call("snapshot_list"), as_json=as_json)
+            _show(client.snapshots(), as_json=as_json)
             return 0
-        change = connection.call("resurrect", name=name)
+        change = client.resurrect(name)
         if not wait:
             return show_change(change, as_json=as_json)
         if not as_json:
             _tell(change)
-        return await_up(connection, change, as_json=as_json, timeout=timeout)
+        return await_up(client, change, as_json=as_json, timeout=timeout)
 
 
-def _tell(change: dict[str, Any]) -> None:
+def _tell(change: Mapping[str, Any]) -> None:
     """Say on stderr what is brought back: the list that follows shows how it is and not what it was."""
     for action, words in (("added", "brought back"), ("started", "started again")):
         if names := [entry["name"] for entry in change["instances"] if entry["action"] == action]:
@@ -58,7 +59,7 @@ def _tell(change: dict[str, Any]) -> None:
         note("everything in it is there already, and stays as it is")
 
 
-def _show(snapshots: list[dict[str, Any]], *, as_json: bool) -> None:
+def _show(snapshots: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     if as_json:
         print_json(snapshots)
     elif not snapshots:
@@ -69,6 +70,6 @@ def _show(snapshots: list[dict[str, Any]], *, as_json: bool) -> None:
             say(f"{entry['name']:<{width}}  {entry['fault'] or _content(entry)}")
 
 
-def _content(entry: dict[str, Any]) -> str:
+def _content(entry: Mapping[str, Any]) -> str:
     time = datetime.fromtimestamp(entry["saved_at"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     return f"{time}  {names_in_words(entry['apps'])}".rstrip()

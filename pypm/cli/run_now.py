@@ -31,11 +31,11 @@ def command(targets: tuple[str, ...], wait: bool, as_json: bool) -> int:
       pypm run-now backup
       pypm run-now backup --wait && echo done
     """
-    with master() as connection:
-        change = connection.call_patiently("run_now", targets=expanded(targets))
+    with master() as client:
+        change = client.run_now(*expanded(targets))
         if not wait:
             return show_change(change, as_json=as_json)
-        rows = _await_ends(connection, [entry["id"] for entry in change["instances"]])
+        rows = _await_ends(client, [entry["id"] for entry in change["instances"]])
         if as_json:
             show_change(change, as_json=True, rows=rows)
         return _tell_ends(rows, quiet=as_json)

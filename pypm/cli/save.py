@@ -25,8 +25,8 @@ def command(name: str | None, force: bool, as_json: bool) -> int:
       pypm save
       pypm save before-upgrade
     """
-    with master() as connection:
-        answer = connection.call("snapshot_save", name=name, force=force)
+    with master() as client:
+        answer = client.save(name, force=force)
     if as_json:
         print_json(answer)
     elif answer["apps"]:

@@ -30,17 +30,17 @@ def command(app: str, instances: str, wait: bool, timeout: float | None, as_json
       pypm scale worker -1
     """
     number = _number(instances)
-    with master() as connection:
+    with master() as client:
         if instances[0] in "+-":
-            rows = connection.call("list")
+            rows = client.list()
             present = sum(row["app"] == app for row in rows)
             if not present:
                 raise NotFoundError(f"no app {app!r}", hint="`pypm list` shows what there is")
             number = max(0, present + number)
-        change = connection.call_patiently("scale", app=app, instances=number)
+        change = client.scale(app, number)
         if not wait:
             return show_change(change, as_json=as_json)
-        return await_up(connection, change, as_json=as_json, timeout=timeout)
+        return await_up(client, change, as_json=as_json, timeout=timeout)
 
 
 def _number(word: str) -> int:

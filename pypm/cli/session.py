@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 from pypm.cli.output import names_in_words, note, plain
-from pypm.client.connection import Connection
+from pypm.client.client import Client
 from pypm.client.home import home_folder
-from pypm.client.launch import connect, connect_or_launch
 from pypm.client.shell import inherited
+from pypm.core.errors import NoMasterError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["check_home", "existing_master", "master", "origin"]
 
 
-def master() -> Connection:
+def master() -> Client:
     """Connect to the master of this home; start one, quietly, when there is none."""
-    return connect_or_launch(home_folder(), check=check_home)[0]
+    try:
+        return Client()
+    except NoMasterError:
+        check_home(home_folder())
+        return Client(launch=True)
 
 
 def check_home(home: str) -> None:
@@ -31,9 +35,9 @@ def check_home(home: str) -> None:
         read_home_settings(settings)
 
 
-def existing_master() -> Connection:
+def existing_master() -> Client:
     """Connect to the master of this home; raises :class:`NoMasterError` when there is none."""
-    return connect(home_folder())
+    return Client()
 
 
 def origin() -> dict[str, Any]:

@@ -27,8 +27,8 @@ def command(signal: str, targets: tuple[str, ...], group: bool, as_json: bool) -
       pypm signal usr1 'api*'
     """
     number = signal_number(signal)
-    with existing_master() as connection:
-        change = connection.call("signal", targets=expanded(targets), signal=number, group=group)
+    with existing_master() as client:
+        change = client.signal(number, *expanded(targets), group=group)
         return show_change(change, as_json=as_json)
 
 

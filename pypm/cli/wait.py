@@ -10,8 +10,6 @@ from pypm.cli.options import MAX_TIMEOUT, Seconds, all_option, all_targets, json
 from pypm.cli.output import names_in_words, plain, print_json, say
 from pypm.cli.session import existing_master
 from pypm.cli.waiting import Progress
-from pypm.client.client import Client
-from pypm.client.home import home_folder
 from pypm.client.waiting import GOALS, is_there
 from pypm.core.errors import RequestError
 
@@ -54,7 +52,7 @@ def command(
         late = [row["name"] for row in rows if not is_there(row, goal)]
         progress.update(len(rows) - len(late), len(rows), late)
 
-    with Client.over(existing_master(), home_folder()) as client:
+    with existing_master() as client:
         try:
             rows = client.wait(*names, until=goal, timeout=timeout, on_change=show)
         except TimeoutError as error:

@@ -15,16 +15,15 @@ from __future__ import annotations
 import time
 
 from pypm.client.connection import Connection
-from pypm.client.home import home_folder
+from pypm.client.home import home_folder, socket_path
 from pypm.client.launch import connect, connect_or_launch
 from pypm.client.waiting import GOALS, is_there, judge
-from pypm.core.errors import UsageError
+from pypm.core.errors import NoMasterError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import builtins
     from collections.abc import Callable, Iterable, Iterator
-    from types import TracebackType
     from typing import Any
 
     from pypm.client.files import LogLine
@@ -36,71 +35,56 @@ __all__ = ["Client"]
 EVERYTHING = ["all"]
 
 
-class Client:
+class Client(Connection):
     """A connection to the master of ``home`` (a folder; by default ``PYPM_HOME``, else ``~/.pypm``).
 
     With ``launch`` a master is started where there is none; otherwise that raises ``NoMasterError``. Each
     answer is waited for ``timeout`` seconds at most, but for orders that may rightly take longer: they wait
     as long as the master lives. A master that is killed or replaced meanwhile is waited for, and what was
     asked is done once. Not for use by several threads at once: give each its own.
+
+    ``call`` asks for any method of docs/protocol.md by its name.
     """
 
     def __init__(self, home: str | None = None, *, launch: bool = False, timeout: float = 30.0) -> None:
         self.home = home_folder() if home is None else home
-        self._connection = connect_or_launch(self.home, timeout)[0] if launch else connect(self.home, timeout)
-
-    @classmethod
-    def over(cls, connection: Connection, home: str) -> Client:
-        """The same over a connection that is there."""
-        client = cls.__new__(cls)
-        client.home, client._connection = home, connection
-        return client
+        path = socket_path(self.home)
+        try:
+            super().__init__(path, timeout)
+        except NoMasterError:
+            # One that begins, or makes a removed socket anew, is waited for.
+            waited_for = connect_or_launch(self.home, timeout)[0] if launch else connect(self.home, timeout)
+            waited_for.close()
+            super().__init__(path, timeout)
 
     def __enter__(self) -> Client:
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection; closing it again does nothing."""
-        self._connection.close()
-
-    def abort(self) -> None:
-        """End a call that waits in another thread; it raises ``ConnectionLostError`` there."""
-        self._connection.abort()
-
-    def call(self, method: str, /, **params: Any) -> Any:
-        """Any method of docs/protocol.md, by its name."""
-        return self._connection.call(method, **params)
 
     # --- what there is ---
 
     def ping(self) -> Ping:
         """Who answers."""
-        answer: Ping = self._ask("ping")
+        answer: Ping = self.call("ping")
         return answer
 
     def list(self, *targets: str) -> builtins.list[Row]:
         """The instances (all, if there are no targets). Raises NotFoundError where a target names nothing."""
-        answer: builtins.list[Row] = self._ask("list", targets=[*targets] or None)
+        answer: builtins.list[Row] = self.call("list", targets=[*targets] or None)
         return answer
 
     def describe(self, *targets: str) -> builtins.list[Detail]:
         """All about some instances; about all without ``targets``."""
-        answer: builtins.list[Detail] = self._ask("describe", targets=[*targets] or EVERYTHING)
+        answer: builtins.list[Detail] = self.call("describe", targets=[*targets] or EVERYTHING)
         return answer
 
     def env(self, *targets: str) -> builtins.list[Environment]:
         """What the next runs would have as environment, secrets and all."""
-        answer: builtins.list[Environment] = self._ask("env", targets=[*targets] or EVERYTHING)
+        answer: builtins.list[Environment] = self.call("env", targets=[*targets] or EVERYTHING)
         return answer
 
     def doctor(self) -> dict[str, Any]:
         """The master's own condition."""
-        answer: dict[str, Any] = self._ask("doctor")
+        answer: dict[str, Any] = self.call("doctor")
         return answer
 
     # --- orders ---
@@ -142,7 +126,7 @@ class Client:
         """Stop instances, and wait until none of them runs any more."""
         change = self._order("stop", targets=_some(targets))
         if wait and (ids := [each["id"] for each in change["instances"]]):
-            self._connection.call_patiently("wait", ids=ids, **{"for": "stopped"})
+            self.call_patiently("wait", ids=ids, **{"for": "stopped"})
         return change
 
     def restart(self, *targets: str, parallel: int | None = None, update_env: bool = False) -> Change:
@@ -176,17 +160,17 @@ class Client:
 
     def flush(self, *targets: str, rotated: bool = False) -> dict[str, builtins.list[str]]:
         """Empty log files, and with ``rotated`` delete the rotated ones; gives their paths."""
-        answer: dict[str, builtins.list[str]] = self._ask("flush", targets=_some(targets), rotated=rotated)
+        answer: dict[str, builtins.list[str]] = self.call("flush", targets=_some(targets), rotated=rotated or None)
         return answer
 
     def save(self, name: str | None = None, *, force: bool = False) -> dict[str, Any]:
         """Keep all apps as they are now under a name, by default ``dump``."""
-        answer: dict[str, Any] = self._ask("snapshot_save", name=name, force=force)
+        answer: dict[str, Any] = self.call("snapshot_save", name=name, force=force)
         return answer
 
     def snapshots(self) -> builtins.list[Snapshot]:
         """What has been kept."""
-        answer: builtins.list[Snapshot] = self._ask("snapshot_list")
+        answer: builtins.list[Snapshot] = self.call("snapshot_list")
         return answer
 
     def resurrect(self, name: str | None = None) -> Change:
@@ -195,7 +179,7 @@ class Client:
 
     def kill(self) -> None:
         """Stop every agent, then the master. The connection is of no use after that."""
-        self._connection.call_patiently("kill")
+        self.call_patiently("kill")
 
     # --- waiting ---
 
@@ -217,14 +201,14 @@ class Client:
         """
         if until not in GOALS:
             raise ValueError(f"until is one of {', '.join(GOALS)}, not {until!r}")
-        ids = [row["id"] for row in self._ask("list", targets=_some(targets))]
+        ids = [row["id"] for row in self.call("list", targets=_some(targets))]
         deadline = None if timeout is None else time.monotonic() + timeout
         revision = 0
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             # No instance of its own goal is asked for: what is a change is the master's to know.
             params = {"ids": ids, "for": "stopped", "timeout": left, "revision": revision}
-            answer = self._connection.call_patiently("wait", **params)
+            answer = self.call_patiently("wait", **params)
             rows: builtins.list[Row] = answer["rows"]
             revision = answer["revision"]
             if on_change is not None:
@@ -265,11 +249,8 @@ class Client:
 
         return read_logs(self.home, targets, lines=lines, since=since, until=until, follow=follow)
 
-    def _ask(self, method: str, **params: Any) -> Any:
-        return self._connection.call(method, **params)
-
     def _order(self, method: str, **params: Any) -> Change:
-        change: Change = self._connection.call_patiently(method, **params)
+        change: Change = self.call_patiently(method, **params)
         return change
 
     def _origin(self) -> dict[str, Any]:
