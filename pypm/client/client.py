@@ -160,7 +160,8 @@ class Client(Connection):
 
     def flush(self, *targets: str, rotated: bool = False) -> dict[str, builtins.list[str]]:
         """Empty log files, and with ``rotated`` delete the rotated ones; gives their paths."""
-        answer: dict[str, builtins.list[str]] = self.call("flush", targets=_some(targets), rotated=rotated or None)
+        params = {"targets": _some(targets), "rotated": rotated or None}
+        answer: dict[str, builtins.list[str]] = self.call("flush", **params)
         return answer
 
     def save(self, name: str | None = None, *, force: bool = False) -> dict[str, Any]:
