@@ -124,14 +124,20 @@ class Bench:
                 _sweep(home)
 
     @contextmanager
-    def sessions(self, report: Report, workload: Workload) -> Iterator[dict[str, Session]]:
-        """All managers at once, started; those that fail are noted in the report and left out."""
+    def sessions(
+        self,
+        report: Report,
+        workload: Workload,
+        columns: Iterable[str] | None = None,
+        timeout: float = START_SECONDS,
+    ) -> Iterator[dict[str, Session]]:
+        """All managers at once, or some, started; those that fail are noted in the report and left out."""
         with ExitStack() as stack:
             running: dict[str, Session] = {}
-            for column in self.columns():
+            for column in self.columns() if columns is None else columns:
                 with self.tolerate(report, column):
                     session = stack.enter_context(self.session(column, workload))
-                    order, _ = session.start_all()
+                    order, _ = session.start_all(timeout)
                     session.finish(order)
                     running[column] = session
             yield running

@@ -4,9 +4,14 @@
  *   agent STAMPS KEY exit                end at once with status 1
  *   agent STAMPS KEY lines BYTES         write numbered 200-byte lines in 64 kB writes to stdout, then stay
  *   agent STAMPS KEY ticks               write a numbered line every 10 ms, until SIGUSR1; then stay
+ *   agent STAMPS KEY grow RATE LIMIT main|child   grow by RATE bytes a second, from the first run on only
+ *   agent STAMPS KEY tree CHILDREN       have so many children, then stay
  *
  * With "ticks" the file STAMPS.PID always has the number of the last line that was tried, 8 bytes; an odd key
  * ignores SIGPIPE, as programs in Python do, and an even one dies of it.
+ *
+ * With "grow" the file STAMPS.grown has when the growing process passed LIMIT, when the first SIGTERM or SIGINT
+ * came to the tree, and how many bytes it had at most. A run that finds the file stays as it is.
  *
  * The first thing main() does is to read CLOCK_MONOTONIC and append {nanoseconds, pid, key} to STAMPS in one
  * write, which O_APPEND makes atomic: many agents share one file.
@@ -17,6 +22,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -105,12 +112,93 @@ static void write_ticks(const char *stamps, int key) {
     }
 }
 
-int main(int argc, char **argv) {
+/* What the file STAMPS.grown holds: nanoseconds, nanoseconds, bytes. */
+struct growth {
+    int64_t passed, told, most;
+};
+
+static volatile struct growth *growth;
+
+static int64_t nanoseconds_now(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+static void note_and_end(int number) {
+    (void)number;
+    if (growth->told == 0)
+        growth->told = nanoseconds_now();
+    _exit(0);
+}
+
+static long long resident_now(void) {
+    long long size = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file == NULL || fscanf(file, "%lld %lld", &size, &resident) != 2)
+        _exit(3);
+    fclose(file);
+    return resident * sysconf(_SC_PAGESIZE);
+}
+
+/* Follows the clock, so that a busy machine makes it grow in larger steps, and not slower. */
+static void grow_to(long long most, long long rate, long long limit) {
+    struct timespec pause_time = {0, 1000 * 1000};
+    char *memory = mmap(NULL, most, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        _exit(3);
+    /* Large pages would be resident before they are used. */
+    madvise(memory, most, MADV_NOHUGEPAGE);
+    long long filled = 0, before = resident_now();
+    int64_t begun = nanoseconds_now();
+    while (filled < most) {
+        long long wanted = (long long)((double)(nanoseconds_now() - begun) / 1e9 * (double)rate);
+        if (wanted > most)
+            wanted = most;
+        memset(memory + filled, 1, wanted - filled);
+        filled = wanted;
+        growth->most = before + filled;
+        if (growth->passed == 0 && before + filled > limit)
+            growth->passed = nanoseconds_now();
+        nanosleep(&pause_time, NULL);
+    }
+}
+
+static void grow(const char *stamps, long long rate, long long limit, int is_child) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s.grown", stamps);
+    int file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (file < 0)
+        return;
+    if (ftruncate(file, sizeof *growth) != 0)
+        _exit(3);
+    growth = mmap(NULL, sizeof *growth, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (growth == MAP_FAILED)
+        _exit(3);
+    signal(SIGTERM, note_and_end);
+    signal(SIGINT, note_and_end);
+    if (is_child && fork() != 0)
+        return;
+    /* What nobody has stopped at three times its limit grows no more. */
+    grow_to(3 * limit, rate, limit);
+    for (;;)
+        pause();
+}
+
+static void have_children(int count) {
+    for (int number = 0; number < count; number++)
+        if (fork() == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            for (;;)
+                pause();
+        }
+}
+
+int main(int argc, char **argv) {
+    int64_t begun = nanoseconds_now();
     if (argc < 4)
         return 2;
-    struct stamp stamp = {now.tv_sec * 1000000000LL + now.tv_nsec, getpid(), atoi(argv[2])};
+    struct stamp stamp = {begun, getpid(), atoi(argv[2])};
     int file = open(argv[1], O_WRONLY | O_APPEND | O_CLOEXEC);
     if (file < 0 || write(file, &stamp, sizeof stamp) != sizeof stamp)
         return 3;
@@ -123,6 +211,10 @@ int main(int argc, char **argv) {
         write_flood(argv[1], stamp.key, atoll(argv[4]));
     if (strcmp(argv[3], "ticks") == 0)
         write_ticks(argv[1], stamp.key);
+    if (strcmp(argv[3], "grow") == 0 && argc > 6)
+        grow(argv[1], atoll(argv[4]), atoll(argv[5]), strcmp(argv[6], "child") == 0);
+    if (strcmp(argv[3], "tree") == 0 && argc > 4)
+        have_children(atoi(argv[4]));
     for (;;)
         pause();
 }

@@ -67,6 +67,10 @@ class Pypm(Peer):
         self.command(*self._pypm, "list", "--json")
         self._roots = self._ask_for_pids()
 
+    def words(self, *words: str) -> list[str]:
+        """A command line of pypm."""
+        return [*self._pypm, *words]
+
     def call(self, method: str) -> Any:
         """Asks the master on its socket, without a command; ``ConnectionError`` when it dies meanwhile."""
         with socket.socket(socket.AF_UNIX) as client, client.makefile("rb") as answers:
