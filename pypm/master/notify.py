@@ -32,7 +32,7 @@ from pypm.master.owners import Owner, Owners
 from pypm.protocol.notify import NotAMessageError, Notification, parse_notification
 from pypm.system.kinship import read_kinship
 from pypm.system.notify_socket import Datagram, receive
-from pypm.system.sandboxed import agent_within
+from pypm.system.sandboxed import agent_within, pid_outside
 from pypm.system.sockets import bind_private_datagrams
 
 __all__ = ["NotifySocket"]
@@ -201,10 +201,12 @@ class NotifySocket:
 
         Not the agent of a sandbox: that is the main process anyway, and its end is told by the sandbox.
         """
-        kinship = read_kinship(pid) if self._owner(pid) == owner else None
         instance = self._instance_of(owner.instance_id)
-        if instance is not None and pid == _agent_of(instance):
-            return None
+        if instance is not None and instance.run is not None and instance.run.sandboxed:
+            pid = pid_outside(instance.run.pid, pid)
+            if pid == _agent_of(instance):
+                return None
+        kinship = read_kinship(pid) if self._owner(pid) == owner else None
         if kinship is None:
             self._drop("main pid", pid)
             return None

@@ -12,10 +12,11 @@ from collections.abc import Collection
 from pypm.system.reap import Death
 from pypm.system.sweep import child_pids
 
-__all__ = ["agent_within", "keepers", "unwrapped"]
+__all__ = ["agent_within", "keepers", "pid_outside", "unwrapped"]
 
 SIGNAL_BASE = 128
 MOST_SIGNAL = 64
+NOBODY = 0
 
 
 def unwrapped(death: Death) -> Death:
@@ -36,6 +37,20 @@ def agent_within(pid: int) -> int | None:
     for init in [child for child in children if _is_init(child)]:
         children = child_pids(init) or set()
     return _eldest(children)
+
+
+def pid_outside(pid: int, number: int) -> int:
+    """Which process of the sandbox has this pid within; ``number`` itself where pids are the same there."""
+    queue = [child for child in child_pids(pid) or () if _is_init(child)]
+    if not queue:
+        return number
+    while queue:
+        each = queue.pop()
+        numbers = _numbers(each)
+        if len(numbers) > 1 and numbers[-1] == number:
+            return each
+        queue += child_pids(each) or ()
+    return NOBODY
 
 
 def _eldest(pids: Collection[int]) -> int | None:

@@ -302,6 +302,22 @@ time.sleep(1000)
     assert agent_within(row["pid"]) is not None, "it is still the sandbox that is the run's first process"
 
 
+@BOTH
+def test_it_may_name_another_main_process(pypm: RealPypm, sandbox: dict[str, Any]) -> None:
+    script = """
+import os, socket, subprocess, time
+child = subprocess.Popen(["sleep", "7311"])
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as speaker:
+    speaker.connect(os.environ["NOTIFY_SOCKET"])
+    speaker.send(f"MAINPID={child.pid}\\nREADY=1".encode())
+time.sleep(1000)
+"""
+    pypm.start(program(script, sandbox, wait_ready=True))
+    row = pypm.wait_row("a", lambda row: b"7311" in command_line(row["pid"] or 0))
+    pypm.ok("stop", "a")
+    assert not lives(row["pid"])
+
+
 def test_descriptors_reach_the_agent(pypm: RealPypm) -> None:
     ready = shell("a", "echo >&5; exec sleep 1000", sandbox=ALONE, cwd="/", wait_ready=True, ready_fd=5)
     script = """
