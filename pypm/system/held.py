@@ -14,6 +14,7 @@ umask of its own, which the new process inherits.
 from __future__ import annotations
 
 import _thread
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -71,7 +72,7 @@ class Start:
 
 
 class _Gate:
-    """What a new process opens: a FIFO, and a file that makes it wait; and a number at which it does."""
+    """What a new process opens: a FIFO, and a file that makes it wait."""
 
     def __init__(self) -> None:
         self.arrival = self._make_fifo()
@@ -83,7 +84,6 @@ class _Gate:
         self.open()
         self.over = self._above(os.eventfd(0, os.EFD_CLOEXEC))
         """Can be read when the call of a thread has come back, or was not made."""
-        self.number = fcntl.fcntl(self.over, fcntl.F_DUPFD_CLOEXEC, _ABOVE_PASSED)
         self.lock = threading.Lock()
 
     def close(self) -> None:
@@ -94,7 +94,8 @@ class _Gate:
 
     def open(self) -> None:
         """Let go who waits."""
-        fcntl.fcntl(self.lease, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        with contextlib.suppress(OSError):  # the kernel has done so, after /proc/sys/fs/lease-break-time
+            fcntl.fcntl(self.lease, fcntl.F_SETLEASE, fcntl.F_UNLCK)
 
     def _make_fifo(self) -> int:
         folder = tempfile.mkdtemp(prefix="pypm-")
@@ -131,10 +132,24 @@ def _gate() -> _Gate | None:
         return None  # the kernel is built without it
     if not all(hasattr(_library(), name) for name in _FUNCTIONS):
         return None  # another C library, or an older one
+    if not _may_have_own_folder():
+        return None  # a container may forbid it
     try:
         return _Gate()
     except OSError:
         return None
+
+
+def _may_have_own_folder() -> bool:
+    """Whether a thread may have a folder and a umask of its own."""
+    outcome: list[int] = []
+    thread = threading.Thread(target=lambda: outcome.append(_library().unshare(_CLONE_FS)))
+    try:
+        thread.start()
+    except RuntimeError:  # there are as many threads as there may be
+        return False
+    thread.join()
+    return outcome == [0]
 
 
 def is_possible() -> bool:
@@ -176,19 +191,25 @@ class _Spawning:
             gate.close()
             try:
                 self._begin()
-                failure = self._prepare(prepare) if self._has_arrived(arrival) else None
+            except OSError:
+                gate.open()
+                raise
+            try:
+                held_pid = self._held_pid() if self._has_arrived(arrival) else 0
+                failure = self._prepare(held_pid, prepare) if held_pid else None
             finally:
                 gate.open()
-            self._has_left.acquire()
-            os.eventfd_read(gate.over)
+                self._wait_for_thread()
         finally:
             os.close(arrival)
+        if self._error is not None and failure is None:
+            raise self._error
+        if not held_pid:  # it was killed, or we have stood still for longer than the kernel lets anybody wait
+            failure = self._prepare(self._pid, prepare)
         if failure is not None:
             if self._pid:
                 os.waitpid(self._pid, 0)
             raise failure
-        if self._error is not None:
-            raise self._error
         return self._pid
 
     def _begin(self) -> None:
@@ -207,15 +228,25 @@ class _Spawning:
         poll.register(self._gate.over, select.POLLIN)
         return all(descriptor == arrival for descriptor, _ in poll.poll())
 
-    def _prepare(self, prepare: Callable[[int], None]) -> Exception | None:
-        """Give the process what it is to have; one that cannot have it never gets to its program."""
-        pid = int(os.pread(self._children, 64, 0))
+    def _held_pid(self) -> int:
+        """The only child of the thread; 0 if that has ended, with the thread."""
+        return int(os.pread(self._children, 64, 0) or 0)
+
+    def _prepare(self, pid: int, prepare: Callable[[int], None]) -> Exception | None:
+        """Give the process what it is to have; one that cannot have it is ended."""
         try:
             prepare(pid)
         except Exception as error:  # all of them are the caller's, once the process is gone
             os.kill(pid, signal.SIGKILL)
             return error
         return None
+
+    def _wait_for_thread(self) -> None:
+        """Wait until the call has come back: nothing is left of it for the next start."""
+        self._has_left.acquire()
+        os.eventfd_read(self._gate.over)
+        if self._children >= 0:
+            os.close(self._children)
 
     def _work(self) -> None:
         try:
@@ -229,13 +260,11 @@ class _Spawning:
             self._error = error
         finally:
             os.eventfd_write(self._gate.over, 1)
-            if self._children >= 0:
-                os.close(self._children)
             self._has_left.release()
 
     def _enter_folder(self) -> None:
         if _library().unshare(_CLONE_FS) != 0:
-            raise CannotHoldError  # a container may forbid it
+            raise CannotHoldError
         os.umask(self._start.umask)
         os.chdir(self._start.cwd)
 
@@ -258,12 +287,14 @@ class _Spawning:
     def _describe(self, library: ctypes.CDLL, actions: object) -> None:
         """Say what the new process does before it executes its program."""
         gate, start = self._gate, self._start
+        number = _free_number(start)
         done = [
             # Its own copy of the lease would hold it back though we had died.
             library.posix_spawn_file_actions_addclose(actions, gate.lease),
+            # For reading as well: nobody waits at a FIFO then, if we have died.
             *(
                 library.posix_spawn_file_actions_addopen(
-                    actions, gate.number, os.fsencode(_path(descriptor)), os.O_WRONLY, 0
+                    actions, number, os.fsencode(_path(descriptor)), os.O_RDWR, 0
                 )
                 for descriptor in (gate.arrival, gate.way)
             ),
@@ -280,6 +311,18 @@ class _Spawning:
         done.append(library.posix_spawn_file_actions_addclosefrom_np(actions, lowest))
         if any(done):
             raise CannotHoldError
+
+
+def _free_number(start: Start) -> int:
+    """A number at which the new process may open something.
+
+    A low one: it is let go with its limits, one of which may be that of open files.
+    """
+    taken = {*start.standard, *start.passed}
+    try:
+        return next(number for number in range(3, _ABOVE_PASSED) if number not in taken)
+    except StopIteration:
+        raise CannotHoldError from None
 
 
 @functools.cache

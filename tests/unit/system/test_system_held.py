@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -144,6 +147,56 @@ def test_it_leads_a_session_and_does_not_ignore_what_we_ignore(tmp_path: Path) -
     pid = start([SHELL, "-c", script], str(tmp_path))
     assert end(pid) == -signal.SIGPIPE
     assert set((tmp_path / "ids").read_text().split()) == {str(pid)}
+
+
+def after_arrival(monkeypatch: pytest.MonkeyPatch, act: Callable[[Any], None], *, seen: bool) -> None:
+    """Let the call come back by ``act``, after the process is held; whether that is ``seen`` before."""
+    has_arrived = held._Spawning._has_arrived
+
+    def late(self: Any, arrival: int) -> bool:
+        assert has_arrived(self, arrival)
+        act(self)
+        with self._has_left:  # the call has come back
+            return seen
+
+    monkeypatch.setattr(held._Spawning, "_has_arrived", late)
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_one_that_is_killed_before_we_hold_it_spoils_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: bool
+) -> None:
+    open_before, others = len(os.listdir("/proc/self/fd")), children()
+    with monkeypatch.context() as patch:
+        after_arrival(patch, lambda _: os.kill((children() - others).pop(), signal.SIGKILL), seen=seen)
+        assert end(start([SHELL, "-c", "echo x >ran"], str(tmp_path))) == -signal.SIGKILL
+    given: list[int] = []
+    assert end(start([SHELL, "-c", ":"], prepare=given.append)) == 0
+    assert len(given) == 1, "the next one gets its limits"
+    assert len(os.listdir("/proc/self/fd")) == open_before
+    assert not (tmp_path / "ran").exists()
+
+
+def test_one_that_the_kernel_has_let_go_gets_its_limits_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def limit(pid: int) -> None:
+        resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+        given.append(pid)
+
+    given: list[int] = []
+    after_arrival(monkeypatch, lambda spawning: spawning._gate.open(), seen=False)
+    pid = start([SHELL, "-c", "exit 3"], prepare=limit)
+    assert given == [pid]
+    assert end(pid) == 3
+
+
+def test_where_threads_may_have_no_folder_nobody_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    forbidding = SimpleNamespace(unshare=lambda _: -1, **dict.fromkeys(held._FUNCTIONS[1:]))
+    monkeypatch.setattr(held, "_library", lambda: forbidding)
+    held._gate.cache_clear()
+    try:
+        assert not held.is_possible()
+    finally:
+        held._gate.cache_clear()
 
 
 def in_another_python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
