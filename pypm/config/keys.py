@@ -19,6 +19,7 @@ from pypm.config import (
     sandbox,
     schedules,
     secrets,
+    usage_limits,
     values,
 )
 from pypm.config.faults import Place, nearest
@@ -168,6 +169,13 @@ LIMIT_KEYS = (
     Key("ionice", limits.io_priority),
     Key("cpu_affinity", limits.cpu_affinity),
     Key("oom_score_adj", values.whole(-MOST_OOM_SCORE, MOST_OOM_SCORE)),
+    Key("memory_warn", usage_limits.memory_level),
+    Key("memory_high", usage_limits.memory_level),
+    Key("memory_high_signal", values.signal_name),
+    Key("cpu", usage_limits.cpu_limit),
+    Key("max_runtime", usage_limits.runtime),
+    Key("runtime_jitter", parse_duration),
+    Key("recycle_grace", parse_duration),
     Key("tasks", values.whole(1, MOST_TASKS), "tasks_max"),
     Key("cpu_max", limits.share_of_core),
     Key("enforce", values.one_of("required", "best_effort")),
@@ -176,9 +184,6 @@ LIMIT_KEYS = (
 
 NAMESPACE_LIMITS = ("memory", "tasks", "cpu_max", "enforce")
 """Those that all apps of a namespace can have together."""
-
-LIMITS_NOT_YET = ("cpu", "max_runtime", "memory_high", "memory_warn", "recycle_grace")
-"""What a later version brings in that table."""
 
 SANDBOX_KEYS = (
     Key("protect_system", sandbox.protection("full", "strict")),
@@ -281,7 +286,7 @@ _APP = _index(KEYS)
 TABLES = {
     "logs": _index(LOG_KEYS),
     "health": _index(HEALTH_KEYS),
-    "limits": _index((*LIMIT_KEYS, *(Key(name, limits.not_yet) for name in LIMITS_NOT_YET))),
+    "limits": _index(LIMIT_KEYS),
     "restart": _index(RESTART_KEYS),
     "sandbox": _index(
         (*SANDBOX_KEYS, *(Key(name, sandbox.not_by_bubblewrap(name)) for name in sandbox.NOT_BY_BUBBLEWRAP))

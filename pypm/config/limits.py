@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from pypm.config.faults import Place
 from pypm.config.units import parse_size, shown
+from pypm.config.usage_limits import levels_in_bytes
 from pypm.config.values import checked, integer
 from pypm.core.errors import ConfigError
 from pypm.core.limit_validity import IO_PRIORITY, LEAST_CPU_MAX, MOST_CPU, MOST_CPU_MAX
@@ -18,7 +19,6 @@ __all__ = [
     "identity_fields",
     "io_priority",
     "limit_fields",
-    "not_yet",
     "share_of_core",
     "size",
     "umask",
@@ -95,15 +95,11 @@ def umask(value: object) -> int:
     return int(digits, 8)
 
 
-def not_yet(_: object) -> NoReturn:
-    """A key that a later version brings."""
-    raise ConfigError("not supported yet")
-
-
 def limit_fields(settings: Mapping[str, Any], place: Place) -> dict[str, Any]:
     """The fields of an AppSpec that the table ``limits`` makes."""
     limits = dict(settings.get("limits", {}))
     memory = limits.pop("memory", None)
+    levels_in_bytes(limits, settings.get("max_memory_restart") if memory is None else memory, place)
     fields: dict[str, Any] = {"limits": LimitSpec(**limits)} if limits else {}
     if memory is not None:
         if "max_memory_restart" in settings:

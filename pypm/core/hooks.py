@@ -12,7 +12,9 @@ from pypm.core.policy import signal_name
 
 __all__ = ["facts", "has_failed", "hooks_due"]
 
-NO_FAILURE: frozenset[Cause] = frozenset(("operator", "config", "schedule", "reboot", "dependency"))
+NO_FAILURE: frozenset[Cause] = frozenset(
+    ("operator", "config", "schedule", "max-runtime", "reboot", "dependency")
+)
 """Causes for which a run is over that has not failed; for ``dependency`` there was none."""
 
 

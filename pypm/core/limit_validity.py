@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from signal import Signals
 
 from pypm.core.spec import UNLIMITED, AppSpec, LimitSpec, NamespaceLimits
 
@@ -43,12 +44,33 @@ def fault_of_limits(spec: AppSpec) -> str:
         return "one of the CPUs of its cpu_affinity cannot be"
     if limits.oom_score_adj is not None and not -MOST_OOM_SCORE <= limits.oom_score_adj <= MOST_OOM_SCORE:
         return f"oom_score_adj {limits.oom_score_adj}; -{MOST_OOM_SCORE} to {MOST_OOM_SCORE} are possible"
-    if fault := _fault_of_shares(limits) or _fault_of_namespace(spec.namespace_limits):
+    if (
+        fault := _fault_of_usage(limits)
+        or _fault_of_shares(limits)
+        or _fault_of_namespace(spec.namespace_limits)
+    ):
         return fault
     if spec.umask is not None and not 0 <= spec.umask <= 0o777:
         return "its umask is more than permissions have bits"
     if any(name is not None and (not name or "\0" in name) for name in (spec.user, spec.group)):
         return "its user or group has no name, or one with NUL in it"
+    return ""
+
+
+def _fault_of_usage(limits: LimitSpec) -> str:
+    """What is wrong with how much may be used before something follows."""
+    if any(
+        level is not None and not 0 <= level < 2**63 for level in (limits.memory_warn, limits.memory_high)
+    ):
+        return "one of its levels of memory is negative, or more than there can be"
+    if limits.memory_high_signal is not None and limits.memory_high_signal not in Signals.__members__:
+        return f"there is no signal {limits.memory_high_signal}"
+    cpu = limits.cpu
+    if cpu is not None and not (0 < cpu.percent < float("inf") and 0 < cpu.seconds < float("inf")):
+        return "the percent of its cpu, or the time for which it has to be above, is not above zero"
+    times = (limits.max_runtime, limits.runtime_jitter, limits.recycle_grace)
+    if any(time is not None and not 0 <= time < float("inf") for time in times) or limits.max_runtime == 0:
+        return "one of the times of its max_runtime is negative or no number, or it ends at once"
     return ""
 
 

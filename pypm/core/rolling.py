@@ -10,8 +10,8 @@ from pypm.core.policy import ended_well
 
 __all__ = ["Renewal", "at_once", "renewal_of"]
 
-ASKED_FOR: frozenset[Cause] = frozenset(("operator", "config", "watch", "schedule"))
-"""Causes of ends that somebody wanted: they say nothing about the run that ended."""
+ASKED_FOR: frozenset[Cause] = frozenset(("operator", "config", "watch", "schedule", "max-runtime"))
+"""Causes of ends that were wanted: they say nothing about the run that ended."""
 
 
 class Renewal(NamedTuple):

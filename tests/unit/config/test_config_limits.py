@@ -8,7 +8,6 @@ import os
 import pytest
 
 from pypm.config import load
-from pypm.config.keys import LIMITS_NOT_YET
 from pypm.core.errors import ConfigError
 from pypm.core.limit_validity import fault_of_limits
 from pypm.core.spec import UNLIMITED, AppSpec, LimitSpec
@@ -94,11 +93,6 @@ def test_wrong_values(faults_of, key, value):
 
 def test_a_cpu_that_is_not_there(faults_of):
     assert "this machine has no CPU 4000" in faults_of(limits={"cpu_affinity": [0, 4000]})
-
-
-@pytest.mark.parametrize("key", LIMITS_NOT_YET)
-def test_what_comes_later_is_refused(faults_of, key):
-    assert "not supported yet" in faults_of(limits={key: 1})
 
 
 def test_memory_is_another_name(spec_of, faults_of):

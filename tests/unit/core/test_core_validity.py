@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from pypm.core.spec import AppSpec, LogSpec, RestartPolicy
+from pypm.core.spec import AppSpec, CpuLimit, LimitSpec, LogSpec, RestartPolicy
 from pypm.core.validity import fault_of
 
 GOOD = AppSpec(name="a", command=("/bin/sleep", "1"), cwd="/tmp", env={"A": "b=c"})
@@ -44,6 +44,12 @@ def test_a_good_spec_has_no_fault() -> None:
         ({"kill_timeout": -0.1}, "duration"),
         ({"listen_timeout": float("nan")}, "duration"),
         ({"restart": RestartPolicy(delay=float("inf"))}, "duration"),
+        ({"limits": LimitSpec(memory_warn=-1)}, "levels of memory"),
+        ({"limits": LimitSpec(memory_high_signal="SIGNONSENSE")}, "SIGNONSENSE"),
+        ({"limits": LimitSpec(cpu=CpuLimit(0.0))}, "percent"),
+        ({"limits": LimitSpec(cpu=CpuLimit(50.0, float("nan")))}, "percent"),
+        ({"limits": LimitSpec(max_runtime=0.0)}, "max_runtime"),
+        ({"limits": LimitSpec(max_runtime=9.0, recycle_grace=float("inf"))}, "max_runtime"),
     ],
 )
 def test_what_would_harm_the_master_is_a_fault(wrong: dict[str, Any], word: str) -> None:
