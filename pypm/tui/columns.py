@@ -103,7 +103,7 @@ MARK = 2
 
 def name_width(rows: Iterable[Row]) -> int:
     """How wide the names are, within reason."""
-    longest = max((display_width(str(row["name"])) for row in rows), default=0)
+    longest = max((display_width(one_line(str(row["name"]))) for row in rows), default=0)
     return min(max(longest, SHORTEST_NAME), LONGEST_NAME)
 
 

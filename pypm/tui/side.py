@@ -66,6 +66,7 @@ class Side(Vertical):
 
     def on_resize(self) -> None:
         """What was laid out for another width is said anew."""
+        self._show_bar()
         self.post_message(self.Turned())
 
     def open(self, tab: str) -> None:
@@ -127,7 +128,9 @@ class Side(Vertical):
         if samples is None:
             return
         own = self._metrics.take(detail)
-        self.pane.show(metric_lines(samples, detail, own, self.pane.size.width, self.pane.size.height))
+        # The pane itself has no size yet when it has just been opened.
+        width, height = self.chosen.width, self.size.height - 1
+        self.pane.show(metric_lines(samples, detail, own, width, height))
 
     def _is_shown(self, number: int) -> bool:
         return self.row is not None and self.row["id"] == number

@@ -27,9 +27,9 @@ Screen { layout: vertical; }
 .-list #side { display: none; }
 .-pane #table { display: none; }
 .-pane #side, .-pane.-wide #side { border: none; width: 1fr; }
-LinesPane { height: 1fr; display: none; }
+LinesPane { height: 1fr; display: none; scrollbar-size-horizontal: 0; }
 LinesPane.-open { display: block; }
-ScrollView { scrollbar-size-vertical: 1; scrollbar-size-horizontal: 1; background: $surface; }
+ScrollView { scrollbar-size-vertical: 1; background: $surface; }
 InstanceTable { overflow-x: hidden; }
 .table--head { text-style: bold; color: $text-primary; background: $panel; }
 .table--group { text-style: bold; color: $text-accent; }
