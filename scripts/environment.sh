@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# The environment of scripts/run, scripts/test and scripts/check: a .venv in the checkout with pypm in it.
+# The environment of scripts/run, scripts/test, scripts/check and scripts/docs: a .venv in the checkout with pypm in it.
 #
 # Sourced by them with the checkout as working directory. Needs sh, a Python and, the first time, a package
 # index. ensure_environment is quick when nothing has changed and repairs what an interrupted run has left.
@@ -27,7 +27,8 @@ fail() {
     exit 1
 }
 
-# ensure_environment base|test: afterwards .venv/bin/pypm works, with "test" also what the tests need.
+# ensure_environment base|test|docs: afterwards .venv/bin/pypm works, with "test" also what the tests need, with
+# "docs" what the tests and the documentation need.
 ensure_environment() {
     [ "$(uname -s)" = Linux ] || fail "pypm needs Linux; this is $(uname -s)."
     if is_installed "$1"; then return; fi
@@ -43,8 +44,15 @@ ensure_environment() {
 
 is_installed() {
     venv_works || return 1
-    [ "$1" = base ] && matches_fingerprint "$venv/.installed-base" && return 0
-    matches_fingerprint "$venv/.installed-test"
+    case $1 in
+    base) marks='base test docs' ;; # each has what those before it have
+    test) marks='test docs' ;;
+    docs) marks=docs ;;
+    esac
+    for mark in $marks; do
+        if matches_fingerprint "$venv/.installed-$mark"; then return 0; fi
+    done
+    return 1
 }
 
 # The package is installed editable, so only what its metadata is made from counts; and the checkout's path,
@@ -143,8 +151,9 @@ install_pypm() {
     case $1 in
     base) what=. ;;
     test) what='.[test]' ;;
+    docs) what='.[test,docs]' ;;
     esac
-    say "Installing pypm$([ "$1" = base ] || printf ' and the test tools') into $venv; this takes a moment, once …"
+    say "Installing pypm$([ "$1" = base ] || printf ' and the tools for %s' "$1") into $venv; this takes a moment, once …"
     : >"$unfinished"
     rm -f "$venv"/.installed-*
     status=0
