@@ -24,6 +24,10 @@ def run_quickly(arguments: list[str]) -> int | None:
     """
     if arguments[:1] == ["start"]:
         return _start(arguments[1:])
+    if arguments[:1] == ["__complete"]:
+        from pypm.cli.completing import run_complete
+
+        return run_complete(arguments[1:])
     if not arguments or (verb := _VERBS.get(arguments[0])) is None:
         return None
     words = [word for word in arguments[1:] if word != "--json"]

@@ -78,5 +78,10 @@ def test_a_start_loads_what_declares_and_not_what_decides() -> None:
     )
 
 
+def test_names_are_completed_without_click() -> None:
+    statement = "from pypm.cli.completing import candidates; candidates(['stop', '']), candidates(['st'])"
+    assert loaded_by(statement) & HEAVY == set()
+
+
 def test_what_a_road_loads_is_found() -> None:
     assert {"json", "json.decoder"} <= loaded_by("import json")

@@ -109,6 +109,7 @@ JSON_COMMANDS = {
     "doctor": ["doctor"],
     "kill": ["kill"],
     "version": ["version"],
+    "completion": ["completion", "bash"],
 }
 
 
