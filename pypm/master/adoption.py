@@ -139,6 +139,9 @@ class Adoption:
         spawned = _spawned(process, pipes)
         for event in events_to_have(instance, spawned):
             self._engine.handle(instance_id, event)
+        instance = self._engine.instances.get(instance_id)
+        if instance is not None and instance.run is not None:
+            self._executor.give_limits(instance)
 
     def _end_hooks(self) -> None:
         """Nobody waits for the hooks of an earlier master any more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -52,6 +53,7 @@ from pypm.system.limits import open_files_of_shell
 from pypm.system.reap import Death
 from pypm.system.sandboxed import agent_within, unwrapped
 from pypm.system.spawn import Child, SpawnError, spawn
+from pypm.system.sweep import descendant_pids
 
 __all__ = ["SystemExecutor"]
 
@@ -330,6 +332,23 @@ class SystemExecutor:
             self.trees.watch(instance)
             return
         self.ends.watch(run.main_pid, instance.id, run.run_id, ours=False, named=run.named_pid != 0)
+
+    def give_limits(self, instance: Instance) -> None:
+        """Give the processes of a run their limits, which the master that started it has perhaps not done.
+
+        It goes on without them where its master was killed while it was held.
+        """
+        assert instance.run is not None
+        try:
+            attributes = attributes_of(instance.spec)
+            if attributes.need_limits:
+                attributes.give_to_running(instance.run.pid, self._open_files)
+        except SpawnError as error:
+            log.warning("%s: its run goes on without its limits: %s", instance.name, error)
+            return
+        for pid in descendant_pids(instance.run.pid) if attributes.need_limits else ():
+            with contextlib.suppress(SpawnError):  # it has ended, or is another user's by now
+                attributes.give_to_running(pid, self._open_files)
 
     def _watch_named(self, instance: Instance) -> None:
         """The agent has named another process its main one."""

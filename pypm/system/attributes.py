@@ -93,6 +93,19 @@ class Attributes(NamedTuple):
                 both = (size, size)  # UNLIMITED is RLIM_INFINITY
                 _try(f"limits.{name}", size, functools.partial(resource.prlimit, pid, number, both))
 
+    def give_to_running(self, pid: int, soft_open_files: int | None) -> None:
+        """Give the same to a process of ours that runs its program already, and to all of its threads.
+
+        Raises SpawnError, also where the process, or one of its threads, ends meanwhile.
+        """
+        self.give_limits(pid, soft_open_files)
+        try:
+            threads = os.listdir(f"/proc/{pid}/task")
+        except OSError as error:
+            raise SpawnError(f"pid {pid} has ended") from error
+        for thread in threads:
+            self.give_priority(int(thread))
+
     def give_priority(self, pid: int) -> None:
         """Give the main thread of a process of ours (0: the calling thread) its priorities and its CPUs.
 

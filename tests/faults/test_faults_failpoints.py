@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 from real_pypm import RealPypm, shell, sleeper, with_command
 
+from pypm.system import held
 from pypm.testing import wait_until
 
 SECONDS = f"1021.{os.getpid()}"
@@ -38,8 +40,8 @@ class Walk:
         self.points: list[str] = []
         """Where masters were killed."""
 
-    def arm(self, number: int) -> None:
-        """The master that passes this many points from now on dies at the last of them."""
+    def arm(self, number: int | str) -> None:
+        """The master that passes this many points from now on dies at the last of them, or at one by name."""
         draft = self.pypm.home / "failpoint.draft"
         draft.write_text(str(number))
         os.rename(draft, self.file)
@@ -134,6 +136,20 @@ def test_start(walk: Walk) -> None:
 
     goal = are(("a", "online"), ("w:0", "online"), ("w:1", "online"))
     walk.take(["start", file], nothing_is_there, goal)
+
+
+@pytest.mark.skipif(not held.is_possible(), reason="no process can be held here")
+@pytest.mark.parametrize("point", ["before limits", "after limits"])
+def test_a_start_that_is_held_for_its_limits(walk: Walk, point: str) -> None:
+    """Whoever is held goes on when its master dies; the next one gives it what it lacks."""
+    limits = {"open_files": 321, "nice": 7}
+    walk.arm(point)
+    walk.pypm.ok("start", walk.pypm.ecosystem(app("a") | {"limits": limits}))
+    assert walk.disarm() == point
+    pid = walk.pypm.wait_status("a", "online")["pid"]
+    assert resource.prlimit(pid, resource.RLIMIT_NOFILE) == (321, 321)
+    assert os.getpriority(os.PRIO_PROCESS, pid) == 7
+    walk.check_processes()
 
 
 def test_stop(walk: Walk) -> None:

@@ -1,11 +1,12 @@
 """Kills a master at a chosen point of its work: loaded by each Python that has this folder in PYTHONPATH.
 
 ``PYPM_FAILPOINTS`` names a file. When a master passes a point while the file is there, it counts; at the
-point whose number (from 1) the file holds, it moves the file to ``FILE.fired``, with the name of the point in
-it, and kills itself. So a file kills one master, and a test that writes it anew kills another one.
+point whose number (from 1) or name the file holds, it moves the file to ``FILE.fired``, with the name of the
+point in it, and kills itself. So a file kills one master, and a test that writes it anew kills another one.
 
-The points are before and after: each order of the core that is carried out, each spawn, each commit of the
-state, each reaping, each message to the guardian. In a process that is no master nothing is done at all.
+The points are before and after: each order of the core that is carried out, each spawn and, within it, the
+limits of a process that is held for them, each commit of the state, each reaping, each message to the
+guardian. In a process that is no master nothing is done at all.
 """
 
 from __future__ import annotations
@@ -44,12 +45,12 @@ class Failpoints:
     def _pass(self, point: str) -> None:
         try:
             with open(self._path) as file:
-                chosen, status = int(file.read()), os.stat(file.fileno())
+                chosen, status = file.read(), os.stat(file.fileno())
         except FileNotFoundError:
             return
         if self._armed != (status.st_ino, status.st_mtime_ns):
             self._armed, self._numbers = (status.st_ino, status.st_mtime_ns), itertools.count(1)
-        if next(self._numbers) == chosen:
+        if chosen in (str(next(self._numbers)), point):
             with open(self._path, "w") as file:
                 file.write(point)
             os.rename(self._path, f"{self._path}.fired")
@@ -66,6 +67,7 @@ def install(path: str) -> None:
     from pypm.master.ends import Ends
     from pypm.master.executor import SystemExecutor
     from pypm.master.link import GuardianLink
+    from pypm.system.attributes import Attributes
 
     def put(owner: type, method: str, name: Callable[..., str]) -> None:
         setattr(owner, method, points.around(name, getattr(owner, method)))
@@ -73,6 +75,7 @@ def install(path: str) -> None:
     put(SystemExecutor, "perform", lambda _, instance, action: f"{type(action).__name__} {instance.name}")
     put(SystemExecutor, "_spawn", lambda _, instance: f"spawn {instance.name}")
     put(Ends, "_reap", lambda *_: "reap")
+    put(Attributes, "give_limits", lambda *_: "limits")
     for message in ("hold", "drop", "seen", "serving"):
         put(GuardianLink, message, lambda *_, message=message: f"{message} to the guardian")
 
