@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import jsonschema
 import pytest
 from documentation import WRITTEN, blocks, name_of
 
@@ -20,6 +21,7 @@ from pypm import agent
 from pypm.cli.main import group
 from pypm.cli.verbs import ALIASES, VERBS
 from pypm.config import load
+from pypm.config.schema import ecosystem_schema
 
 
 def examples(language: str) -> list[Any]:
@@ -31,6 +33,8 @@ def examples(language: str) -> list[Any]:
 
 
 # -- ecosystem files
+
+SCHEMA = jsonschema.Draft7Validator(ecosystem_schema())
 
 
 def make_executable(path: Path) -> None:
@@ -58,6 +62,7 @@ def make_what_it_names(app: dict[str, Any], folder: Path) -> None:
 
 @pytest.mark.parametrize("block", examples("toml"))
 def test_ecosystem_files_load(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [error.message for error in SCHEMA.iter_errors(tomllib.loads(block))] == []
     text = block.replace('"/srv/', f'"{tmp_path}/srv/')
     apps = tomllib.loads(text)["apps"]  # a piece of a file is written as an indented block
     for app in apps:
