@@ -15,6 +15,7 @@ from pypm.cli.output import plain
 from pypm.cli.probe_view import probe_fields
 from pypm.cli.process_tree import tree_lines
 from pypm.cli.sandbox_words import sandbox_in_words
+from pypm.cli.usage_view import age_in_words, cpu_limit_in_words, levels_in_words, usage_fields
 from pypm.config.units import format_duration, format_size
 from pypm.core.policy import describe_ruling
 from pypm.core.rules import Ruling
@@ -38,6 +39,7 @@ def sections(detail: dict[str, Any], width: int | None = None) -> str:
     spec = msgspec.convert(detail["spec"], AppSpec)
     parts = [
         (f"{plain(detail['name'])} (id {detail['id']})", _fields(_state(detail))),
+        ("usage", _fields(usage_fields(detail))),
         ("command", _fields(_command(spec))),
         ("policy", _fields(_policy(spec))),
         ("probes", _fields(probe_fields(detail, spec.health))),
@@ -184,7 +186,9 @@ def _policy(spec: AppSpec) -> list[tuple[str, str]]:
         ("ready", f"it says so within {format_duration(spec.listen_timeout)}" if spec.wait_ready else ""),
         *_health(spec),
         ("schedule", schedule_in_words(spec)),
-        ("memory", f"restarted above {format_size(spec.max_memory)}" if spec.max_memory else ""),
+        ("memory", levels_in_words(spec)),
+        ("cpu", cpu_limit_in_words(spec.limits.cpu)),
+        ("age", age_in_words(spec)),
         ("start", "" if spec.autostart else "only when it is told to"),
     ]
     return [(name, text) for name, text in fields if text]

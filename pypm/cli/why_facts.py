@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from pypm.cli.usage_view import memory_in_words
 from pypm.core.awaited import awaited
 from pypm.core.errors import ConfigError
 from pypm.core.health import due_at
@@ -136,6 +137,7 @@ def whole(detail: Facts, source: str, as_of: float) -> Facts:
     )  # fmt: skip
     return {
         **{key: detail[key] for key in told},
+        "memory": memory_in_words(detail),
         "cause": None if last is None else last["cause"],
         "rule": _deciding_rule(detail, last, spec),
         "next": next_step(detail),

@@ -31,6 +31,7 @@ def answer(facts: Facts, width: int | None = None) -> str:
         ("waits for", _waiting(facts)),
         ("heartbeat", _ago(facts["heartbeat_age_seconds"])),
         ("progress", _progress(facts)),
+        ("memory", facts["memory"]),
         ("its logs", facts["log_trouble"]),
         ("signs of work", facts["evidence"]),
         ("says", facts["status_text"]),

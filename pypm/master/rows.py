@@ -20,6 +20,7 @@ from pypm.master.engine import Transition
 from pypm.master.probe_rows import ProbeReport, probe_reports
 from pypm.master.sampler import Sample
 from pypm.master.telemetry import Metric, RunTelemetry, TaskReport
+from pypm.master.usage_rows import UsageReport
 
 __all__ = ["Detail", "LastExit", "Row", "SpecRow", "make_detail", "make_row", "make_spec_row"]
 
@@ -118,6 +119,7 @@ class Detail(Row):
     metrics: dict[str, Metric]
     tasks: list[TaskReport]
     probes: dict[str, ProbeReport]
+    usage: UsageReport
 
 
 class Moment(msgspec.Struct):
@@ -176,6 +178,7 @@ def make_detail(
     telemetry: RunTelemetry | None,
     next_run: float | None = None,
     troubles: Mapping[str, LogTrouble] = NO_TROUBLES,
+    usage: UsageReport | None = None,
 ) -> Detail:
     """The detail of an instance."""
     run = instance.run
@@ -195,6 +198,7 @@ def make_detail(
         metrics={} if telemetry is None else telemetry.metrics,
         tasks=[] if telemetry is None else list(telemetry.tasks.values()),
         probes=probe_reports(instance, moment.as_wall),
+        usage=usage or UsageReport(),
     )
 
 

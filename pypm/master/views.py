@@ -13,6 +13,7 @@ from pypm.master.rows import Detail, Moment, Row, SpecRow, make_detail, make_row
 from pypm.master.sampler import Sampler
 from pypm.master.schedules import Schedules
 from pypm.master.telemetry import RunTelemetry, Telemetry
+from pypm.master.usage_rows import usage_report
 from pypm.system.clock import boot_time, wall_time
 
 __all__ = ["Views"]
@@ -71,6 +72,7 @@ class Views:
                 self._telemetry_of(each),
                 self._schedules.next_run(each.id),
                 troubles,
+                usage_report(self._sampler, each),
             )
             for each in instances
         ]

@@ -94,6 +94,23 @@ Transition = TypedDict("Transition", {"at": float, "event": str, "from": str, "t
 """A step of an instance; ``at`` is a Unix time."""
 
 
+class Usage(TypedDict):
+    """What an instance uses, and has used in the last hour."""
+
+    interval: float
+    end: float | None
+    memory: list[int | None]
+    cpu: list[float | None]
+    memory_slope: float | None
+    reaches_limit_in_seconds: float | None
+    processes: int | None
+    threads: int | None
+    descriptors: int | None
+    proportional_bytes: int | None
+    read_bytes: int | None
+    written_bytes: int | None
+
+
 class Detail(Row):
     """All about an instance, as ``pypm describe --json`` shows it."""
 
@@ -112,6 +129,7 @@ class Detail(Row):
     metrics: dict[str, dict[str, Any]]
     tasks: dict[str, dict[str, Any]]
     probes: dict[str, dict[str, Any]]
+    usage: Usage
 
 
 class Changed(TypedDict):

@@ -8,11 +8,18 @@ import pytest
 
 from pypm.core.instance import Health, Status
 from pypm.master import rows
+from pypm.master.usage_rows import UsageReport
 from pypm.protocol import shapes
 
 
 @pytest.mark.parametrize(
-    ("told", "shape"), [(rows.Row, shapes.Row), (rows.Detail, shapes.Detail), (rows.LastExit, shapes.Exit)]
+    ("told", "shape"),
+    [
+        (rows.Row, shapes.Row),
+        (rows.Detail, shapes.Detail),
+        (rows.LastExit, shapes.Exit),
+        (UsageReport, shapes.Usage),
+    ],
 )
 def test_fields(told: type, shape: type) -> None:
     assert set(told.__struct_fields__) == set(get_type_hints(shape))  # type: ignore[attr-defined]
