@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import click
 import msgspec
@@ -336,7 +336,7 @@ def words() -> str:
     parts = ["# Words", MADE]
     for title, found in (
         ("Statuses", [each.value for each in Status]),
-        ("Health", shapes.Health.__args__),
+        ("Health", get_args(shapes.Health)),
         ("Causes of an end", causes.CAUSES),
         ("[Events](../events.md)", event_names()),
         ("Kinds of errors", names.ERROR_KINDS),

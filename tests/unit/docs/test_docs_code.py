@@ -91,6 +91,12 @@ def test_programs_compile_and_say_what_there_is(block: str) -> None:
     assert [word for word in words_of_the_agent_module(tree) if not hasattr(agent, word)] == []
 
 
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_what_pages_say_of_the_agent_module_is_there(page: Path) -> None:
+    words = re.findall(r"`agent\.(\w+)", page.read_text(encoding="utf-8"))
+    assert [word for word in words if not hasattr(agent, word)] == []
+
+
 # -- commands
 
 IN_CODE = re.compile(r"`pypm ([^`\n]+)`|^(?: {4,}|\$ )pypm ([^\n]+)$", re.MULTILINE)
