@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 __all__ = ["MOST_SOCKETS", "Address", "fault_of_sockets", "parse_address"]
 
+LOCALHOST = "localhost"
 FIRST = 3
 """The number of the first one in a run (sd_listen_fds(3))."""
 LAST = 9
@@ -15,7 +16,7 @@ LONGEST_PATH = 107
 
 
 class Address(NamedTuple):
-    """Where a socket listens: a host and a port, or a path."""
+    """Where a socket listens: a host (an IP address, or ``localhost``) and a port, or a path."""
 
     host: str = ""
     port: int = 0
@@ -37,9 +38,22 @@ def parse_address(text: str) -> Address:
     if not colon or not host:
         missing = "host" if colon or not rest or rest.isdigit() else "port"
         raise ValueError(f"{text!r} has no {missing}: expected tcp://HOST:PORT")
+    if not _is_number(host):
+        raise ValueError(f'{text!r}: the host is an IP address, or "localhost"; names are not looked up')
     if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
         raise ValueError(f"{text!r}: a port is a number from 1 to 65535")
     return Address(host, int(port))
+
+
+def _is_number(host: str) -> bool:
+    """Whether a host is known without asking anybody, who might take seconds to answer."""
+    from ipaddress import ip_address  # few apps need this
+
+    try:
+        ip_address(host)
+    except ValueError:
+        return host == LOCALHOST
+    return True
 
 
 def _path(text: str, path: str) -> str:

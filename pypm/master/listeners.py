@@ -14,7 +14,7 @@ import stat
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from pypm.core.addresses import FIRST, Address, parse_address
+from pypm.core.addresses import FIRST, LOCALHOST, Address, parse_address
 from pypm.core.instance import Desired, Instance
 from pypm.core.spec import AppSpec
 from pypm.master.run_channels import Keeper
@@ -28,12 +28,21 @@ WAITING = 4096
 """Connections that may wait; the kernel's own limit is net.core.somaxconn."""
 
 
+class Place(NamedTuple):
+    """Numbers of a file system and of a file in it."""
+
+    device: int
+    inode: int
+
+
 class Opened(NamedTuple):
     """One of them."""
 
     app: str
     address: str
     descriptor: int
+    place: Place | None
+    """What its path is in the file system, if it has one."""
 
 
 class Listeners:
@@ -61,19 +70,22 @@ class Listeners:
             for place, address in enumerate(instance.spec.sockets if needs_sockets(instance) else ()):
                 if address in self._opened:
                     continue
+                wanted = parse_address(address)
                 descriptor = self._keeper.take(f"listen:{address}")
                 if descriptor is None:
-                    descriptor = socket_of_run(instance, FIRST + place, parse_address(address))
+                    descriptor = socket_of_run(instance, FIRST + place, wanted)
                     if descriptor is None:
                         continue
                     self._keeper.hold({f"listen:{address}": descriptor})
-                self._opened[address] = Opened(instance.app, address, descriptor)
+                self._opened[address] = Opened(instance.app, address, descriptor, place_of(wanted.path))
 
     def changed(self, instance_id: int) -> None:
         """Close what nobody needs any more; to be called after each change of an instance."""
         if not self._opened:
             return
         instance = self._instances.get(instance_id)
+        if instance is not None and all(each.app != instance.app for each in self._opened.values()):
+            return
         if instance is not None and needs_sockets(instance) and self._has(instance.spec):
             return
         needed = {
@@ -90,24 +102,27 @@ class Listeners:
         return {each.address for each in self._opened.values() if each.app == spec.name} <= set(spec.sockets)
 
     def _open(self, spec: AppSpec, address: str, umask: int) -> int:
-        opened = self._opened.get(address)
-        if opened is not None and opened.app == spec.name:
-            return opened.descriptor
-        if opened is not None:
+        opened, wanted = self._opened.get(address), parse_address(address)
+        if opened is not None and opened.app != spec.name:
             raise SpawnError(f"cannot listen at {address}: {opened.app} does")
+        if opened is not None and opened.place == place_of(wanted.path):
+            return opened.descriptor
+        if opened is not None:  # somebody has removed its path: nobody can come there any more
+            self._close(opened)
         try:
-            descriptor = listen(parse_address(address), umask, owner_of(spec))
+            descriptor = listen(wanted, umask, owner_of(spec))
         except OSError as error:
             raise SpawnError(f"cannot listen at {address}: {error.strerror or error}") from error
         self._keeper.hold({f"listen:{address}": descriptor})
-        self._opened[address] = Opened(spec.name, address, descriptor)
+        self._opened[address] = Opened(spec.name, address, descriptor, place_of(wanted.path))
         return descriptor
 
     def _close(self, opened: Opened) -> None:
         del self._opened[opened.address]
         path = parse_address(opened.address).path
-        if path:
-            remove_if_same(path, opened.descriptor)
+        if path and place_of(path) == opened.place:  # else another one has its place
+            with contextlib.suppress(OSError):
+                os.unlink(path)
         self._keeper.drop([f"listen:{opened.address}"])
         os.close(opened.descriptor)
 
@@ -144,8 +159,10 @@ def listen(address: Address, umask: int, owner: tuple[int, int]) -> int:
     """A descriptor that listens at an address. Raises OSError."""
     if address.path:
         return listen_at_path(address.path, umask, owner)
+    host = "127.0.0.1" if address.host == LOCALHOST else address.host
+    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV  # names would have to be asked for, and waited for
     family, kind, protocol, _, place = socket.getaddrinfo(
-        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
+        host, address.port, type=socket.SOCK_STREAM, flags=flags
     )[0]
     with contextlib.closing(socket.socket(family, kind, protocol)) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -159,13 +176,11 @@ def listen(address: Address, umask: int, owner: tuple[int, int]) -> int:
 def listen_at_path(path: str, umask: int, owner: tuple[int, int]) -> int:
     """The same at a path; what is there is replaced if it is a socket that nobody listens at."""
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as listener:
-        before = os.umask(umask)
-        try:
-            bind_at_path(listener, path)
-        finally:
-            os.umask(before)
-        if owner != (-1, -1):
-            os.chown(path, *owner)
+        mode = 0o777 & ~umask
+        # It gets no more than this; our umask, which is that of all our threads, may take some of it.
+        os.fchmod(listener.fileno(), mode)
+        bind_at_path(listener, path)
+        give_away(path, mode, owner)
         listener.listen(WAITING)
         return listener.detach()
 
@@ -189,8 +204,27 @@ def is_left_behind(path: str) -> bool:
         return other.connect_ex(path) == errno.ECONNREFUSED
 
 
-def remove_if_same(path: str, descriptor: int) -> None:
-    """Remove a socket from the file system, unless another one has its place."""
-    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as listener:
-        if listener.getsockname() == path and not os.path.islink(path):
-            os.unlink(path)
+def give_away(path: str, mode: int, owner: tuple[int, int]) -> None:
+    """Give the socket that we have just bound its mode and owner. Raises OSError.
+
+    Whoever may write to its folder may have put another file there: none but a socket of ours is touched.
+    """
+    found = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        status = os.fstat(found)
+        if not stat.S_ISSOCK(status.st_mode) or status.st_uid != os.geteuid():
+            raise OSError(errno.EEXIST, "somebody has put another file in its place")
+        os.chmod(f"/proc/self/fd/{found}", mode)
+        if owner != (-1, -1):
+            os.chown(f"/proc/self/fd/{found}", *owner)
+    finally:
+        os.close(found)
+
+
+def place_of(path: str) -> Place | None:
+    """Which file is at a path; None if there is none, or the path is empty."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return Place(status.st_dev, status.st_ino)

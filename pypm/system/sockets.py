@@ -50,11 +50,9 @@ def _bind(new: socket.socket, path: str) -> None:
     new.setblocking(False)
     if os.path.lexists(path):
         os.unlink(path)
-    mask = os.umask(0o177)
-    try:
-        new.bind(path)
-    finally:
-        os.umask(mask)
+    # It gets the mode of this descriptor. The umask is that of all our threads, some of which make files.
+    os.fchmod(new.fileno(), 0o600)
+    new.bind(path)
 
 
 def send_message(connection: socket.socket, words: Sequence[str], descriptors: Sequence[int] = ()) -> None:

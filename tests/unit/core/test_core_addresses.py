@@ -34,6 +34,8 @@ def test_addresses(text: str, address: Address) -> None:
         ("tcp://localhost:65536", "a port is a number"),
         ("tcp://localhost:http", "a port is a number"),
         ("tcp://::1:80", "brackets"),
+        ("tcp://db.example.com:80", "names are not looked up"),
+        ("tcp://*:80", "names are not looked up"),
         ("unix://a.sock", "absolute"),
         ("unix:///run/", "absolute"),
         ("unix:///" + "x" * 107, "at most 107 bytes"),
