@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from pypm.config.units import format_size
 from pypm.tui.columns import cells, fitting, name_width
@@ -12,8 +12,16 @@ from pypm.tui.text import cut
 __all__ = ["frame"]
 
 
-def frame(rows: Iterable[Row], width: int, view: View | None = None) -> str:
-    """Give the summary and the table of ``rows`` in ``width`` columns, each line ended; no colours."""
+def frame(
+    rows: Iterable[Row],
+    width: int,
+    view: View | None = None,
+    under: Mapping[int, Sequence[str]] | None = None,
+) -> str:
+    """Give the summary and the table of ``rows`` in ``width`` columns, each line ended; no colours.
+
+    ``under`` has what stands in lines of its own below an instance, by its id.
+    """
     board = Board()
     board.take(rows)
     view = view or View(grouped=len({row["namespace"] for row in board.rows.values()}) > 1)
@@ -32,6 +40,7 @@ def frame(rows: Iterable[Row], width: int, view: View | None = None) -> str:
             texts = zip(columns, cells(board, line, columns), strict=True)
             cut_texts = [cut(text, size, right=column.right) for (column, size), text in texts]
             lines.append(_line(cut_texts, width))
+            lines += [cut(f"  {text}", width).rstrip() for text in (under or {}).get(line, ())]
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -64,10 +64,10 @@ def metric_lines(
 ) -> Shown:
     """Plots of CPU and memory over time, and the metrics that the agent tells of itself."""
     cpu, memory, seconds = _past(samples, detail)
-    room = max(min((height - 5 - len(own)) // 2, HIGHEST), 3)
+    room = max(min((height - 7 - len(own)) // 2, HIGHEST), 3)
     since = f"the last {format_duration(float(seconds))}" if seconds else "from now on"
     percent, size = _percent, format_size
-    lines: Shown = [(f"cpu, {since}: {_latest(cpu, percent)}", "head")]
+    lines: Shown = [*_tree(detail), (f"cpu, {since}: {_latest(cpu, percent)}", "head")]
     lines += [(line, "plot") for line in plot(cpu, width, room, label=percent, least=1.0)]
     lines += [("", "plain"), (f"memory, {since}: {_latest(memory, size)}", "head")]
     lines += [(line, "plot") for line in plot(memory, width, room, label=size, least=MEGABYTE)]
@@ -86,10 +86,20 @@ def _own_line(name: str, values: list[float | None], longest: int, width: int) -
 
 def _past(samples: Samples, detail: Detail) -> tuple[Values, Values, float]:
     """CPU, memory, and of how many seconds: what the master has kept, else what the screen has seen."""
-    kept = detail.get("usage")
-    if isinstance(kept, dict) and kept.get("memory"):
-        return kept["cpu"], kept["memory"], kept["interval"] * len(kept["memory"])
+    kept = detail.get("usage") or {}
+    seconds = kept.get("interval", 0.0) * len(kept.get("memory", ()))
+    if seconds > len(samples.cpu):  # one a second
+        return kept["cpu"], kept["memory"], seconds
     return list(samples.cpu), list(samples.memory), float(len(samples.cpu))
+
+
+def _tree(detail: Detail) -> Shown:
+    """What the tree has now, and what is foreseen of its memory."""
+    usage = detail.get("usage") or {}
+    counted = [f"{usage[key]} {key}" for key in ("processes", "threads", "descriptors") if usage.get(key)]
+    if (left := usage.get("reaches_limit_in_seconds")) is not None:
+        counted.append(f"its memory is at its limit in {format_duration(left)}")
+    return [(", ".join(counted), "note"), ("", "plain")] if counted else []
 
 
 def _percent(value: float) -> str:

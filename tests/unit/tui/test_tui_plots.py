@@ -62,6 +62,20 @@ def test_metrics_are_those_of_the_screen_until_the_master_has_its_own() -> None:
     assert "tokens        12.5" in text
 
 
+def test_what_the_master_has_kept_is_longer_than_what_the_screen_has_seen() -> None:
+    usage = {
+        "interval": 10.0, "cpu": [None, 200.0, 5.0], "memory": [None, 2.0**30, 2.0**20], "processes": 3,
+        "threads": 12, "descriptors": None, "reaches_limit_in_seconds": 5400.0,
+    }  # fmt: skip
+    lines = metric_lines(samples(), {**make_row(0), "usage": usage}, {}, 60, 24)
+    text = "\n".join(line for line, _ in lines)
+    assert lines[0][0] == "3 processes, 12 threads, its memory is at its limit in 1h 30m"
+    assert "cpu, the last 30s: 5.0%, peak 200%" in text
+    assert "memory, the last 30s: 1M, peak 1G" in text
+    usage["cpu"] = usage["memory"] = []
+    assert "the last 10s" in metric_lines(samples(), {**make_row(0), "usage": usage}, {}, 60, 24)[2][0]
+
+
 def test_own_metrics_begin_anew_with_another_instance() -> None:
     kept = MetricSamples()
     detail = {"id": 1, "metrics": {"tokens": {"value": 3, "at": 0}}}
