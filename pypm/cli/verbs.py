@@ -64,8 +64,8 @@ SECTIONS = {
         "update": "Let the installed version take over; no agent notices.",
         "kill": "Stop every agent, then the master.",
         "version": "Print the version.",
-    },
         "completion": "Print the script that completes words in bash, zsh or fish.",
+    },
 }
 """Heading -> verb -> what it does, in so few words that a terminal of 80 columns takes them in one line."""
 
