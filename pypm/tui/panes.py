@@ -96,7 +96,8 @@ def _past(samples: Samples, detail: Detail) -> tuple[Values, Values, float]:
 def _tree(detail: Detail) -> Shown:
     """What the tree has now, and what is foreseen of its memory."""
     usage = detail.get("usage") or {}
-    counted = [f"{usage[key]} {key}" for key in ("processes", "threads", "descriptors") if usage.get(key)]
+    parts = (("process", "processes"), ("thread", "threads"), ("descriptor", "descriptors"))
+    counted = [f"{usage[key]} {one if usage[key] == 1 else key}" for one, key in parts if usage.get(key)]
     if (left := usage.get("reaches_limit_in_seconds")) is not None:
         counted.append(f"its memory is at its limit in {format_duration(left)}")
     return [(", ".join(counted), "note"), ("", "plain")] if counted else []
