@@ -35,10 +35,12 @@ from __future__ import annotations
 import atexit
 import math
 import os
+import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pypm.agent import checkpoint
+from pypm.agent.actions import Actions
 from pypm.agent.beats import Heartbeats, ThreadHeartbeats
 from pypm.agent.channel import Channel
 from pypm.agent.checkpoint import CheckpointError
@@ -63,6 +65,7 @@ __all__ = [
     "Task",
     "ThreadHeartbeats",
     "Wait",
+    "action",
     "checkpoint",
     "enabled",
     "extend_deadline",
@@ -94,9 +97,12 @@ restart_info = read_restart_info(os.environ)
 ``last_exit`` (``code``, ``signal``), ``previous_run_id``."""
 
 _channel = Channel()
-_inherited: list[Channel] = []
+_actions: Actions | None = None
+_inherited: list[Channel | Actions] = []
 """Channels of the processes this one was forked from. They are kept, not closed: their sockets belong to
 the parent, and to collect one would be to touch it."""
+
+Function = TypeVar("Function", bound="Callable[..., object]")
 
 
 # --- the three facts ---
@@ -175,6 +181,27 @@ def metric(name: str, value: float) -> None:
         if -math.inf < number < math.inf:
             whole = isinstance(value, int) and abs(value) < LARGEST_WHOLE
             _own_channel().metric(_short_name(name), int(value) if whole else number)
+
+
+# --- what may be asked of it ---
+
+
+def action(name: str, *, loop: asyncio.AbstractEventLoop | None = None) -> Callable[[Function], Function]:
+    """Let ``pypm trigger`` call a function: ``@agent.action("cache")``, or ``action("cache")(function)``.
+
+    It is called without arguments, or with the text that came along, and gives what ``json.dumps`` takes, of
+    at most 32 KiB; what it raises is told. Plain functions are called one after another in a thread that is
+    theirs only. What a coroutine function gives is awaited in ``loop``, or else in the loop that ran when
+    this, or any other function of this module, was called.
+    At most 100 names of 100 characters; the same name again replaces the function. Needs pypm and pyzmq.
+    """
+
+    def register(function: Function) -> Function:
+        with suppress(Exception):  # as in ready
+            _register(name, function, loop)
+        return function
+
+    return register
 
 
 # --- deadlines ---
@@ -278,15 +305,33 @@ def _own_channel() -> Channel:
     channel = _channel if _channel.pid == os.getpid() else _begin_anew()
     if channel.is_new:
         channel.open()
+    if _actions is not None and _actions.loop is None and "asyncio" in sys.modules:
+        _actions.loop = _running_loop()
     return channel
 
 
 def _begin_anew() -> Channel:
-    global _channel
+    global _channel, _actions
     if _channel.pid != os.getpid():
         _inherited.append(_channel)
         _channel = Channel()
+        if _actions is not None:
+            _inherited.append(_actions)
+            _actions = None
     return _channel
+
+
+def _register(name: str, function: Callable[..., Any], loop: asyncio.AbstractEventLoop | None) -> None:
+    global _actions
+    _own_channel()  # imports pyzmq here: nobody forks while the thread does
+    endpoint, token = os.environ.get("PYPM_AGENT_ENDPOINT"), os.environ.get("PYPM_AGENT_TOKEN")
+    if not endpoint or not token:
+        return
+    if _actions is None:
+        _actions = Actions(endpoint, token)
+    if loop is not None or _actions.loop is None:
+        _actions.loop = loop or _running_loop()
+    _actions.add(name, function)
 
 
 def _beat(proves: Proof) -> None:
@@ -365,7 +410,10 @@ def _begin_in_child() -> None:
 
 def _close_at_exit() -> None:
     with suppress(Exception):  # as in ready
-        _begin_anew().close()
+        channel = _begin_anew()
+        if _actions is not None:
+            _actions.close()
+        channel.close()
 
 
 os.register_at_fork(

@@ -47,6 +47,7 @@ def sections(detail: dict[str, Any], width: int | None = None) -> str:
         ("environment it declares", _fields(sorted(spec.env.items()))),
         ("metrics", _fields(_metrics(detail))),
         ("tasks", _fields(_tasks(detail))),
+        ("actions, for `pypm trigger`", [plain(name) for name in detail.get("actions", [])]),
         ("last runs, newest first", [_run(run) for run in detail.get("runs", [])]),
         ("history, oldest first", history_lines(detail.get("history", [])[-_HISTORY:])),
         ("processes", tree_lines(detail["pid"])),

@@ -6,7 +6,6 @@ __all__ = ["ELSEWHERE"]
 
 ELSEWHERE = {
     "help": "`pypm --help`, or `pypm COMMAND --help`",
-    "trigger": "agents register no actions; `pypm signal USR1 NAME`",
     "deepUpdate": "`pip install --upgrade pypm && pypm update`",
     "conf": "`[logs]` in PYPM_HOME/config.toml; what an app has is in its ecosystem file",
     "config": "`[logs]` in PYPM_HOME/config.toml; what an app has is in its ecosystem file",

@@ -41,6 +41,7 @@ SECTIONS = {
         "send": "Write a line to an agent's stdin.",
         "attach": "Type to an agent, and follow its output.",
     },
+        "trigger": "Let agents carry out an action that they offer.",
     "Declare": {
         "apply": "Make what runs what a file declares; shows what changes.",
         "validate": "Check ecosystem files; starts nothing.",

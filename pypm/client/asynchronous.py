@@ -90,6 +90,7 @@ class AsyncClient:
     run_now = _Awaitable(Client.run_now)
     reset = _Awaitable(Client.reset)
     signal = _Awaitable(Client.signal)
+    trigger = _Awaitable(Client.trigger)
     flush = _Awaitable(Client.flush)
     save = _Awaitable(Client.save)
     snapshots = _Awaitable(Client.snapshots)

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import time
 
-from pypm.client.connection import Connection
+from pypm.client.connection import Connection, ConnectionLostError
 from pypm.client.home import home_folder, socket_path
 from pypm.client.launch import connect, connect_or_launch
 from pypm.client.waiting import GOALS, is_there, judge
-from pypm.core.errors import NoMasterError, UsageError
+from pypm.core.errors import NoMasterError, RequestError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from pypm.client.files import LogLine
     from pypm.client.waiting import Goal
-    from pypm.protocol.shapes import Change, Detail, Environment, Ping, Row, Snapshot
+    from pypm.protocol.shapes import ActionResult, Change, Detail, Environment, Ping, Row, Snapshot
 
 __all__ = ["Client"]
 
@@ -157,6 +157,22 @@ class Client(Connection):
     def signal(self, signal: str | int, *targets: str, group: bool = False) -> Change:
         """Send a signal, as ``"USR1"`` or 10, to the main processes, or with ``group`` to their groups."""
         return self._order("signal", targets=_some(targets), signal=signal, group=group)
+
+    def trigger(
+        self, action: str, *targets: str, param: str | None = None, timeout: float = 10.0
+    ) -> builtins.list[ActionResult]:
+        """Let agents carry out an action that they have registered, within ``timeout`` seconds each.
+
+        Gives what became of it in each instance. Raises RequestError where none of them has that action, and
+        where the master was lost meanwhile: it is not asked again, so that nothing is done twice.
+        """
+        params = {"targets": _some(targets), "action": action, "param": param, "timeout": timeout}
+        try:
+            answer: builtins.list[ActionResult] = self.call_patiently("trigger", **params)
+        except ConnectionLostError:
+            lost = f"the master was lost meanwhile: nobody knows who has carried out {action!r}"
+            raise RequestError(lost, hint="it is not asked again; `pypm logs` may tell") from None
+        return answer
 
     def flush(self, *targets: str, rotated: bool = False) -> dict[str, builtins.list[str]]:
         """Empty log files, and with ``rotated`` delete the rotated ones; gives their paths."""

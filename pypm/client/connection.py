@@ -25,8 +25,9 @@ __all__ = ["NO_MASTER_HINT", "Connection", "ConnectionLostError"]
 NO_MASTER_HINT = "`pypm start …` starts one"
 
 _BLOCK = 65536
-_ASKED_ONCE = frozenset(("update",))
-"""What is not asked again when a master was lost before it answered: its end is the answer.
+_ASKED_ONCE = frozenset(("update", "trigger"))
+"""What is not asked again when a master was lost before it answered: its end is the answer to an update, and
+what an agent was asked to do it has done or not.
 
 All else is: it only asks, or it may be done twice without harm, or the key of the request tells the next
 master what the one before it has done."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pypm.core.events import Beat, Event, Progressed, Ready, StatusReported, StoppingReported
+from pypm.master.actions import Actions
 from pypm.master.telemetry import NAME_LENGTH, RunTelemetry, Telemetry
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ MAX_WAITING = 100
 """Messages of one agent that wait here to be read; further ones wait where they come from."""
 MAX_STATUS = 200
 """Characters of a text that are kept."""
+MAX_ERROR = 2000
+"""Characters of what an action says to have gone wrong."""
 MAX_SECONDS = 366 * 24 * 3600.0
 """The longest wait that can be announced; an app's ``max_extension`` is the limit that counts."""
 MAX_ITERATION = 2**53
@@ -58,6 +61,10 @@ class AgentMessage(msgspec.Struct):
     value: int | float | None = None
     state: str = ""
     id: str = ""
+    names: list[str] = []
+    ok: bool | None = None
+    result: Any = None
+    error: str = ""
 
     def is_complete(self) -> bool:
         """Whether it has the fields that its type needs, with values that mean something."""
@@ -74,6 +81,10 @@ class AgentMessage(msgspec.Struct):
                 return bool(self.name) and self.value is not None
             case "task":
                 return bool(self.name) and self.state in TASK_STATES
+            case "actions":
+                return all(0 < len(name) <= NAME_LENGTH for name in self.names)
+            case "action_result":
+                return bool(self.id) and self.ok is not None
         return True
 
 
@@ -87,6 +98,7 @@ class AgentChannel:
         runs_by_token: Mapping[str, tuple[int, str]],
         handle: Callable[[int, Event], None],
         telemetry: Telemetry,
+        actions: Actions,
     ) -> None:
         self.dropped = {"malformed": 0, "token": 0, "unknown type": 0, "too many names": 0}
         """Frames that were not taken, by cause."""
@@ -95,6 +107,8 @@ class AgentChannel:
         self._runs = runs_by_token
         self._handle = handle
         self._telemetry = telemetry
+        self._actions = actions
+        actions.send = self._send
         self._context: zmq.Context[Any] | None = None
         self._router: zmq.Socket[Any] | None = None
         self._bound = ""
@@ -112,6 +126,7 @@ class AgentChannel:
         self._router.setsockopt(zmq.LINGER, 0)
         self._router.setsockopt(zmq.RCVHWM, MAX_WAITING)
         self._router.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME)
+        self._router.setsockopt(zmq.ROUTER_MANDATORY, 1)  # who is gone is told, and not taken for silent
         self._bind(self._listener)
         self._loop.add_reader(self._descriptor(), self._readable)
         self._readable()
@@ -151,8 +166,35 @@ class AgentChannel:
         if run is None:
             self._drop("token")
             return
+        if message.type in ("actions", "action_result"):
+            self._act(message, run[1], parts[0])
+            return
         for event in self._events(message, run[1]):
             self._handle(run[0], event)
+
+    def _act(self, message: AgentMessage, run_id: str, connection: bytes) -> None:
+        if message.type == "action_result":
+            error = message.error[:MAX_ERROR]
+            self._actions.answered(run_id, message.id, bool(message.ok), message.result, error)
+        elif not self._telemetry.of(run_id).offer(message.pid, connection, message.names):
+            self._drop("too many names")
+
+    def _send(self, connection: bytes, frame: bytes) -> bool:
+        """Send a frame to an agent; False where its connection is gone."""
+        import zmq
+
+        if self._router is None:
+            return False
+        try:
+            self._router.send_multipart([connection, frame], zmq.NOBLOCK)
+        except zmq.Again:
+            return True  # it does not read: it will not answer either
+        except zmq.ZMQError:
+            return False
+        finally:
+            # Sending takes away what the descriptor had to tell of frames that have come.
+            self._loop.call_soon(self._again)
+        return True
 
     def _events(self, message: AgentMessage, run_id: str) -> list[Event]:
         match message.type:

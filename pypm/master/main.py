@@ -22,6 +22,7 @@ from pypm.core.spec import AppSpec
 from pypm.core.targets import match
 from pypm.logs.registry import LogRegistry
 from pypm.logs.trouble import LogTrouble
+from pypm.master.actions import Actions
 from pypm.master.adoption import Adoption
 from pypm.master.apps import Apps
 from pypm.master.asker import Asker, Peer, asker_of, set_asker
@@ -78,7 +79,7 @@ CONTROL = frozenset(("kill", "update"))
 """Methods that end this master; an agent may use them only where its app says so."""
 ONLY_ASKED = frozenset(("describe", "doctor", "env", "list", "ping", "snapshot_list", "wait"))
 """Methods that change nothing, and are no part of the story."""
-TOLD_PARAMS = ("targets", "app", "instances", "signal", "name", "rotated")
+TOLD_PARAMS = ("targets", "app", "instances", "signal", "name", "rotated", "action")
 """What of an order the story tells."""
 SAVE_TIME = 5.0
 """Seconds that saving the state may take before a master becomes the guardian all the same."""
@@ -109,6 +110,8 @@ class Master:
         self.executor.on_begun = self.begun.add
         self.store.noted, self.store.on_saved = self.begun.count, self.begun.saved
         self.telemetry = Telemetry(self.executor.runs_by_token, boot_time)
+        self.actions = Actions(loop, self.engine.instances, self.telemetry, boot_time)
+        self.engine.listeners.append(self.actions.changed)
         self.watches = Watches(loop, self.apps, home.path, self._files_changed, self.events.record)
         self.apps.on_app = self._app_declared
         self.receipts = Receipts(self.store, boot_time)
@@ -181,7 +184,12 @@ class Master:
         listener, agents_listener = self._listener("socket"), self._listener("agents")
         self.link.take("lock")
         channel = AgentChannel(
-            agents_listener, self.loop, self.executor.runs_by_token, self.engine.handle, self.telemetry
+            agents_listener,
+            self.loop,
+            self.executor.runs_by_token,
+            self.engine.handle,
+            self.telemetry,
+            self.actions,
         )
         notify = self._notify_socket()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -118,6 +118,7 @@ class Detail(Row):
     history: list[dict[str, Any]]
     metrics: dict[str, Metric]
     tasks: list[TaskReport]
+    actions: list[str]
     probes: dict[str, ProbeReport]
     usage: UsageReport
 
@@ -197,6 +198,7 @@ def make_detail(
         history=[_history_entry(each, moment) for each in history],
         metrics={} if telemetry is None else telemetry.metrics,
         tasks=[] if telemetry is None else list(telemetry.tasks.values()),
+        actions=[] if telemetry is None else sorted(telemetry.actions),
         probes=probe_reports(instance, moment.as_wall),
         usage=usage or UsageReport(),
     )

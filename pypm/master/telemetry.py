@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from pypm.core.events import Event, Progressed
 from pypm.master.extensions import Extensions
 
-__all__ = ["NAME_LENGTH", "Metric", "RunTelemetry", "TaskReport", "Telemetry"]
+__all__ = ["NAME_LENGTH", "Metric", "Offer", "RunTelemetry", "TaskReport", "Telemetry"]
 
 MOST_NAMES = 100
 """Names of metrics, and of tasks, that are kept of a run; further ones are dropped."""
@@ -40,10 +41,18 @@ class TaskReport(msgspec.Struct):
     failed: int = 0
 
 
+class Offer(NamedTuple):
+    """Who carries out an action: a process of the run, and the name of its connection."""
+
+    pid: int
+    connection: bytes
+
+
 class RunTelemetry:
     """What one run has said."""
 
     def __init__(self, run_id: str) -> None:
+        self.actions: dict[str, Offer] = {}
         self.metrics: dict[str, Metric] = {}
         self.tasks: dict[str, TaskReport] = {}
         self.extensions = Extensions(run_id)
@@ -61,6 +70,18 @@ class RunTelemetry:
             return False
         self.metrics[name] = Metric(value, at)
         return True
+
+    def offer(self, pid: int, connection: bytes, names: Sequence[str]) -> bool:
+        """Keep the actions of a process, instead of those it had before; False where there are too many."""
+        self.actions = {name: offer for name, offer in self.actions.items() if offer.pid != pid}
+        self.actions.update(dict.fromkeys(names, Offer(pid, connection)))
+        while len(self.actions) > MOST_NAMES:
+            self.actions.popitem()
+        return len(set(names) - self.actions.keys()) == 0
+
+    def withdraw(self, gone: Offer) -> None:
+        """The connection of an offer is gone."""
+        self.actions = {name: offer for name, offer in self.actions.items() if offer != gone}
 
     def task(self, name: str, state: str, identity: str, at: float) -> list[Event]:
         """Keep the state of a task. One that is done is progress, whatever its name."""

@@ -48,6 +48,7 @@ METHODS = (
     "reset",
     "signal",
     "send",
+    "trigger",
     "flush",
     "reload_logs",
     "env",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Literal, TypedDict
 
 __all__ = [
+    "ActionResult",
     "Change",
     "Changed",
     "Detail",
@@ -128,6 +129,7 @@ class Detail(Row):
     """Oldest first."""
     metrics: dict[str, dict[str, Any]]
     tasks: dict[str, dict[str, Any]]
+    actions: list[str]
     probes: dict[str, dict[str, Any]]
     usage: Usage
 
@@ -165,6 +167,18 @@ class Environment(TypedDict):
     env: dict[str, str]
     secrets: list[str]
     """The names of the variables that are secrets."""
+
+
+class ActionResult(TypedDict):
+    """What became of an action in one instance."""
+
+    id: int
+    name: str
+    ok: bool
+    result: Any
+    """What the agent gave, where it is ``ok``."""
+    error: str
+    """Why it is not."""
 
 
 class Snapshot(TypedDict):

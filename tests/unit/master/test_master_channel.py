@@ -21,6 +21,7 @@ from pypm.core.events import (
     StatusReported,
     StoppingReported,
 )
+from pypm.master.actions import Actions
 from pypm.master.channel import AgentChannel
 from pypm.master.telemetry import Telemetry
 from pypm.system.sockets import bind_private
@@ -40,8 +41,14 @@ class Agents:
         self.dealers: list[zmq.Socket[bytes]] = []
         self.now = 1000.0
         self.telemetry = Telemetry(self.runs, lambda: self.now)
+        self.actions = Actions(asyncio.get_running_loop(), {}, self.telemetry, lambda: self.now)
         self.channel = AgentChannel(
-            bind_private(path), asyncio.get_running_loop(), self.runs, self._handle, self.telemetry
+            bind_private(path),
+            asyncio.get_running_loop(),
+            self.runs,
+            self._handle,
+            self.telemetry,
+            self.actions,
         )
 
     def _handle(self, instance_id: int, event: Event) -> None:
@@ -210,14 +217,50 @@ def test_many_agents_come_and_go(speak: Callable[[Test], None]) -> None:
     speak(test)
 
 
+def test_an_action_goes_to_who_offers_it_and_its_result_comes_back(speak: Callable[[Test], None]) -> None:
+    async def test(agents: Agents, agent: zmq.Socket[bytes]) -> None:
+        said = agents.telemetry.of("run1")
+        answers: list[tuple[object, ...]] = []
+        agents.actions.answered = lambda *words: answers.append(words)  # type: ignore[method-assign]
+        other = agents.agent()
+        other.send(frame("actions", pid=2, names=["other"]))
+        agent.send(frame("actions", pid=1, names=["go"]))
+        await asyncio.to_thread(wait_until, lambda: set(said.actions) == {"go", "other"}, 20.0)
+        assert agents.channel._send(said.actions["go"].connection, b"do it")
+        assert await asyncio.to_thread(agent.poll, 20_000)
+        assert agent.recv() == b"do it"
+        agent.send(frame("action_result", id="x", ok=True, result={"a": [1, None]}))
+        agent.send(frame("action_result", id="y", ok=False, error="ValueError"))
+        await asyncio.to_thread(wait_until, lambda: len(answers) == 2, 20.0)
+        assert answers == [
+            ("run1", "x", True, {"a": [1, None]}, ""),
+            ("run1", "y", False, None, "ValueError"),
+        ]
+        connection = said.actions["other"].connection
+        other.close()
+        await asyncio.to_thread(wait_until, lambda: not agents.channel._send(connection, b"x"), 20.0)
+        for malformed in ({"names": [""]}, {"names": ["x" * 101]}, {"names": "x"}):
+            agent.send(frame("actions", **malformed))
+        agent.send(frame("action_result", id="x"))
+        agent.send(frame("action_result", ok=True))
+        await agents.dropped("malformed", 5)
+        agent.send(frame("actions", names=[f"name{number}" for number in range(101)]))
+        await agents.dropped("too many names", 1)
+
+    speak(test)
+
+
 def test_without_agents_zmq_is_not_touched(home: Path) -> None:
     async def run() -> None:
+        loop = asyncio.get_running_loop()
+        telemetry = Telemetry({}, lambda: 0.0)
         channel = AgentChannel(
             bind_private(str(home / "agents.sock")),
-            asyncio.get_running_loop(),
+            loop,
             {},
             lambda *_: None,
-            Telemetry({}, lambda: 0.0),
+            telemetry,
+            Actions(loop, {}, telemetry, lambda: 0.0),
         )
         assert channel._context is None
         channel.close()
