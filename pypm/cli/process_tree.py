@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pypm.cli.output import plain
 from pypm.config.units import format_size
+from pypm.core.masking import masked_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _lines(process: psutil.Process, children: dict[int, list[psutil.Process]], d
     lines = []
     try:
         with process.oneshot():
-            command = plain(" ".join(process.cmdline())) or f"[{process.name()}]"
+            command = plain(" ".join(masked_words(process.cmdline()))) or f"[{process.name()}]"
             memory = format_size(process.memory_info().rss)
         lines.append(f"{'  ' * depth}{process.pid}  {memory:>5}  {command[:_COMMAND]}")
     except psutil.Error:

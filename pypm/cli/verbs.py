@@ -21,6 +21,7 @@ SECTIONS = {
     "Look": {
         "list": "Show all instances.",
         "monit": "Watch all instances live, and act on them.",
+        "top": "Show who uses CPU and memory, down to the processes.",
         "describe": "Tell all about some instances.",
         "why": "Tell why an instance is as it is, and what happens next.",
         "events": "Show what happened, and why; follow it with -f.",
@@ -40,8 +41,8 @@ SECTIONS = {
         "signal": "Send a signal.",
         "send": "Write a line to an agent's stdin.",
         "attach": "Type to an agent, and follow its output.",
-    },
         "trigger": "Let agents carry out an action that they offer.",
+    },
     "Declare": {
         "apply": "Make what runs what a file declares; shows what changes.",
         "validate": "Check ecosystem files; starts nothing.",
