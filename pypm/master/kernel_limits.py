@@ -142,6 +142,14 @@ class KernelLimits:
         """What apps there are, or what they say, has changed."""
         self._namespaces = None
 
+    def make(self, instance: Instance) -> str:
+        """Make a group for a run that goes on in none and is to be limited; empty where there can be none."""
+        own, _ = self._bounds(instance.spec)
+        if not own.controllers:
+            return ""
+        namespace = instance.spec.namespace if instance.spec.namespace in self.namespaces() else ""
+        return self._groups.make(instance.id, namespace) or ""
+
     def renew(self, instance: Instance, path: str) -> None:
         """Hold a run that goes on to what its app says now; ``path`` is its group."""
         own, shared = self._bounds(instance.spec)

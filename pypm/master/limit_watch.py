@@ -62,8 +62,14 @@ class LimitWatch:
                 known = (
                     replace(instance, spec=spec) if spec is not None and instance.app == name else instance
                 )
-                self._limits.renew(known, self._trees.folder_of(instance.id))
+                self._renew(known)
                 self._changed(instance.id)
+
+    def _renew(self, instance: Instance) -> None:
+        folder = self._trees.folder_of(instance.id)
+        if not folder and (folder := self._limits.make(instance)):
+            self._trees.take_in(instance, folder)
+        self._limits.renew(instance, folder)
 
     def _changed(self, instance_id: int) -> None:
         instance = self._engine.instances.get(instance_id)

@@ -124,6 +124,13 @@ class Trees:
         if before != folder:
             self._worker.submit(self._remove, before)
 
+    def take_in(self, instance: Instance, folder: str) -> None:
+        """Put a run that is in no group into this one, which is there."""
+        if instance.run is not None:
+            self._use(instance.id, folder)
+            run = instance.run
+            self._worker.submit(self._enter_whole, folder, run.main_pid, run.main_ticks)
+
     def enter_again(self, instance: Instance) -> None:
         """Put a run into its group if somebody has taken it out of it."""
         folder, run = self.folder_of(instance.id), instance.run
@@ -164,7 +171,9 @@ class Trees:
                     cgroup.write(f"{folder}/cgroup.procs", str(each))
 
     def _enter(self, folder: str, pid: int, ticks: int) -> None:
-        if not cgroup.put(folder, pid, ticks) and process.is_same(pid, ticks) and not self.groups.trouble:
+        if cgroup.put(folder, pid, ticks) or not process.is_same(pid, ticks) or self.groups.trouble:
+            return
+        if os.path.exists(folder):  # else somebody has removed it, and it is made anew at the next look
             self.groups.trouble = f"the kernel refuses to move a process into {folder}"
             log.warning("no groups: %s", self.groups.trouble)
 
@@ -185,6 +194,8 @@ class Trees:
 
     def _remove(self, folder: str) -> None:
         """Remove an instance's group; that of its namespace goes with its last one."""
+        if folder in list(self._folders.values()):
+            return  # ids begin anew where all is deleted: it is another instance's by now
         above = os.path.dirname(folder)
         if cgroup.remove(folder) and above != self.groups.folder and cgroup.is_namespace(above):
             with contextlib.suppress(OSError):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
+import pytest
+from fake_cgroups import FakeCgroups
 from fakes import FakeExecutor, FakeLoop, new_instance
 from msgspec.structs import replace
 
@@ -25,14 +29,22 @@ class FakeSample:
 
 
 class FakeTrees:
+    """Knows in which groups runs are."""
+
+    def __init__(self) -> None:
+        self.folders: dict[int, str] = {}
+
     def folder_of(self, instance_id: int) -> str:
-        return ""
+        return self.folders.get(instance_id, "")
+
+    def take_in(self, instance: Instance, folder: str) -> None:
+        self.folders[instance.id] = folder
 
 
 class World:
     """An engine with instances, and what they use; nothing ends that is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, groups: Groups | None = None) -> None:
         self.clock = FakeClock()
         self.loop = FakeLoop(self.clock)
         executor = FakeExecutor(obedient=False)
@@ -40,8 +52,10 @@ class World:
         self.uses: dict[int, tuple[int, int]] = {}
         self.asked = 0
         self.specs: list[AppSpec] = []
-        limits = KernelLimits(Groups("", "there are none"), lambda: self.specs)
-        parts: tuple[Any, ...] = (self.loop, self.engine, self, limits, FakeTrees())
+        self.groups = groups or Groups("", "there are none")
+        self.limits = KernelLimits(self.groups, lambda: self.specs)
+        self.trees = FakeTrees()
+        parts: tuple[Any, ...] = (self.loop, self.engine, self, self.limits, self.trees)
         self.watch = LimitWatch(*parts)
 
     def of(self, instance: Instance) -> FakeSample | None:
@@ -55,6 +69,13 @@ class World:
         self.watch.declared(spec.name, spec)
         self.engine.add(new_instance(instance_id, spec))
         self.engine.handle(instance_id, ev.StartRequested())
+
+    def change(self, instance_id: int, **fields: Any) -> None:
+        """As ``apply`` does where a change takes no new run."""
+        spec = replace(self.engine.instances[instance_id].spec, **fields)
+        self.specs = [spec if each.name == spec.name else each for each in self.specs]
+        self.watch.declared(spec.name, spec)
+        self.engine.handle(instance_id, ev.SpecChanged(spec))
 
     def status(self, instance_id: int) -> Status:
         return self.engine.instances[instance_id].status
@@ -120,3 +141,49 @@ def test_nothing_is_looked_at_when_nothing_runs() -> None:
     world.engine.handle(0, ev.Exited(run.run_id, code=0))
     world.loop.run(2.0)
     assert world.loop.pending == 0
+
+
+@pytest.fixture
+def limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A world in which the kernel has all controllers."""
+    kernel = FakeCgroups(tmp_path / "cgroup", "cpu memory pids", monkeypatch)
+    return World(kernel.prepare(kernel.group("unit", os.getpid())))
+
+
+def held(world: World, instance_id: int) -> list[str]:
+    """What the group of a run says now: memory, tasks, CPU."""
+    folder = Path(world.trees.folders[instance_id])
+    return [(folder / name).read_text().strip() for name in ("memory.max", "pids.max", "cpu.max")]
+
+
+def test_changed_limits_reach_the_group_of_a_run_that_goes_on(limited: World) -> None:
+    first = LimitSpec(tasks=8, cpu_max=0.5)
+    limited.start(0, limits=first, max_memory=100 * MIB)
+    limited.trees.folders[0] = limited.limits.prepare(limited.engine.instances[0])
+    before = limited.engine.instances[0].run
+    assert held(limited, 0) == [str(125 * MIB), "8", "50000 100000"]
+    limited.change(0, limits=LimitSpec(tasks=20, cpu_max=1.5), max_memory=200 * MIB)
+    assert held(limited, 0) == [str(250 * MIB), "20", "150000 100000"]
+    limited.change(0, limits=LimitSpec(), max_memory=None)
+    assert held(limited, 0) == ["max", "max", "max 100000"]
+    assert limited.engine.instances[0].run == before
+
+
+def test_changed_limits_of_a_namespace_reach_its_group(limited: World) -> None:
+    limited.start(0, namespace="team", namespace_limits=NamespaceLimits(tasks=40))
+    limited.trees.folders[0] = limited.limits.prepare(limited.engine.instances[0])
+    limited.change(0, namespace_limits=NamespaceLimits(tasks=60, cpu_max=2.0))
+    above = Path(limited.groups.namespace_path("team"))
+    assert (above / "pids.max").read_text().strip() == "60"
+    assert (above / "cpu.max").read_text().strip() == "200000 100000"
+
+
+@pytest.mark.parametrize("is_in_one", [True, False])
+def test_the_first_limits_of_a_run_that_goes_on_hold_at_once(limited: World, is_in_one: bool) -> None:
+    limited.start(0)
+    if is_in_one:
+        limited.trees.folders[0] = limited.groups.make(0) or ""
+    else:
+        assert limited.trees.folder_of(0) == "", "as with treekill = false"
+    limited.change(0, limits=LimitSpec(tasks=20, cpu_max=0.5), max_memory=8 * MIB)
+    assert held(limited, 0) == [str(10 * MIB), "20", "50000 100000"]
