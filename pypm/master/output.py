@@ -77,7 +77,9 @@ class InstanceOutput:
         """Let the streams go where the instance's spec says; costs nothing while that is unchanged."""
         spec = instance.spec
         declared = (spec.logs, spec.instances)
-        if declared == self._declared:
+        # A run that the last master had begun and not saved is found after its streams were arranged.
+        is_known = instance.run is None or instance.run.run_id == self._run_id
+        if declared == self._declared and is_known:
             return
         self._know(instance)
         paths = log_files(self._folder, spec, instance.index)
