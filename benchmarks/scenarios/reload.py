@@ -22,7 +22,7 @@ from benchmarks.supervised import columns
 __all__ = ["run"]
 
 INSTANCES = 8
-CLIENTS = 32
+CLIENTS = 64
 LEAD_SECONDS = 0.3
 """Of load before the first reload and after the last one."""
 LOAD_SECONDS = 300.0
