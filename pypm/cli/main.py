@@ -97,8 +97,21 @@ def run(arguments: list[str]) -> int:
         return error.exit_code
     except click.ClickException as error:
         command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "pypm"
-        raise UsageError(_plain(error.format_message()), hint=f"`{command} --help` shows how") from None
+        hint = _nearest_choice(error) or f"`{command} --help` shows how"
+        raise UsageError(_plain(error.format_message()), hint=hint) from None
     return status if isinstance(status, int) else 0
+
+
+def _nearest_choice(error: click.ClickException) -> str:
+    """A hint to the choice that was probably meant; empty: it is another fault, or none is near."""
+    parameter = error.param if isinstance(error, click.BadParameter) else None
+    if parameter is None or not isinstance(parameter.type, click.Choice):
+        return ""
+    from difflib import get_close_matches
+
+    written = error.message[1:].partition("'")[0]
+    close = get_close_matches(written, map(str, parameter.type.choices), n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else ""
 
 
 def _plain(message: str) -> str:

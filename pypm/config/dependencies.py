@@ -41,7 +41,8 @@ def depends_on(value: object) -> dict[str, Condition]:
 
 def _condition(name: object, value: object) -> Condition:
     if value not in CONDITIONS:
-        raise ConfigError(f"{name}: {shown(value)} is no condition: expected {', '.join(CONDITIONS)}")
+        hint = nearest(value, CONDITIONS) if isinstance(value, str) else ""
+        raise ConfigError(f"{name}: {shown(value)} is no condition: expected {', '.join(CONDITIONS)}{hint}")
     return value
 
 

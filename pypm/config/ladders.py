@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from pypm.config import values
+from pypm.config.faults import nearest
 from pypm.config.units import parse_duration, shown
 from pypm.core.errors import ConfigError
 from pypm.core.spec import Rung, Sign
@@ -58,7 +59,10 @@ def _named(word: str, after: float) -> Rung:
     if word in ACTIONS:
         return Rung(cast("Any", word), None, after)
     if not word.upper().startswith("SIG"):
-        raise ConfigError(f"{shown(word)} is no step: expected {FORMS}")
+        from signal import Signals
+
+        hint = nearest(word, ACTIONS) or nearest(f"SIG{word}", Signals.__members__)
+        raise ConfigError(f"{shown(word)} is no step: expected {FORMS}{hint}")
     return Rung("signal", values.signal_name(word), after)
 
 
@@ -67,5 +71,6 @@ def evidence(value: object) -> tuple[Sign, ...]:
     names = value if isinstance(value, list) else [value]
     for name in names:
         if name not in SIGNS:
-            raise ConfigError(f"{shown(name)} is no sign of work: expected some of {', '.join(SIGNS)}")
+            hint = nearest(str(name), SIGNS)
+            raise ConfigError(f"{shown(name)} is no sign of work: expected some of {', '.join(SIGNS)}{hint}")
     return tuple(dict.fromkeys(cast("list[Sign]", names)))

@@ -86,13 +86,17 @@ def _fields(table: Mapping[str, object]) -> dict[str, Any]:
     if isinstance(given.get("file"), Mapping):  # file = { path = "…", max_age = "60s" }
         given |= _file_table(given)
     fields: dict[str, Any] = {}
+    faults: list[str] = []
     for key, value in given.items():
         if key not in PROBE_KEYS:
-            raise ConfigError(f"unknown key {shown(key)}{nearest(key, PROBE_KEYS)}")
+            faults.append(f"unknown key {shown(key)}{nearest(key, PROBE_KEYS)}")
+            continue
         try:
             fields[key] = PROBE_KEYS[key](value)
         except ConfigError as error:
-            raise ConfigError(f"{key}: {error.message}") from None
+            faults.append(f"{key}: {error.message}")
+    if faults:
+        raise ConfigError("; ".join(faults))
     if "file" in fields:
         fields["file"] = os.path.expanduser(fields["file"])
     if "log_sick" in fields:

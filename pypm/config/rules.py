@@ -39,17 +39,7 @@ def _numbered(number: int, table: object) -> Rule:
 def _rule(table: object) -> Rule:
     if not isinstance(table, Mapping):
         raise ConfigError(f'{shown(table)} is no rule: expected such as {{ codes = [75], action = "hold" }}')
-    fields: dict[str, Any] = {}
-    for word, value in table.items():
-        if word not in WORDS:
-            raise ConfigError(f"unknown key {shown(word)}{nearest(str(word), WORDS)}")
-        name, convert = WORDS[word]
-        if name in fields:
-            raise ConfigError(f"{word} says the same as another key of it")
-        try:
-            fields[name] = convert(value)
-        except ConfigError as error:
-            raise ConfigError(f"{word}: {error.message}") from None
+    fields = _fields(table)
     if "action" not in fields:
         raise ConfigError(f"it has no action: expected {', '.join(ACTIONS)}")
     _check_action(fields)
@@ -57,6 +47,27 @@ def _rule(table: object) -> Rule:
     if fault := fault_of_rule(rule):
         raise ConfigError(fault)
     return rule
+
+
+def _fields(table: Mapping[Any, object]) -> dict[str, Any]:
+    """What the keys say; raises one ConfigError with all that is wrong with them."""
+    fields: dict[str, Any] = {}
+    faults: list[str] = []
+    for word, value in table.items():
+        if word not in WORDS:
+            faults.append(f"unknown key {shown(word)}{nearest(str(word), WORDS)}")
+            continue
+        name, convert = WORDS[word]
+        if name in fields:
+            faults.append(f"{word} says the same as another key of it")
+            continue
+        try:
+            fields[name] = convert(value)
+        except ConfigError as error:
+            faults.append(f"{word}: {error.message}")
+    if faults:
+        raise ConfigError("; ".join(faults))
+    return fields
 
 
 def _check_action(fields: Mapping[str, Any]) -> None:
@@ -84,8 +95,9 @@ def _causes(value: object) -> tuple[Cause, ...]:
         if name in NOT_DECIDED:
             raise ConfigError(f"what is ended for {name} is not for rules: what was ordered is done")
         if name not in CAUSES:
-            expected = ", ".join(cause for cause in CAUSES if cause not in NOT_DECIDED)
-            raise ConfigError(f"{shown(name)} is no cause: expected some of {expected}")
+            possible = [cause for cause in CAUSES if cause not in NOT_DECIDED]
+            hint = nearest(str(name), possible)
+            raise ConfigError(f"{shown(name)} is no cause: expected some of {', '.join(possible)}{hint}")
     return tuple(cast("list[Cause]", names))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from pypm.config.faults import nearest
 from pypm.config.units import parse_size, shown
 from pypm.core.date_format import DateFormatError, compile_date_format
 from pypm.core.errors import ConfigError
@@ -340,7 +341,8 @@ def signal_name(value: object) -> str:
         word = value.strip().upper() if isinstance(value, str) else ""
         word = word if word.startswith("SIG") else f"SIG{word}"
     if word not in signal.Signals.__members__:
-        raise ConfigError(f'{shown(value)} is not a signal: expected such as "SIGTERM", "INT" or 2')
+        hint = nearest(word, signal.Signals.__members__)
+        raise ConfigError(f'{shown(value)} is not a signal: expected such as "SIGTERM", "INT" or 2{hint}')
     return signal.Signals[word].name
 
 

@@ -202,6 +202,13 @@ def test_an_unknown_command_is_answered_with_the_nearest(capfd: Capture) -> None
     assert "did you mean start" in capfd.readouterr().err
 
 
+def test_an_unknown_choice_is_answered_with_the_nearest(capfd: Capture) -> None:
+    assert pypm("wait", "worker", "--for", "onlin") == 2
+    assert "hint: did you mean online?" in capfd.readouterr().err
+    assert pypm("wait", "worker", "--for", "zzz") == 2
+    assert "hint: `pypm wait --help` shows how" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(("verb", "words"), ELSEWHERE.items())
 def test_a_verb_of_pm2_is_answered_with_what_does_it_here(capfd: Capture, verb: str, words: str) -> None:
     assert pypm(verb) == 2

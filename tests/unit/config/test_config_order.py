@@ -42,7 +42,10 @@ def test_the_forms_of_depends_on(tmp_path: Path, written: object, means: dict[st
 @pytest.mark.parametrize(
     ("written", "fault"),
     [
-        ({"b": "redy"}, "b: 'redy' is no condition: expected started, ready, healthy, completed"),
+        (
+            {"b": "redy"},
+            "b: 'redy' is no condition: expected started, ready, healthy, completed; did you mean \"ready\"?",
+        ),
         ({"b": ["ready"]}, "b: ['ready'] is no condition: expected started, ready, healthy, completed"),
         (7, "7 is a number: expected text"),
         (["c"], 'there is no app "c"'),
