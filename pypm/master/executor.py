@@ -17,6 +17,7 @@ from pypm.core.actions import (
     Action,
     ArmTimer,
     AskToEnd,
+    AskToShed,
     CancelTimer,
     Forget,
     Gather,
@@ -177,7 +178,7 @@ class SystemExecutor:
                 self._timers.arm(instance.id, action.deadline)
             case CancelTimer():
                 self._timers.cancel(instance.id)
-            case Gather() | Snapshot() | Tell() | ReadLog() | RunHook():
+            case Gather() | Snapshot() | Tell() | ReadLog() | RunHook() | AskToShed():
                 self.observe(instance, action)
             case Forget():
                 self.observe(instance, action)
@@ -341,12 +342,13 @@ class SystemExecutor:
         assert instance.run is not None
         try:
             attributes = attributes_of(instance.spec)
-            if attributes.need_limits:
-                attributes.give_to_running(instance.run.pid, self._open_files)
+            if not attributes.need_no_words:
+                return  # it was not held
+            attributes.give_to_running(instance.run.pid, self._open_files)
         except SpawnError as error:
             log.warning("%s: its run goes on without its limits: %s", instance.name, error)
             return
-        for pid in descendant_pids(instance.run.pid) if attributes.need_limits else ():
+        for pid in descendant_pids(instance.run.pid):
             with contextlib.suppress(SpawnError):  # it has ended, or is another user's by now
                 attributes.give_to_running(pid, self._open_files)
 

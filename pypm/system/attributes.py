@@ -61,10 +61,15 @@ class Attributes(NamedTuple):
         return has_priority or bool(limits.cpu_affinity) or self.no_new_privileges
 
     @property
+    def need_no_words(self) -> bool:
+        """Whether nothing else has to go before its program."""
+        return self.identity is None and self.sandbox is None
+
+    @property
     def need_limits(self) -> bool:
         """Whether a process has to be held to get limits, and nothing else goes before its program."""
         has_limits = any(getattr(self.limits, name) is not None for name in _RESOURCES)
-        return has_limits and self.identity is None and self.sandbox is None
+        return has_limits and self.need_no_words
 
     def give_to_thread(self) -> None:
         """Give the calling thread, which must not do anything else afterwards, what belongs to a thread.

@@ -36,6 +36,8 @@ _ROOM = 1024
 _RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
 """Signals that Python ignores, and a new process shall not."""
 _FUNCTIONS = ("unshare", "posix_spawn", "posix_spawn_file_actions_addclosefrom_np")
+_DIGITS = 20
+"""Room for a pid."""
 _ABOVE_PASSED = 10
 """The first number that no descriptor is passed at."""
 
@@ -45,7 +47,10 @@ class CannotHoldError(Exception):
 
 
 class Start:
-    """What is to be started: the arguments of a process as ``subprocess.Popen`` has them."""
+    """What is to be started: the arguments of a process as ``subprocess.Popen`` has them.
+
+    ``pid_variable`` is the name of a variable that gets the pid.
+    """
 
     def __init__(
         self,
@@ -55,20 +60,27 @@ class Start:
         umask: int,
         standard: tuple[int, int, int],
         passed: Sequence[int],
+        pid_variable: str | None = None,
     ) -> None:
         words = [os.fsencode(word) for word in command]
-        variables = [os.fsencode(f"{name}={value}") for name, value in env.items()]
+        variables = [os.fsencode(f"{name}={value}") for name, value in env.items() if name != pid_variable]
         if any(b"\0" in text for text in (*words, *variables, os.fsencode(cwd))):
             raise ValueError("embedded null byte")
         if b"/" not in words[0] or any(number >= _ABOVE_PASSED for number in passed):
             raise CannotHoldError
         self.program = words[0]
         self.words = (ctypes.c_char_p * (len(words) + 1))(*words, None)
-        self.variables = (ctypes.c_char_p * (len(variables) + 1))(*variables, None)
+        self._pid = ctypes.create_string_buffer(os.fsencode(f"{pid_variable}=") + bytes(_DIGITS))
+        own = [] if pid_variable is None else [ctypes.cast(self._pid, ctypes.c_char_p)]
+        self.variables = (ctypes.c_char_p * (len(variables) + len(own) + 1))(*variables, *own, None)
         self.cwd = cwd
         self.umask = umask
         self.standard = standard
         self.passed = passed
+
+    def tell_pid(self, pid: int) -> None:
+        """Write the pid into the variables, which the process that is held still shares with us."""
+        self._pid.value = self._pid.value.partition(b"=")[0] + b"=%d" % pid
 
 
 class _Gate:
@@ -234,6 +246,7 @@ class _Spawning:
 
     def _prepare(self, pid: int, prepare: Callable[[int], None]) -> Exception | None:
         """Give the process what it is to have; one that cannot have it is ended."""
+        self._start.tell_pid(pid)
         try:
             prepare(pid)
         except Exception as error:  # all of them are the caller's, once the process is gone

@@ -61,20 +61,18 @@ def spawn(
     The descriptors become 0, 1 and 2; of others those are inherited that ``passed`` names by the number that
     they have in the child: one of ``PASSED_NUMBERS``, or the one that they have here.
 
-    ``pid_variable`` gets the pid of the program, which only the new process can know: a shell says so that
-    executes it. Signals that this process ignores or blocks are ignored or blocked in the new one too:
-    ``restore_signals`` sees to that. ``open_files`` is its soft limit, if that is not to be ours and
-    ``attributes`` have none. Raises SpawnError when the kernel refuses, which includes a missing program or
-    cwd.
+    ``pid_variable`` gets the pid of the program: while the process is held, or where that cannot be from a
+    shell that executes it, which drops variables whose names it does not like. Signals that this process
+    ignores or blocks are ignored or blocked in the new one too: ``restore_signals`` sees to that.
+    ``open_files`` is its soft limit, if that is not to be ours and ``attributes`` have none. Raises
+    SpawnError when the kernel refuses, which includes a missing program or cwd.
     """
     before = boot_time()
-    words = command
+    standard = (stdin, stdout, stderr)
     try:
-        if pid_variable is not None:
-            _check_program(command[0], cwd, env)
-            words = ("/bin/sh", "-c", f'export {pid_variable}=$$; exec "$@"', "sh", *command)
-        standard = (stdin, stdout, stderr)
-        pid = _start(_Order(words, cwd, env, standard, umask, open_files, passed or {}, attributes))
+        pid = _start(
+            _Order(command, cwd, env, standard, umask, open_files, passed or {}, attributes, pid_variable)
+        )
     except OSError as error:
         raise SpawnError(_explain(error, command[0])) from error
     except ValueError as error:  # a NUL in an argument or in the environment
@@ -93,19 +91,42 @@ class _Order(NamedTuple):
     open_files: int | None
     passed: Mapping[int, int]
     attributes: Attributes
+    pid_variable: str | None
+
+    @property
+    def is_to_be_held(self) -> bool:
+        """Whether the new process gets something that only who holds it can give."""
+        attributes = self.attributes
+        return attributes.need_limits or (self.pid_variable is not None and attributes.need_no_words)
+
+    def by_shell(self) -> _Order:
+        """The same by way of a shell, where the pid has to be told by somebody who has it."""
+        if self.pid_variable is None:
+            return self
+        _check_program(self.command[0], self.cwd, self.env)
+        script = f'export {self.pid_variable}=$$; exec "$@"'
+        return self._replace(command=("/bin/sh", "-c", script, "sh", *self.command))
 
 
 def _start(order: _Order) -> int:
-    if order.attributes.need_limits and held.is_possible():
+    if order.is_to_be_held and held.is_possible():
         with contextlib.suppress(held.CannotHoldError):
             return _start_held(order)
-    return _start_with_words(order)
+    return _start_with_words(order.by_shell())
 
 
 def _start_held(order: _Order) -> int:
     """Start a process that gets its limits while it is held. Raises CannotHoldError."""
     attributes = order.attributes
-    start = held.Start(order.command, order.cwd, order.env, order.umask, order.standard, tuple(order.passed))
+    start = held.Start(
+        order.command,
+        order.cwd,
+        order.env,
+        order.umask,
+        order.standard,
+        tuple(order.passed),
+        order.pid_variable,
+    )
     with _lent(order):
         return held.spawn_held(
             start,

@@ -23,6 +23,7 @@ def start(
     output: int | None = None,
     open_files: int | None = None,
     passed: Mapping[int, int] | None = None,
+    pid_variable: str | None = None,
 ) -> int:
     """Spawn a process whose output goes nowhere, or to ``output``; give its pid."""
     null = os.open(os.devnull, os.O_RDWR)
@@ -38,6 +39,7 @@ def start(
             umask=umask,
             open_files=open_files,
             passed=passed,
+            pid_variable=pid_variable,
         )
         return child.pid
     finally:

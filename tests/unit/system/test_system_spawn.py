@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from children import SHELL, ask, ask_python, end, running, start
 
-from pypm.system import process
+from pypm.system import held, process
 from pypm.system.signals import restore_signals
 from pypm.system.spawn import PASSED_NUMBERS, SpawnError, spawn
 
@@ -220,3 +220,18 @@ def test_a_failed_start_leaves_no_process_and_no_descriptor(tmp_path: Path) -> N
 def test_it_is_ours_to_reap() -> None:
     with running(["/bin/sleep", "100"]) as pid:
         assert os.waitpid(pid, os.WNOHANG) == (0, 0)
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+def test_a_variable_has_its_pid(monkeypatch: pytest.MonkeyPatch, is_held: bool) -> None:
+    monkeypatch.setattr(held, "is_possible", lambda: is_held and held._gate() is not None)
+    program = "import os; print(os.environ['LISTEN_PID'] == str(os.getpid()), os.environ['A'])"
+    command = [sys.executable, "-ISc", program]
+    assert ask(command, env={"A": "b=c", "LISTEN_PID": "1"}, pid_variable="LISTEN_PID") == "True b=c\n"
+
+
+@pytest.mark.skipif(not held.is_possible(), reason="no process can be held here: a shell has to tell the pid")
+def test_beside_its_pid_it_gets_all_variables() -> None:
+    program = "import os; print(os.environ['server.port'], 'PWD' in os.environ)"
+    env = {"server.port": "80"}
+    assert ask([sys.executable, "-ISc", program], env=env, pid_variable="LISTEN_PID") == "80 False\n"
