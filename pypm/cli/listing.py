@@ -15,7 +15,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["COLUMNS", "EMPTY", "RIGHT", "cells", "display_width", "fitting", "plain_table", "show_table"]
+__all__ = [
+    "COLUMNS",
+    "EMPTY",
+    "RIGHT",
+    "cells",
+    "display_width",
+    "fitting",
+    "plain_table",
+    "row_cells",
+    "show_table",
+]
 
 EMPTY = "no apps yet; start one with: pypm start FILE"
 

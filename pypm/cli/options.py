@@ -15,6 +15,8 @@ __all__ = [
     "Seconds",
     "all_option",
     "all_targets",
+    "check_format",
+    "format_option",
     "json_option",
     "targets_argument",
     "wait_options",
@@ -47,6 +49,10 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print only JSON on stdout.")
 
+format_option: Decorator = click.option(
+    "--format", "template", metavar="TEMPLATE", help="A line each of that form, as in '{name} {status}'."
+)
+
 all_option: Decorator = click.option("--all", "everything", is_flag=True, help="As the target `all`.")
 
 targets_argument: Decorator = click.argument("targets", nargs=-1, metavar="TARGET…")
@@ -62,6 +68,12 @@ def wait_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--wait/--no-wait", "wait", default=True,
         help="Wait until every instance is online or has failed (the default).",
     )(command)  # fmt: skip
+
+
+def check_format(template: str | None, is_other_form: bool) -> None:
+    """Raise :class:`UsageError` where a template stands beside another form of the same output."""
+    if template is not None and is_other_form:
+        raise UsageError("--format goes neither with --json nor with another form")
 
 
 def all_targets(targets: tuple[str, ...], everything: bool) -> list[str]:

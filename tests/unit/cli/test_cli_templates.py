@@ -1,0 +1,73 @@
+"""``--format``: lines of a person's own form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from scripted_master import ScriptedMaster, make_row
+
+from pypm.cli.main import run
+from pypm.cli.output import guarded
+from pypm.cli.templates import filled
+from pypm.core.errors import UsageError
+
+END = {"last_exit": {"reason": "exit code 1"}}
+ROWS = [
+    make_row(0, "b", cpu_percent=2.0, memory_bytes=3 << 20, **END),
+    make_row(1, "a", cpu_percent=None, memory_bytes=None, last_exit=None),
+]
+
+
+@pytest.mark.parametrize(
+    ("template", "line"),
+    [
+        ("{name}", "b"),
+        ("{name}\\t{cpu_percent:.2f}", "b\t2.00"),
+        ("[{name:>3}] {ready} {{}}", "[  b] yes {}"),
+        ("{last_exit.reason}", "exit code 1"),
+        ("{last_exit.nothing}", "-"),
+        ("{last_exit}", '{"reason": "exit code 1"}'),
+    ],
+)
+def test_a_template_is_filled(template: str, line: str) -> None:
+    assert filled(template, ROWS[:1]) == f"{line}\n"
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("{naem}", "there is no field {naem}"),
+        ("{name.x}", "there is no field {name.x}"),
+        ("{", "--format: "),
+        ("{name:5d}", "is no form for 'b'"),
+        ("{}", "there is no field"),
+        ("{name!r}", "!r has no meaning"),
+    ],
+)
+def test_a_wrong_template_is_wrong_usage(template: str, told: str) -> None:
+    with pytest.raises(UsageError, match=r"--format: ") as caught:
+        filled(template, ROWS)
+    assert told in caught.value.message
+
+
+def test_a_misspelled_field_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UsageError) as caught:
+        filled("{naem}", ROWS)
+    assert caught.value.hint == "did you mean {name}?"
+
+
+def test_list_has_the_words_of_the_table_too(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with ScriptedMaster(home, list=ROWS):
+        template = "{name} {cpu} {memory} {last_exit.reason}"
+        assert guarded(run, ["list", "--sort", "name", "--format", template]) == 0
+        assert capfd.readouterr() == ("a - - -\nb 2% 3M exit code 1\n", "")
+        assert guarded(run, ["list", "--format", "{nope}"]) == 2
+        assert guarded(run, ["list", "--format", "{name}", "--json"]) == 2
+
+
+def test_describe_masks_what_it_fills_in(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    detail = {**ROWS[0], "spec": {"cwd": "/srv", "env": {"API_KEY": "hush"}}}
+    with ScriptedMaster(home, describe=[detail]):
+        assert guarded(run, ["describe", "b", "--format", "{spec.cwd} {spec.env.API_KEY}"]) == 0
+    assert capfd.readouterr().out == "/srv ****\n"
