@@ -73,6 +73,7 @@ __all__ = [
     "heartbeat_thread",
     "heartbeats",
     "metric",
+    "on_memory_pressure",
     "on_shutdown",
     "progress",
     "ready",
@@ -85,6 +86,9 @@ __all__ = [
     "task",
     "waiting",
 ]
+
+MEMORY_PRESSURE = "memory-pressure"
+"""The name of the action that a master asks for by itself."""
 
 NAME_LENGTH = 100
 """Characters of the name of a metric or task that are sent."""
@@ -202,6 +206,19 @@ def action(name: str, *, loop: asyncio.AbstractEventLoop | None = None) -> Calla
         return function
 
     return register
+
+
+def on_memory_pressure(
+    callback: Callable[[], object], *, loop: asyncio.AbstractEventLoop | None = None
+) -> None:
+    """Call ``callback`` when this program and its children use as much memory as its app's ``memory_high``.
+
+    It is for the callback to give memory back (drop a cache, end a browser), before the limit on memory has
+    the program restarted. It is called again when memory has been clearly below that meanwhile; in a thread,
+    or as a coroutine function in a loop, as an ``action``: it is the one of the name ``memory-pressure``.
+    """
+    with suppress(Exception):  # as in ready
+        _register(MEMORY_PRESSURE, callback, loop)
 
 
 # --- deadlines ---

@@ -241,7 +241,8 @@ def occupied(instance: Instance, event: ev.Event, now: float) -> Result:
     assert isinstance(event, ev.Occupied)
     run = instance.run
     assert run is not None
-    if run.occupied == event.tasks:
+    # Elsewhere nothing follows from it, and it is not worth being saved.
+    if instance.spec.limits.max_runtime is None or run.occupied == event.tasks:
         return instance, []
     changed = replace(instance, run=replace(run, occupied=event.tasks))
     is_up = instance.status is Status.ONLINE

@@ -105,6 +105,17 @@ class Actions:
         finally:
             del self._asked[number]
 
+    def tell(self, instance: Instance, name: str) -> bool:
+        """Let it be carried out, if the instance has it, whatever comes of it; False: nobody was told."""
+        run, offer = instance.run, self._offers(instance).get(name)
+        if run is None or offer is None:
+            return False
+        request = {"v": 1, "type": "action", "id": secrets.token_hex(8), "name": name}
+        if self.send(offer.connection, json.dumps(request).encode()):
+            return True
+        self._telemetry.of(run.run_id).withdraw(offer)
+        return False
+
     def answered(self, run_id: str, number: str, ok: bool, result: object, error: str) -> None:
         """A run has answered. What nobody waits for any more, or another run was asked, is dropped."""
         instance_id, asked, answer = self._asked.get(number, (0, "", None))

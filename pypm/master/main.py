@@ -131,6 +131,7 @@ class Master:
             LogSearch(loop, self.engine.handle, home.logs_folder),
             self.hooks,
             self.events,
+            self.actions,
         )
         self.executor.observe = self.observer.perform
         self.order = StartOrder(self.engine, loop)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pypm.core.actions import Action, Forget, Gather, ReadLog, RunHook, Snapshot, Tell
+import logging
+
+from pypm.core.actions import Action, AskToShed, Forget, Gather, ReadLog, RunHook, Snapshot, Tell
 from pypm.core.instance import Instance
+from pypm.master.actions import Actions
 from pypm.master.event_log import EventLog
 from pypm.master.evidence import Witness
 from pypm.master.hooks import HookRunner
@@ -12,18 +15,30 @@ from pypm.master.reports import Reports
 
 __all__ = ["Observer"]
 
+log = logging.getLogger(__name__)
+
+MEMORY_PRESSURE = "memory-pressure"
+"""The action by which agents give memory back (``on_memory_pressure`` of ``pypm.agent``)."""
+
 
 class Observer:
     """Looks at runs (``witness``) and into logs (``search``), makes ``reports``, tells ``events``."""
 
     def __init__(
-        self, witness: Witness, reports: Reports, search: LogSearch, hooks: HookRunner, events: EventLog
+        self,
+        witness: Witness,
+        reports: Reports,
+        search: LogSearch,
+        hooks: HookRunner,
+        events: EventLog,
+        actions: Actions,
     ) -> None:
         self._witness = witness
         self._reports = reports
         self._search = search
         self._hooks = hooks
         self._events = events
+        self._actions = actions
 
     def perform(self, instance: Instance, action: Action) -> None:
         """Carry out one action."""
@@ -38,6 +53,9 @@ class Observer:
                 self._events.record(action.what, **facts, reason=action.why)
             case ReadLog():
                 self._search.read(instance, action.patterns)
+            case AskToShed():
+                if self._actions.tell(instance, MEMORY_PRESSURE):
+                    log.info("%s: asked to give memory back", instance.name)
             case RunHook():
                 self._hooks.run(instance, action.hook)
             case Forget():

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from pypm.core.events import Event, Progressed
+from pypm.core.events import Event, Occupied, Progressed
 from pypm.master.extensions import Extensions
 
 __all__ = ["NAME_LENGTH", "Metric", "Offer", "RunTelemetry", "TaskReport", "Telemetry"]
@@ -92,6 +92,7 @@ class RunTelemetry:
                 return events
             report = self.tasks[name] = TaskReport(name, state, at)
         running = self._running.setdefault(name, set())
+        was_occupied = any(self._running.values())
         if state == "begun":
             if len(running) < MOST_RUNNING:
                 running.add(identity)
@@ -100,6 +101,10 @@ class RunTelemetry:
             report.done += state == "done"
             report.failed += state == "failed"
         report.state, report.at, report.running = state, at, len(running)
+        is_occupied = any(self._running.values())
+        # One whose beginning was told to another master ends here, and may have been the last one.
+        if is_occupied is not was_occupied or (state != "begun" and not is_occupied):
+            events.append(Occupied(self._run_id, is_occupied))
         return events
 
 

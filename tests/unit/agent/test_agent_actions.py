@@ -74,6 +74,14 @@ def test_a_function_is_called_and_its_result_is_told(asker: Asker) -> None:
     assert asker.ask(name="echo", param="")["result"] == {"größe": ""}
 
 
+def test_memory_pressure_is_an_action_of_its_own(asker: Asker) -> None:
+    called = threading.Event()
+    agent.on_memory_pressure(called.set)
+    asker.names("memory-pressure")
+    assert asker.ask(name="memory-pressure")["ok"]
+    assert called.is_set()
+
+
 def test_what_goes_wrong_is_told_and_the_next_one_is_answered(asker: Asker) -> None:
     def leave() -> None:
         raise SystemExit(3)

@@ -285,6 +285,14 @@ def test_who_has_a_task_under_way_may_end_it_first() -> None:
     assert life.instance.last.uptime == pytest.approx(75.0)
 
 
+def test_tasks_are_nothing_to_be_saved_where_runs_become_as_old_as_they_like() -> None:
+    life = started(app())
+    life.run(10)
+    after, actions = checked_step(life.instance, ev.Occupied("run1", tasks=True), life.clock())
+    assert after is life.instance
+    assert actions == []
+
+
 def test_the_grace_for_a_task_is_not_endless() -> None:
     life = started(app(limits=LimitSpec(max_runtime=60.0, recycle_grace=30.0)))
     life.run(50)

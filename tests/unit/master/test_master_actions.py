@@ -86,6 +86,22 @@ def test_an_answer_reaches_who_asked() -> None:
     run(test)
 
 
+def test_what_nobody_waits_for_is_sent_to_who_has_it() -> None:
+    async def test(parts: Parts) -> None:
+        assert not parts.actions.tell(parts.instance, "go"), "it has no such action"
+        parts.offer("go")
+        assert parts.actions.tell(parts.instance, "go")
+        [request] = parts.sent
+        assert request.keys() == {"v", "type", "id", "name"}
+        parts.actions.answered(parts.run_id, request["id"], True, None, "")
+        parts.gone = True
+        assert not parts.actions.tell(parts.instance, "go")
+        assert not parts.telemetry.of(parts.run_id).actions, "who is gone has it no more"
+        assert not parts.actions.tell(replace(parts.instance, run=None), "go")
+
+    run(test)
+
+
 def test_a_failure_has_its_words() -> None:
     async def test(parts: Parts) -> None:
         task = await parts.asked()

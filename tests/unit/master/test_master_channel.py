@@ -16,6 +16,7 @@ from pypm.core.events import (
     Event,
     Extended,
     ExtensionReset,
+    Occupied,
     Progressed,
     Ready,
     StatusReported,
@@ -408,7 +409,8 @@ def test_metrics_and_tasks_are_kept_with_a_bound(speak: Callable[[Test], None]) 
             ("done", "2"),
         ):
             agent.send(frame("task", name="summary", state=state, id=identity))
-        assert await agents.heard(1) == [Progressed("run1", "summary")], "what is done is progress"
+        begun = Occupied("run1", tasks=True)
+        assert await agents.heard(2) == [begun, Progressed("run1", "summary")], "what is done is progress"
         run = agents.telemetry.of("run1")
         assert run.metrics["tokens"].value == 2.5
         assert len(run.metrics) == 100
