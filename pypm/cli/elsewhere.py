@@ -7,12 +7,6 @@ __all__ = ["ELSEWHERE"]
 ELSEWHERE = {
     "help": "`pypm --help`, or `pypm COMMAND --help`",
     "deepUpdate": "`pip install --upgrade pypm && pypm update`",
-    "conf": "`[logs]` in PYPM_HOME/config.toml; what an app has is in its ecosystem file",
-    "config": "`[logs]` in PYPM_HOME/config.toml; what an app has is in its ecosystem file",
-    "set": "`[logs]` in PYPM_HOME/config.toml; what an app has is in its ecosystem file",
-    "multiset": "`[logs]` in PYPM_HOME/config.toml; what an app has is in its ecosystem file",
-    "get": "`[logs]` in PYPM_HOME/config.toml; what an app has is in its ecosystem file",
-    "unset": "`[logs]` in PYPM_HOME/config.toml; what an app has is in its ecosystem file",
     "logrotate": "logs are rotated without it: `[apps.logs]` in an ecosystem file says how",
     "slist": "`pypm doctor --json`",
     "sysinfos": "`pypm doctor --json`",

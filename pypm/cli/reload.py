@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from pypm.cli.attached import check_attach, follow
 from pypm.cli.options import Count, all_option, all_targets, json_option, targets_argument
 from pypm.cli.output import names_in_words, note, plain, print_json
 from pypm.cli.session import master, origin
@@ -23,6 +24,7 @@ __all__ = ["command", "reload", "tell_reload"]
 )  # fmt: skip
 @click.option("--parallel", type=Count(min=1), metavar="N", help="Apps that are reloaded at a time (2).")
 @click.option("--update-env", "-a", "-u", is_flag=True, help="Give them the environment of this shell.")
+@click.option("--attach", is_flag=True, help="Then follow their logs.")
 @json_option
 def command(
     targets: tuple[str, ...],
@@ -30,6 +32,7 @@ def command(
     max_unavailable: int | None,
     parallel: int | None,
     update_env: bool,
+    attach: bool,
     as_json: bool,
 ) -> int:
     """Renew instances one after another: each is up and ready before the next one has its turn.
@@ -43,9 +46,11 @@ def command(
       pypm reload ecosystem.toml
     """
     names = all_targets(targets, everything)
+    check_attach(attach, as_json)
     given = {"max_unavailable": max_unavailable, "parallel": parallel}
     with master() as connection:
-        return reload(connection, names, as_json=as_json, origin=origin() if update_env else None, **given)
+        status = reload(connection, names, as_json=as_json, origin=origin() if update_env else None, **given)
+    return follow(names, status) if attach else status
 
 
 def reload(connection: Connection, targets: list[str], *, as_json: bool, **params: Any) -> int:

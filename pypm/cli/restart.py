@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from pypm.cli.attached import check_attach, follow
 from pypm.cli.options import Count, all_option, all_targets, json_option, targets_argument, wait_options
 from pypm.cli.orders import restart
 from pypm.cli.session import master, origin
@@ -19,6 +20,7 @@ __all__ = ["command"]
     help="Restart so many instances at the same time (32).",
 )  # fmt: skip
 @click.option("--update-env", "-a", "-u", is_flag=True, help="Give them the environment of this shell.")
+@click.option("--attach", is_flag=True, help="Then follow their logs.")
 @wait_options
 @json_option
 def command(
@@ -26,6 +28,7 @@ def command(
     everything: bool,
     parallel: int | None,
     update_env: bool,
+    attach: bool,
     wait: bool,
     timeout: float | None,
     as_json: bool,
@@ -41,8 +44,10 @@ def command(
       API_KEY=… pypm restart worker --update-env
     """
     names = all_targets(targets, everything)
+    check_attach(attach, as_json)
     with master() as connection:
-        return restart(
+        status = restart(
             connection, names, as_json=as_json, wait=wait, timeout=timeout, parallel=parallel,
             origin=origin() if update_env else None,
         )  # fmt: skip
+    return follow(names, status) if attach else status

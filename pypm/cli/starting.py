@@ -55,9 +55,9 @@ def start(
         else:
             status = show_change(change, as_json=as_json)
     if attach:
-        from pypm.cli.main import run
+        from pypm.cli.attached import follow
 
-        run(["logs", *(each["name"] for each in change["instances"])])
+        return follow([each["name"] for each in change["instances"]], status)
     return status
 
 

@@ -66,6 +66,11 @@ SECTIONS = {
         "update": "Let the installed version take over; no agent notices.",
         "kill": "Stop every agent, then the master.",
         "version": "Print the version.",
+        "set": "Change a setting of this home.",
+        "get": "Show a setting of this home, or all.",
+        "unset": "Take a setting of this home back.",
+        "multiset": "Change several settings of this home.",
+        "conf": "Show the settings of this home, or change one.",
         "completion": "Print the script that completes words in bash, zsh or fish.",
     },
 }
@@ -105,5 +110,6 @@ ALIASES = {
     "dash": "monit",
     "dashboard": "monit",
     "imonit": "monit",
+    "config": "conf",
 }
 """PM2's other names of the verbs; help does not list them."""

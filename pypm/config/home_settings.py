@@ -12,7 +12,7 @@ from pypm.config.log_bounds import bytes_of_logs
 from pypm.config.units import shown
 from pypm.core.errors import ConfigError
 
-__all__ = ["HomeSettings", "read_home_settings"]
+__all__ = ["HomeSettings", "read_home_settings", "settings_of"]
 
 LOGS = ("total_size",)
 
@@ -40,6 +40,11 @@ def read_home_settings(path: str) -> HomeSettings:
         return HomeSettings()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
+    return settings_of(raw, path)
+
+
+def settings_of(raw: Mapping[str, object], path: str) -> HomeSettings:
+    """The settings that a file's tables say; raises ``ConfigError``, which names ``path`` and the place."""
     logs = table(raw, path)
     if "total_size" not in logs:
         return HomeSettings()

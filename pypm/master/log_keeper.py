@@ -94,6 +94,12 @@ class LogKeeper:
         """Begin to look."""
         self._look_within(FIRST_LOOK)
 
+    def settings_changed(self) -> HomeSettings:
+        """Take up the home's settings at once. Raises ConfigError where they are wrong."""
+        settings = read_home_settings(os.path.join(self._home.path, "config.toml"))
+        self._look_within(0.0)
+        return settings
+
     def close(self) -> None:
         """Look no more; what is half done is begun anew by the next master."""
         self._closed = True

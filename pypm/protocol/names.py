@@ -51,6 +51,7 @@ METHODS = (
     "trigger",
     "flush",
     "reload_logs",
+    "reload_settings",
     "env",
     "wait",
     "doctor",

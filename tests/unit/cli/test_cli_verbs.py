@@ -57,6 +57,7 @@ def everything(home: Path) -> dict[str, object]:
         "declared": [],
         "apply": change,
         "trigger": [{"id": 0, "name": "worker", "ok": True, "result": 1, "error": ""}],
+        "reload_settings": {"logs.total_size": 1 << 30},
         "flush": {"files": ["/logs/worker-out.log"], "deleted": ["/logs/worker-out.log.1"]},
         "reload_logs": {"files": ["/logs/worker-out.log"]},
         "env": [{"id": 0, "name": "worker", "env": {"A": "1"}}],
@@ -112,6 +113,11 @@ JSON_COMMANDS = {
     "doctor": ["doctor"],
     "kill": ["kill"],
     "version": ["version"],
+    "set": ["set", "logs.total_size", "1G"],
+    "get": ["get"],
+    "unset": ["unset", "logs.total_size"],
+    "multiset": ["multiset", "logs.total_size 1G"],
+    "conf": ["conf"],
     "completion": ["completion", "bash"],
 }
 

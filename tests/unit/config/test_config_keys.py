@@ -6,7 +6,7 @@ import json
 import os
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pypm.config import load
@@ -382,7 +382,7 @@ def test_all_faults_are_told_together_each_on_a_line(folder):
     assert 'did you mean "app.py"?' in lines[3]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(
         st.one_of(st.sampled_from([key.name for key in KEYS]), st.text(max_size=12)),
@@ -396,6 +396,9 @@ def test_all_faults_are_told_together_each_on_a_line(folder):
         max_size=8,
     )
 )
+@example({"health": []})
+@example({table: [] for table in TABLES})
+@example({"restart": [[]], "health": {"liveness": []}, "limits": {"": []}})
 def test_any_table_gives_settings_or_faults_and_never_another_error(raw):
     faults = Faults("f")
     found = read_app(raw, Place(faults, "apps[0]"))
