@@ -86,9 +86,15 @@ class Secrets:
         await asyncio.gather(*self._cancelled, return_exceptions=True)
 
     def changed(self, instance_id: int) -> None:
-        """Look whether an instance still wants to start: the commands of one that does not are ended."""
-        if instance_id in self._tasks and self._still_starts(instance_id) is None:
-            self._cancel(instance_id)
+        """Look whether an instance still wants to start: the commands of one that does not are ended.
+
+        What they have printed is forgotten: the next start may come in days, and needs what is valid then.
+        """
+        is_known = instance_id in self._tasks or instance_id in self._printed
+        if is_known and self._still_starts(instance_id) is None:
+            self._printed.pop(instance_id, None)
+            if instance_id in self._tasks:
+                self._cancel(instance_id)
 
     def may_start(self, instance: Instance) -> bool:
         """Whether all is known that a run needs; if not, the start is ordered anew when it is."""

@@ -204,6 +204,23 @@ def test_a_stop_ends_the_command_and_the_next_start_runs_it_anew(around: Around)
     assert around.heard == []
 
 
+def test_what_was_printed_for_a_start_that_never_came_is_forgotten(around: Around) -> None:
+    async def scene() -> None:
+        around.answer = prints(b"sk-1")
+        made = around.secrets()
+        made.may_start(STARTING)
+        await settled(made)
+        around.instances[0] = replace(STARTING, status=Status.STOPPED)
+        made.changed(0)
+        around.instances[0] = STARTING
+        around.answer = prints(b"sk-2")
+        assert not made.may_start(STARTING)
+        await settled(made)
+        assert made.take(STARTING) == {"KEY": "sk-2"}
+
+    asyncio.run(scene())
+
+
 def test_who_was_declared_anew_meanwhile_gets_what_the_new_command_prints(around: Around) -> None:
     async def scene() -> None:
         around.answer = prints(b"sk-1", Death(0, 1, None, False))
