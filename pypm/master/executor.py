@@ -328,7 +328,8 @@ class SystemExecutor:
         self.inputs.adopt(instance)
         for pid in {run.pid, run.main_pid}:
             self.owners.begun(Owner(instance.id, run.run_id), pid)
-        self.trees.adopted(instance)
+        needs_group = instance.spec.treekill or self.limits.has_bounds(instance.spec)
+        self.trees.adopted(instance, self.limits.folder(instance) if needs_group else "")
         if run.leaving is not None:
             self.trees.watch(instance)
             return

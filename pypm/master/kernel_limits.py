@@ -155,11 +155,16 @@ class KernelLimits:
         own, shared = self._bounds(instance.spec)
         if not path or not (own.controllers | shared.controllers or self.controllers.enabled()):
             return
+        self._note(instance, own, self._hold(instance, path))
+
+    def _hold(self, instance: Instance, path: str) -> dict[str, str]:
+        """Hold a group that is there, and the one of its namespace; gives the controllers that do not."""
+        own, shared = self._bounds(instance.spec)
         faults = self.controllers.enable(own.controllers | shared.controllers)
         namespace = instance.spec.namespace
         if path == self._groups.path(instance.id, namespace):
             self._apply_to_namespace(namespace)
-        self._note(instance, own, faults | self.controllers.apply(path, own))
+        return faults | self.controllers.apply(path, own)
 
     def look(self, instance: Instance, path: str) -> None:
         """See whether a run is still held to its limits: what it is not is set anew, or told."""
@@ -171,7 +176,7 @@ class KernelLimits:
         if faults:
             with contextlib.suppress(OSError):  # then what follows says so
                 os.makedirs(path, exist_ok=True)
-            faults = self.controllers.enable(own.controllers) | self.controllers.apply(path, own)
+            faults = self._hold(instance, path)
         self._note(instance, own, faults)
 
     def _count_refused(self, instance: Instance, path: str) -> None:

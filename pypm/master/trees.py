@@ -177,14 +177,17 @@ class Trees:
             self.groups.trouble = f"the kernel refuses to move a process into {folder}"
             log.warning("no groups: %s", self.groups.trouble)
 
-    def adopted(self, instance: Instance) -> None:
-        """The run of another master goes on: its group may be elsewhere than where we would make it."""
+    def adopted(self, instance: Instance, folder: str) -> None:
+        """The run of another master goes on; its group may be elsewhere than ``folder``, where ours would be.
+
+        With an empty ``folder``, it needs none.
+        """
         if instance.run is not None:
             found = cgroup.instance_folder(
                 cgroup.folder_of(instance.run.main_pid), cgroup.group_name(self._home), instance.id
             )
-            if found or instance.spec.treekill:
-                self._folders[instance.id] = found or self.groups.path(instance.id)
+            if found or folder:
+                self._folders[instance.id] = found or folder
 
     def forget(self, instance_id: int) -> None:
         """An instance is gone, and so is its group."""

@@ -15,6 +15,7 @@ from pypm.core.instance import Instance, Run
 from pypm.core.spec import AppSpec, LimitSpec, NamespaceLimits
 from pypm.master.enforcement import enforcements
 from pypm.master.kernel_limits import KernelLimits
+from pypm.system import cgroup
 from pypm.system.cgroup import Groups
 from pypm.system.spawn_error import SpawnError
 
@@ -196,3 +197,14 @@ def test_the_table_tells_who_enforces_what(kernel: FakeCgroups, told: Told) -> N
         "pypm",
     ]
     assert "without PYPM_CGROUP=no" in table["cpu_max"].remedy
+
+
+def test_a_namespace_whose_group_was_removed_is_made_anew_with_its_limits(told: Told) -> None:
+    shared = NamespaceLimits(tasks=40)
+    instance = told.instance(limits=LIMITS, namespace="team", namespace_limits=shared)
+    path = told.limits.prepare(instance)
+    assert cgroup.remove(os.path.dirname(path))
+    told.limits.look(instance, path)
+    assert (text(path, "pids.max"), text(path, "cpu.max")) == ("9", "50000 100000")
+    assert text(os.path.dirname(path), "pids.max") == "40"
+    assert told.events == []

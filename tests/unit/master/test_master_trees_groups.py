@@ -74,6 +74,12 @@ def test_a_group_that_somebody_has_removed_says_nothing_of_the_kernel(world: Wor
     assert world.trees.groups.trouble == ""
 
 
+def test_an_adopted_run_that_is_in_no_group_is_to_enter_that_of_its_namespace(world: World) -> None:
+    path = world.trees.groups.path(0, "team")
+    world.trees.adopted(world.instance, path)
+    assert world.trees.folder_of(0) == path
+
+
 def test_a_run_that_is_in_no_group_is_taken_into_one(world: World) -> None:
     path = cast("str", world.trees.groups.make(0))
     world.trees.take_in(world.instance, path)
