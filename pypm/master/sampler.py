@@ -32,6 +32,8 @@ TOGETHER = 0.005
 """Seconds within which what is due is looked at together."""
 SHARE = 20
 """Looks have a twentieth of the time, at most: so many times as long as one took the next one waits."""
+URGENT_SHARE = 4
+"""The same for a close look at a tree that seems to be beyond its limit: it decides what follows."""
 LEAST_SPAN = 0.5
 """Seconds over which a percentage is told, at least: the kernel counts in hundredths of a second."""
 TREND_SPAN = 1800.0
@@ -83,7 +85,7 @@ class Tracked:
         """It is known now, and not estimated from what it was."""
         self.shared = 0
         """By how much the resident memory was more than that when it was last looked at."""
-        self.look_closely_at = 0.0
+        self.look_closely_at = self.look_urgently_at = 0.0
         self.know(instance, run)
 
     def know(self, instance: Instance, run: Run) -> None:
@@ -118,6 +120,8 @@ class Sampler:
         self._limited: set[int] = set()
         self._quick: dict[int, float] = {}
         """When each of those that are near to their limit is looked at again."""
+        self._close = 0.0
+        """Seconds that close looks have taken in this turn."""
         self._is_followed = False
         """The meter knows all trees that there are."""
         self._taken = float("-inf")
@@ -206,6 +210,7 @@ class Sampler:
 
     def _tick(self) -> None:
         self._handle = None
+        self._close = 0.0
         began, now = self._loop.time(), self._clock() + TOGETHER
         is_usual, is_all = now >= self._usual_at, now >= self._all_at
         self._usual_at = (floor(now / USUAL) + 1) * USUAL if is_usual else self._usual_at
@@ -220,7 +225,9 @@ class Sampler:
                 self._note()
         finally:  # also where no descriptor was left to measure with
             if self._tracked:
-                self._schedule(max(self._next_due() - self._clock(), SHARE * (self._loop.time() - began)))
+                took = self._loop.time() - began - self._close
+                rest = SHARE * took + URGENT_SHARE * self._close
+                self._schedule(max(self._next_due() - self._clock(), rest))
 
     def _next_due(self) -> float:
         usual = self._usual_at if self._limited else self._all_at
@@ -270,15 +277,26 @@ class Sampler:
         tracked.is_certain = True
         if usage.processes == 1 or least is None or usage.memory < least:
             tracked.memory = usage.memory
-        elif now >= tracked.look_closely_at:
+        elif now >= (
+            tracked.look_urgently_at if self._seems_over(tracked, usage) else tracked.look_closely_at
+        ):
             began = self._loop.time()
             proportional = self._meter.proportional(tracked.roots)
             tracked.memory = usage.memory if proportional is None else min(usage.memory, proportional)
             tracked.shared = usage.memory - tracked.memory
-            tracked.look_closely_at = now + SHARE * (self._loop.time() - began)
+            took = self._loop.time() - began
+            self._close += took
+            tracked.look_closely_at = now + SHARE * took
+            tracked.look_urgently_at = now + URGENT_SHARE * took
         else:
             tracked.memory = max(0, usage.memory - tracked.shared)
             tracked.is_certain = False
+
+    @staticmethod
+    def _seems_over(tracked: Tracked, usage: TreeUsage) -> bool:
+        """Whether it is beyond its limit, if its pages are shared as much as at the last close look."""
+        limit = tracked.spec.max_memory
+        return limit is not None and usage.memory - tracked.shared > limit
 
     # --- what follows ---
 

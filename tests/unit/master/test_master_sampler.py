@@ -36,6 +36,8 @@ class Measured:
         self.passes: list[float] = []
         self.closely: list[float] = []
         """When it was looked closely."""
+        self.takes = 0.0
+        """Seconds that this takes."""
         self.followed: set[int] = set()
         self.file = new_history()
         self.history = UsageHistory(self.file)
@@ -51,6 +53,7 @@ class Measured:
 
     def proportional(self, roots: Collection[int]) -> int | None:
         self.closely.append(self.clock())
+        self.clock.advance(self.takes)
         if not all(pid in self.shared for pid in roots):
             return None
         return sum(self.usage[pid].memory - self.shared[pid] for pid in roots)
@@ -243,6 +246,24 @@ def test_pages_that_forked_children_share_do_not_count_twice(measured: Measured)
     measured.shared[pid] = 390 * MIB
     measured.loop.run(2)
     assert measured.engine.instances[0].reason == "restarted: memory 110M > 100M"
+
+
+def test_a_close_look_that_takes_long_does_not_let_a_tree_grow_far_beyond_its_limit(
+    measured: Measured,
+) -> None:
+    measured.executor.obedient = False
+    pid = measured.start(0, LIMITED)
+    measured.takes, measured.shared[pid] = 0.02, MIB
+    measured.usage[pid] = used(20, 0.0, 2)
+    measured.loop.run(10.3)
+    for step in range(300):  # 100 MB a second
+        measured.usage[pid] = used(20 + step, 0.0, 2)
+        measured.loop.run(0.01)
+        if measured.engine.instances[0].status is Status.STOPPING:
+            break
+    assert measured.engine.instances[0].status is Status.STOPPING
+    assert 20 + step <= 110
+    assert len(measured.closely) <= 4, "it takes no more of the master's time than it has to"
 
 
 def test_where_shared_pages_are_not_told_what_is_resident_counts(measured: Measured) -> None:
