@@ -38,6 +38,8 @@ def _saved_apps(home: str) -> dict[str, Present]:
         return {}
     down = {app.spec.name: 0 for app in state.apps}
     for each in state.instances:
+        if each.replaced or each.replaces is not None:  # another one counts for both
+            continue
         is_job = each.spec.schedule is not None
         down[each.app] = down.get(each.app, 0) + is_down(each.status, each.desired, is_job=is_job)
     return {app.spec.name: Present(app.spec, down[app.spec.name]) for app in state.apps}

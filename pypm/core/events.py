@@ -91,6 +91,8 @@ class Renumbered(Event, frozen=True):
     """From now on people know the instance by this id; it has taken over, or has been taken over from."""
 
     number: int
+    replaced: bool = False
+    """It has no place any more, and is deleted next."""
 
 
 class RunRequested(Event, frozen=True):

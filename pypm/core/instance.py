@@ -279,6 +279,8 @@ class Instance(msgspec.Struct, frozen=True, omit_defaults=True):
     of the old one."""
     replaces: int | None = None
     """The instance that is to go when this one is up and ready."""
+    replaced: bool = False
+    """Another one has its place, or it failed to take one: it only goes, whatever is asked of it."""
 
     @property
     def shown_id(self) -> int:

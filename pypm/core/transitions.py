@@ -99,7 +99,9 @@ def want_up(instance: Instance, event: ev.Event, now: float) -> Result:
 
 
 def start_while_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
-    """The later command wins, also over a deletion that is not done yet."""
+    """The later command wins, also over a deletion that is not done yet; not where its place is taken."""
+    if instance.replaced:
+        return instance, []
     follows = After.RESTART if instance.spec.schedule is None else After.DECIDE
     after = instance.after if instance.after is After.DECIDE else follows
     return replace(instance, desired=Desired.UP, after=after), []
@@ -169,6 +171,8 @@ def restart_running(instance: Instance, event: ev.Event, now: float) -> Result:
 
 
 def restart_stopping(instance: Instance, event: ev.Event, now: float) -> Result:
+    if instance.replaced:
+        return instance, []
     return replace(_fresh(instance), after=After.RESTART), []
 
 
@@ -196,7 +200,7 @@ def renumbered(instance: Instance, event: ev.Event, now: float) -> Result:
     """An instance of a reload is in the place of the one before, or the other way round."""
     assert isinstance(event, ev.Renumbered)
     number = None if event.number == instance.id else event.number
-    return replace(instance, number=number, replaces=None), []
+    return replace(instance, number=number, replaces=None, replaced=event.replaced), []
 
 
 def change_spec(instance: Instance, event: ev.Event, now: float) -> Result:

@@ -67,12 +67,14 @@ class Apps:
         """How many instances of each app it takes a start to have up."""
         counts = dict.fromkeys(self.by_name, 0)
         for instance in self._engine.instances.values():
-            counts[instance.app] = counts.get(instance.app, 0) + _is_down(instance)
+            if not instance.replaced and instance.replaces is None:
+                counts[instance.app] = counts.get(instance.app, 0) + _is_down(instance)
         return counts
 
     def instances_of(self, name: str) -> list[Instance]:
-        """An app's instances, by index."""
-        found = [each for each in self._engine.instances.values() if each.app == name]
+        """An app's instances, by index, without those whose places others have."""
+        instances = self._engine.instances.values()
+        found = [each for each in instances if each.app == name and not each.replaced]
         return sorted(found, key=lambda each: each.index)
 
     def declare(self, spec: AppSpec, origin: Origin, *, restart: bool = True) -> list[Change]:

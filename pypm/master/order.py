@@ -65,6 +65,8 @@ class StartOrder:
     def _by_app(self, names: Iterable[str] | None = None) -> dict[str, list[Instance]]:
         found: dict[str, list[Instance]] = {name: [] for name in names or ()}
         for each in self._engine.instances.values():
+            if each.replaced or each.replaces is not None:  # another one counts for both
+                continue
             if names is None or each.app in found:
                 found.setdefault(each.app, []).append(each)
         return found

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from pypm.core.events import DeleteRequested, Renumbered
-from pypm.core.instance import Instance, settled_at
+from pypm.core.instance import Desired, Instance, settled_at
 from pypm.core.rolling import renewal_of
 from pypm.master.apps import Apps
 from pypm.master.engine import Engine
@@ -51,7 +51,8 @@ class Surges:
         self._apps = apps
         self._mark_logs = mark_logs
         self._clock = clock
-        self._successors: set[int] = set()
+        self._successors: dict[int, int] = {}
+        """Whom they are to replace."""
         self._outcomes: dict[int, asyncio.Future[str]] = {}
         self._over: dict[int, int] = {}
         """Those that have taken over, by the ids of those that go for them."""
@@ -61,16 +62,21 @@ class Surges:
         """Go on with what an earlier master has left."""
         for instance in list(self._engine.instances.values()):
             if instance.replaces is not None:
-                self._add(instance.id)
+                self._add(instance.id, instance.replaces)
 
     def begin(self, instance: Instance) -> int:
         """Start a successor of an instance, unless it has one; gives the successor's own id."""
-        for each in self._engine.instances.values():
-            if each.replaces == instance.id:
-                return each.id
+        begun = self.successor_of(instance)
+        if begun is not None:
+            return begun
         successor = self._apps.add_successor(instance)
-        self._add(successor)
+        self._add(successor, instance.id)
         return successor
+
+    def successor_of(self, instance: Instance) -> int | None:
+        """Who is to replace an instance, by its own id."""
+        instances = self._engine.instances.values()
+        return next((each.id for each in instances if each.replaces == instance.id), None)
 
     async def outcome(self, successor_id: int) -> str:
         """Wait for what becomes of a successor: why it was removed; empty, it has taken over."""
@@ -81,13 +87,13 @@ class Surges:
         self._outcomes.pop(successor_id, None)
         return reason
 
-    def _add(self, successor_id: int) -> None:
-        self._successors.add(successor_id)
+    def _add(self, successor_id: int, before: int) -> None:
+        self._successors[successor_id] = before
         self._outcomes[successor_id] = self._loop.create_future()
         self._loop.call_soon(self._look, successor_id)
 
     def _decide(self, successor_id: int, reason: str) -> None:
-        self._successors.discard(successor_id)
+        self._successors.pop(successor_id, None)
         outcome = self._outcomes.get(successor_id)
         if outcome is not None and not outcome.done():
             outcome.set_result(reason)
@@ -108,9 +114,10 @@ class Surges:
         return [renamed.get(each, each) for each in shown]
 
     def _changed(self, instance_id: int) -> None:
-        if instance_id in self._successors:
-            self._loop.call_soon(self._look, instance_id)
-        elif instance_id in self._over and instance_id not in self._engine.instances:
+        for successor, before in self._successors.items():
+            if instance_id in (successor, before):
+                self._loop.call_soon(self._look, successor)
+        if instance_id in self._over and instance_id not in self._engine.instances:
             self._loop.call_soon(self._mark_logs, self._over.pop(instance_id))
 
     def _look(self, successor_id: int) -> None:
@@ -119,23 +126,30 @@ class Surges:
         if successor is None or successor.replaces is None:
             self._decide(successor_id, "it was deleted meanwhile" if successor is None else "")
             return
+        before = self._engine.instances.get(successor.replaces)
+        if before is None or before.desired is Desired.DOWN:  # who ended it meant whichever has its place
+            self._give_up(successor, f"it was {'deleted' if before is None else 'stopped'} meanwhile")
+            return
         now = self._clock()
         found = renewal_of(successor, successor.created, now)
         if found.kind == "done":
-            self._take_over(successor, self._engine.instances.get(successor.replaces))
+            self._take_over(successor, before)
         elif found.kind != "under way":
-            self._decide(successor_id, found.reason or "it was stopped meanwhile")
-            self._engine.handle(successor_id, DeleteRequested("the reload, as it failed"))
+            self._give_up(successor, found.reason or "it was stopped meanwhile")
         elif (at := settled_at(successor)) is not None:
             self._loop.call_later(max(0.0, at - now), self._look, successor_id)
 
-    def _take_over(self, successor: Instance, before: Instance | None) -> None:
+    def _give_up(self, successor: Instance, reason: str) -> None:
+        """The one before stays as it is."""
+        self._decide(successor.id, reason)
+        self._engine.handle(successor.id, Renumbered(successor.shown_id, replaced=True))
+        self._engine.handle(successor.id, DeleteRequested("the reload, as it failed"))
+
+    def _take_over(self, successor: Instance, before: Instance) -> None:
         """In one commit they change their ids, and the one before is told to go."""
-        own = successor.shown_id
-        number = own if before is None else before.shown_id
+        own, number = successor.shown_id, before.shown_id
         self._engine.handle(successor.id, Renumbered(number))
-        if before is not None:
-            self._over[before.id] = successor.id
-            self._engine.handle(before.id, Renumbered(own))
-            self._engine.handle(before.id, DeleteRequested("the reload, as the new one is up"))
+        self._over[before.id] = successor.id
+        self._engine.handle(before.id, Renumbered(own, replaced=True))
+        self._engine.handle(before.id, DeleteRequested("the reload, as the new one is up"))
         self._decide(successor.id, "")

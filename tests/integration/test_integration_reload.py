@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from real_pypm import RealPypm, lives, shell, sleeper
 
@@ -179,3 +180,79 @@ def test_a_reload_goes_on_under_the_next_master(pypm: RealPypm) -> None:
     assert [each["action"] for each in json.loads(out)["instances"]] == ["reloaded", "reloaded"]
     wait_until(lambda: not any(map(lives, before)))
     assert [row["restarts"] for row in pypm.rows()] == [1, 1]
+
+
+SLOW = """echo up $$ >> order; trap 'until test -e gone; do sleep 0.05; done; exit' TERM; echo >&3
+while :; do sleep 0.05; done"""
+
+
+def begin_to_go(pypm: RealPypm) -> Any:
+    """A reload of ``a`` whose new one is up and whose old one is still on its way out."""
+    command = pypm.popen("reload", "a", "--json")
+    wait_until(lambda: [row["status"] for row in pypm.rows()] == ["online", "stopping"], 20.0)
+    return command
+
+
+def test_no_order_brings_back_who_was_replaced(pypm: RealPypm) -> None:
+    pypm.start(shell("a", SLOW, wait_ready=True, ready_fd=3, kill_timeout=60_000))
+    first = pypm.pid("a")
+    command = begin_to_go(pypm)
+    now = pypm.rows()[0]["pid"]
+    assert [each["action"] for each in pypm.json("start", "a")["instances"]] == ["unchanged"]
+    pypm.ok("start", pypm.ecosystem(shell("a", SLOW, wait_ready=True, ready_fd=3, kill_timeout=50_000)))
+    pypm.kill_master()
+    pypm.ok("start", "a")
+    pypm.write("gone", "")
+    command.communicate(timeout=60)
+    wait_until(lambda: len(pypm.rows()) == 1, 20.0)
+    assert pypm.pid("a") == now
+    assert not lives(first)
+
+
+def test_a_second_reload_renews_who_has_the_place_by_then(pypm: RealPypm) -> None:
+    pypm.start(shell("a", SLOW, wait_ready=True, ready_fd=3, kill_timeout=60_000))
+    commands = [begin_to_go(pypm), pypm.popen("reload", "a", "--json")]
+    wait_until(lambda: len(lines_of(pypm)) == 3, 20.0)
+    pypm.write("gone", "")
+    for command in commands:
+        out, error = command.communicate(timeout=60)
+        assert command.returncode == 0, error
+        assert [each["action"] for each in json.loads(out)["instances"]] == ["reloaded"]
+    (row,) = pypm.rows()
+    assert (row["id"], row["restarts"], [str(row["pid"])]) == (0, 2, lines_of(pypm)[2][1:])
+
+
+def test_a_stop_of_the_old_one_by_its_id_is_kept(pypm: RealPypm) -> None:
+    pypm.write("go", "")
+    pypm.start(shell("a", WAITS, wait_ready=True, ready_fd=3))
+    (pypm.folder / "go").unlink()
+    command = pypm.popen("reload", "a", "--json")
+    wait_until(lambda: len(pypm.rows()) == 2, 20.0)
+    pypm.ok("stop", "0")
+    out, _ = command.communicate(timeout=60)
+    assert json.loads(out)["failures"] == [{"id": 0, "name": "a", "reason": "it was stopped meanwhile"}]
+    wait_until(lambda: [row["status"] for row in pypm.rows()] == ["stopped"], 20.0)
+
+
+def surged(pypm: RealPypm) -> list[int]:
+    """Indexes of the successors that have been saved together with their runs."""
+    saved = pypm.state()["instances"]
+    return [each["index"] for each in saved if "replaces" in each and each.get("run")]
+
+
+def test_what_was_reloaded_under_one_master_is_not_reloaded_again_under_the_next(pypm: RealPypm) -> None:
+    script = "echo up $PYPM_INSTANCE >> order; " + WAITS.replace("test -e go", "test -e go$PYPM_INSTANCE")
+    for index in range(3):
+        pypm.write(f"go{index}", "")
+    pypm.start(shell("a", script, instances=3, wait_ready=True, ready_fd=3))
+    (pypm.folder / "go2").unlink()
+    command = pypm.popen("reload", "a", "--json")
+    wait_until(lambda: len(lines_of(pypm)) == 6 and surged(pypm) == [2], 20.0)
+    pypm.kill_master()
+    pypm.write("go2", "")
+    out, error = command.communicate(timeout=60)
+    assert command.returncode == 0, error
+    assert [(each["id"], each["action"]) for each in json.loads(out)["instances"]] == [
+        (index, "reloaded") for index in range(3)
+    ]
+    assert lines_of(pypm)[3:] == [["up", "0"], ["up", "1"], ["up", "2"]]

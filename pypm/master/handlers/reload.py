@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from pypm.core.events import RestartRequested
-from pypm.core.instance import After, Instance
+from pypm.core.instance import Desired, Instance
 from pypm.core.receipt import Receipt
 from pypm.core.rolling import Renewal, at_once, renewal_of
 from pypm.core.spec import Origin
@@ -44,20 +44,22 @@ async def order(master: Master, params: Params) -> Receipt:
 
 
 def _action(instance: Instance) -> str:
-    return "started" if instance.run is None else "reloaded"
+    return "started" if instance.run is None or instance.desired is Desired.DOWN else "reloaded"
 
 
 async def answer(master: Master, params: Params, receipt: Receipt) -> dict[str, Any]:
     """Answer when all are renewed, or one has failed and what was under way has ended."""
     roll = Roll(master, params.max_unavailable, receipt)
     slots = asyncio.Semaphore(params.parallel)
-    to_do = [change for change in receipt.changes if change["action"] in ("reloaded", "started")]
+    # Copies: the receipt stays as it was ordered, as the next master may have to go on from it.
+    changes = [dict(each) for each in receipt.changes]
+    to_do = [change for change in changes if change["action"] in ("reloaded", "started")]
     ids = {change["id"]: change for change in to_do}
     instances = [each for each in map(master.engine.instances.get, ids) if each is not None]
     await asyncio.gather(
         *(roll.app([ids[each.id] for each in group], slots) for _, group in groupby(instances, _app_of))
     )
-    result = await master.done(receipt.changes, receipt.warnings)
+    result = await master.done(changes, receipt.warnings)
     return {**result, "failures": roll.failures}
 
 
@@ -86,7 +88,7 @@ class Roll:
     async def _turn(self, change: Change, turns: asyncio.Semaphore, *, surge: bool) -> None:
         async with turns:
             is_begun = change["id"] in self._receipt.carried_out
-            if not is_begun and self.failures:
+            if not is_begun and (self.failures or self._was_ended(change)):
                 change["action"] = "unchanged"
                 return
             # What is down leaves no gap: it is started in its own place.
@@ -94,10 +96,18 @@ class Roll:
                 found = await self._surge(change, is_begun=is_begun)
             else:
                 found = await self._in_place(change, is_begun=is_begun)
-            if found.kind == "failed":
+            if found.kind == "left":
+                change["action"] = "unchanged"
+            elif found.kind == "failed":
                 change["action"] = "failed"
                 shown = self._master.surges.shown([change])[0]["id"]
                 self.failures.append({"id": shown, "name": change["name"], "reason": found.reason})
+
+    def _was_ended(self, change: Change) -> bool:
+        """Whether it was up, and somebody has stopped or deleted it before it was its turn."""
+        holder = self._holder(change)
+        is_down = holder is None or holder.desired is Desired.DOWN
+        return is_down and change["action"] == "reloaded"
 
     async def _in_place(self, change: Change, *, is_begun: bool) -> Renewal:
         """Stop it and start it anew; wait until that is over."""
@@ -116,32 +126,43 @@ class Roll:
 
     async def _surge(self, change: Change, *, is_begun: bool) -> Renewal:
         """Start another one beside it that takes its place; wait until it has, and the old one is gone."""
-        engine, before = self._master.engine, int(change["id"])
+        surges = self._master.surges
         if is_begun and (found := self._found_again(change)) is not None:
             if found.kind == "done":
-                await self._master.waiting.wait([before], "stopped")
+                await self._master.waiting.wait([change["id"]], "stopped")
+                holder = self._holder(change)
+                change["id"] = change["id"] if holder is None else holder.id
             return found
-        instance = engine.instances.get(before)
-        if instance is None:
+        instance = self._holder(change)
+        while not is_begun and instance is not None and (begun := surges.successor_of(instance)) is not None:
+            await surges.outcome(begun)  # of another reload: it was started before this one was ordered
+            instance = self._holder(change)
+        if instance is None or instance.desired is Desired.DOWN:
             return Renewal("left")
-        successor = self._master.surges.begin(instance)
-        self._master.receipts.carried_out(self._receipt, before)
-        if reason := await self._master.surges.outcome(successor):
+        successor = surges.begin(instance)
+        self._master.receipts.carried_out(self._receipt, int(change["id"]))
+        if reason := await surges.outcome(successor):
             return Renewal("failed", reason)
         change["id"] = successor
-        await self._master.waiting.wait([before], "stopped")
+        await self._master.waiting.wait([instance.id], "stopped")
         return Renewal("done")
 
     def _found_again(self, change: Change) -> Renewal | None:
         """How it went under an earlier master; None: it goes on."""
-        instances = self._master.engine.instances
-        if any(each.replaces == change["id"] for each in instances.values()):
+        holder = self._holder(change)
+        if holder is None:
+            return Renewal("left")
+        if self._master.surges.successor_of(holder) is not None:
             return None
-        before = instances.get(change["id"])
-        if before is not None and before.after is not After.DELETE:
+        if holder.id == change["id"]:
             return Renewal("failed", "a master was lost meanwhile; see `pypm events`")
-        new = [
-            each.id for each in instances.values() if each.name == change["name"] and each.id != change["id"]
-        ]
-        change["id"] = new[0] if new else change["id"]
         return Renewal("done")
+
+    def _holder(self, change: Change) -> Instance | None:
+        """Who has the place of the instance now: itself, or who has replaced it."""
+        instances = self._master.engine.instances
+        ordered = instances.get(change["id"])
+        if ordered is not None and not ordered.replaced:
+            return ordered
+        same = (each for each in instances.values() if each.name == change["name"])
+        return next((each for each in same if not each.replaced and each.replaces is None), None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
+from pypm.core.errors import RequestError
 from pypm.core.events import RestartRequested, StartRequested
 from pypm.core.instance import Instance, Status
 from pypm.core.receipt import Receipt
@@ -45,7 +46,7 @@ def renewed(
 
     ``origin``: what their apps have from the shell from now on. Raises NotFoundError.
     """
-    chosen = master.order.started_first(master.select(targets))
+    chosen = master.order.started_first(with_a_place(master.select(targets)))
     if origin is not None:
         for name in {instance.app for instance in chosen}:
             master.apps.set_origin(name, origin)
@@ -53,6 +54,17 @@ def renewed(
     for instance in first:
         master.engine.handle(instance.id, StartRequested(by=asked_by()))
     return chosen, first
+
+
+def with_a_place(chosen: list[Instance]) -> list[Instance]:
+    """Those of them whose places no others have, and that are not to take one yet.
+
+    Raises RequestError where there is none: somebody has named what a reload is about to remove or to add.
+    """
+    kept = [each for each in chosen if not each.replaced and each.replaces is None]
+    if chosen and not kept:
+        raise RequestError(f"{chosen[0].name} is being reloaded", hint="by its name it is the one that stays")
+    return kept
 
 
 def _is_resting_job(instance: Instance) -> bool:

@@ -42,11 +42,11 @@ class Loop(FakeLoop):
 class House:
     """Three instances that run, and what lets others take their places."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, obedient: bool = True) -> None:
         self.clock = FakeClock(100.0)
         self.loop = Loop(self.clock)
         store = FakeStore()
-        executor = PersistingExecutor(store)
+        executor = PersistingExecutor(store, obedient=obedient)
         self.engine = executor.engine = Engine(executor, self.clock)
         self.apps = Apps(self.engine, store, self.clock)  # type: ignore[arg-type]
         self.marked: list[int] = []
@@ -111,13 +111,67 @@ def test_one_that_is_stopped_or_deleted_meanwhile_is_over() -> None:
         assert "meanwhile" in str(house.loop.outcomes[0].reason)
 
 
-def test_where_the_old_one_is_gone_before_it_keeps_its_own_id() -> None:
-    house = House()
+def test_a_stop_or_a_deletion_of_the_old_one_is_one_of_the_new_one() -> None:
+    for event, left in ((ev.StopRequested(), {0: 0, 1: 1, 2: 2}), (ev.DeleteRequested(), {0: 0, 2: 2})):
+        house = House()
+        house.surges.begin(house.engine.instances[1])
+        house.engine.handle(1, event)
+        house.loop.run(5.0)
+        assert house.ids() == left
+        assert "meanwhile" in str(house.loop.outcomes[0].reason)
+
+
+def end(house: House, own: int) -> None:
+    run = house.engine.instances[own].run
+    assert run is not None
+    house.engine.handle(own, ev.Exited(run.run_id, code=0))
+
+
+def test_who_was_replaced_comes_back_for_no_order() -> None:
+    orders = (ev.StartRequested(), ev.RestartRequested(), ev.StopRequested(), ev.DeleteRequested())
+    for order in orders:
+        house = House(obedient=False)
+        house.surges.begin(house.engine.instances[1])
+        house.loop.run(2.0)
+        assert house.engine.instances[1].status is Status.STOPPING
+        house.engine.handle(1, order)
+        end(house, 1)
+        assert house.ids() == {0: 0, 2: 2, 3: 1}, order
+
+
+def test_a_change_of_the_app_brings_nobody_back_who_was_replaced() -> None:
+    house = House(obedient=False)
+    house.surges.begin(house.engine.instances[1])
+    house.loop.run(2.0)
+    assert [each.id for each in house.apps.instances_of("agent")] == [0, 3, 2]
+    assert house.apps.down() == {"agent": 0}
+    changes = house.apps.declare(replace(SPEC, instances=3, kill_timeout=2.0), Origin())
+    changes += house.apps.scale("agent", 3)
+    assert {change["id"] for change in changes} == {0, 2, 3}
+    assert {change["action"] for change in changes} == {"unchanged"}
+    end(house, 1)
+    assert house.ids() == {0: 0, 2: 2, 3: 1}
+
+
+def test_a_failed_one_that_is_on_its_way_out_comes_back_for_no_order() -> None:
+    house = House(obedient=False)
     successor = house.surges.begin(house.engine.instances[1])
-    house.engine.handle(1, ev.DeleteRequested())
+    house.engine.handle(successor, ev.StopRequested())
+    house.loop.run(1.0)
+    house.engine.handle(successor, ev.StartRequested())
+    house.apps.declare(replace(SPEC, instances=3, kill_timeout=2.0), Origin())
+    end(house, successor)
     house.loop.run(5.0)
-    assert house.ids() == {0: 0, 2: 2, successor: successor}
-    assert house.engine.instances[successor].replaces is None
+    assert house.ids() == {0: 0, 1: 1, 2: 2}
+
+
+def test_one_that_is_being_renewed_counts_once() -> None:
+    house = House(obedient=False)
+    house.surges.begin(house.engine.instances[1])
+    house.engine.handle(1, ev.StopRequested())
+    assert house.apps.down() == {"agent": 1}
+    house.engine.handle(3, ev.StopRequested())
+    assert house.apps.down() == {"agent": 1}
 
 
 def test_the_next_master_goes_on_with_it() -> None:
