@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 from children import SHELL, children_of, running
@@ -16,6 +18,26 @@ from pypm.testing import wait_until
 MIB = 2**20
 
 
+@contextmanager
+def tree(script: str) -> Iterator[int]:
+    """A shell that runs a script; its children are ended with it, also those that have left its session."""
+    with running([SHELL, "-c", script]) as pid:
+        left: set[int] = set()
+        try:
+            wait_until(lambda: left.update(descendants(pid)) or left, 20.0)
+            yield pid
+        finally:
+            left.update(descendants(pid))
+            for each in left:
+                with suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGKILL)
+
+
+def descendants(pid: int) -> set[int]:
+    children = children_of(pid)
+    return {*children, *(each for child in children for each in descendants(child))}
+
+
 def following(*roots: int) -> TreeMeter:
     meter = TreeMeter()
     meter.follow(roots)
@@ -26,7 +48,7 @@ def test_what_begins_after_the_first_look_is_found_by_the_next_ones() -> None:
     with running(["/bin/sleep", "4711.1"]) as idle:
         meter = following(idle)
         assert meter.measure([idle])[idle].processes == 1
-    with running([SHELL, "-c", "sleep 4711.3 & setsid sleep 4711.4 & wait"]) as pid:
+    with tree("sleep 4711.3 & setsid sleep 4711.4 & wait") as pid:
         meter.follow([pid])
         wait_until(lambda: meter.measure([pid])[pid].processes == 3, 20.0)
         assert meter.measure([pid])[pid].threads == 3
@@ -57,7 +79,7 @@ def test_where_nothing_has_begun_nothing_is_looked_for(monkeypatch: pytest.Monke
 
 
 def test_an_orphan_stays_with_its_tree_also_where_it_has_left_its_session() -> None:
-    with running([SHELL, "-c", "(setsid sleep 4713 & wait) & wait"]) as pid:
+    with tree("(setsid sleep 4713 & wait) & wait") as pid:
         meter = following(pid)
         wait_until(lambda: meter.measure([pid])[pid].processes == 3, 20.0)
         inner = next(each for each in children_of(pid) if children_of(each))
@@ -90,7 +112,7 @@ def test_a_number_that_is_another_processs_now_is_not_counted(monkeypatch: pytes
 
 
 def test_a_tree_within_another_one_goes_back_to_it() -> None:
-    with running([SHELL, "-c", "setsid sleep 4715 & wait"]) as pid:
+    with tree("setsid sleep 4715 & wait") as pid:
         meter = following(pid)
         wait_until(lambda: meter.measure([pid])[pid].processes == 2, 20.0)
         inner = children_of(pid)[0]
