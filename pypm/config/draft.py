@@ -67,7 +67,7 @@ def _line(key: str, value: Any, comment: str) -> Iterator[str]:
         yield from (f"    {_value(each)}," for each in value)
         yield "]"
         return
-    yield f"{text:<{COLUMN}}{_comment(comment)}" if comment else text
+    yield f"{f'{text} ':<{COLUMN}}{_comment(comment)}" if comment else text
 
 
 def _comment(text: str) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -148,3 +150,55 @@ def test_variables_that_the_shell_has_are_no_part_of_an_app_of_pm2() -> None:
     record = {"name": "a", "pm_exec_path": "/a.py", "exec_interpreter": "python3", "env": env}
     draft = pm2.read_pm2_list([{"pm2_env": record}], "jlist", {"SAME": "2", "OTHER": "x"})
     assert draft.apps[0].settings["env"] == {"OWN": "1", "OTHER": "3"}
+
+
+def supervisord_app(section: str, folder: Path, capfd: Capture) -> dict[str, object]:
+    """What ``[program:x]`` with these lines becomes."""
+    file = folder / "x.conf"
+    file.write_text(f"[program:x]\n{section}\n")
+    assert pypm("import", "supervisord", str(file), "-o", "-") == 0
+    app: dict[str, object] = tomllib.loads(capfd.readouterr().out)["apps"][0]
+    return app
+
+
+SAID = r"""python3 -c "import os,sys; print(sys.argv[1:], os.environ.get('P'))" """
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ("command={} 81%(process_num)02d '$X;%%'\nnumprocs=12", "['8103', '$X;%'] None"),
+        ("command={} %(process_num)d\nnumprocs=4\nnumprocs_start=5", "['8'] None"),
+        ("command={} %(process_num)02d\nnumprocs_start=5", "['05'] None"),
+        ('command={} a\nenvironment=P="$x:%(ENV_Q)s:%(process_num)d"\nnumprocs=4', "['a'] $x:two words:3"),
+        ("command={} %(ENV_Q)s '> %(ENV_Q)s <'", "['two', 'words', '> two words <'] None"),
+        ("command={} '$(date)' a|b %(program_name)s", "['$(date)', 'a|b', 'x'] None"),
+    ],
+)
+def test_a_command_of_supervisord_gets_the_same_words(
+    section: str, said: str, tmp_path: Path, capfd: Capture
+) -> None:
+    app = supervisord_app(section.replace("{}", SAID), tmp_path, capfd)
+    command, environment = app["command"], {**os.environ, "PYPM_INSTANCE": "3", "Q": "two words"}
+    if isinstance(command, str) and not app.get("shell"):
+        command = shlex.split(command)
+    ran = subprocess.run(
+        command, shell=isinstance(command, str), env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert ran.stdout.strip() == said, ran.stderr
+
+
+def test_supervisords_inner_shell_gets_its_variables(tmp_path: Path, capfd: Capture) -> None:
+    app = supervisord_app('command=sh -c "for i in 1 2; do echo $i; done"', tmp_path, capfd)
+    assert app["command"] == ["sh", "-c", "for i in 1 2; do echo $i; done"]
+    assert "shell" not in app
+
+
+def test_supervisords_files_are_found_from_a_relative_path(
+    tmp_path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = "directory=%(here)s\nnumprocs=2\nstdout_logfile=%(here)s/%(program_name)s_%(process_num)02d.log"
+    app = supervisord_app(f"command=true\n{lines}", Path(), capfd)
+    assert app["cwd"] == str(tmp_path)
+    assert app["out_file"] == f"{tmp_path}/x.log"  # each instance has one with its number

@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable
 
 from pypm.config.draft import AppDraft
-from pypm.config.foreign.drafting import NO_EQUAL, FileDraft, app_name, put_command, seconds
+from pypm.config.foreign.drafting import NO_EQUAL, FileDraft, app_name, seconds
+from pypm.config.foreign.expressions import Expressions
 from pypm.core.errors import ConfigError
 
 __all__ = ["read_supervisord"]
@@ -21,7 +22,6 @@ NOT_NEEDED = re.compile(
 AS_IT_IS = {"stopasgroup": "true", "killasgroup": "true", "process_name": "%(program_name)s"}
 """Keys that say what is so here anyway, with the value that does."""
 SIGNALS = re.compile(r"(?:SIG)?(\w+)", re.IGNORECASE)
-_EXPANSION = re.compile(r"%\((\w+)\)(0?\d*)([sd])")
 _VARIABLE = re.compile(r"""\s*(\w+)\s*=\s*(?:"((?:\\.|[^"\\])*)"|'((?:\\.|[^'\\])*)'|([^,]*))\s*(?:,|$)""")
 
 Put = Callable[[AppDraft, str], None]
@@ -30,6 +30,7 @@ Put = Callable[[AppDraft, str], None]
 def read_supervisord(text: str, path: str) -> FileDraft:
     """The programs of the configuration at ``path``, and of what it includes."""
     draft = FileDraft(os.path.basename(path))
+    path = os.path.abspath(path)
     parser = _parse(text, path)
     for included in _included(parser, path):
         try:
@@ -82,35 +83,50 @@ def _app(
     name: str, keys: dict[str, str], groups: dict[str, str], common: dict[str, str], here: str
 ) -> AppDraft:
     app = AppDraft({"name": app_name(name)})
-    values = {
-        key: value if key == "process_name" else _expanded(value, name, here) for key, value in keys.items()
+    copies, first = (
+        _whole(keys.get(key), default) for key, default in (("numprocs", 1), ("numprocs_start", 0))
+    )
+    known = {
+        "program_name": name,
+        "group_name": groups.get(name, name),
+        "here": here,
+        "numprocs": str(copies),
     }
-    put_command(app, values.pop("command", ""))
+    meaning = Expressions(known, copies, first)
+    variables = {**common, **_variables(keys.pop("environment", ""))}
+    _put_command(app, keys.pop("command", ""), variables, meaning)
     if name in groups:
         app.put("namespace", app_name(groups[name]), "its group")
-    if common:
-        app.settings["env"] = dict(common)
+    fixed = {key: meaning.plain(text) for key, text in variables.items() if meaning.is_plain(text)}
+    if fixed:
+        app.settings["env"] = fixed
+    values = {
+        key: value if key == "process_name" else (meaning.path if "logfile" in key else meaning.plain)(value)
+        for key, value in keys.items()
+    }
     _put_logs(app, values)
     _put_restarts(app, values)
     for key, value in values.items():
         if key in SIMPLE:
             SIMPLE[key](app, value)
-            if "$" in value:
-                app.notes.append(f"{key} = {value}: variables are not expanded here; write the value")
-        elif AS_IT_IS.get(key) != value.lower():
+        elif not (AS_IT_IS.get(key) == value.lower() or (key == "numprocs_start" and not first)):
             app.notes.append(f"{NO_EQUAL}: {key} = {value}{ADVICE.get(key, '')}")
+    left = [key for key, value in app.settings.items() if key != "command" and "%(" in str(value)]
+    app.notes += [f"{key} = {app.settings[key]}: nothing is expanded here; write the value" for key in left]
     return app
 
 
-def _expanded(value: str, name: str, here: str) -> str:
-    """supervisord's expressions: what is known now, and variables for what differs from run to run."""
+def _put_command(app: AppDraft, text: str, variables: dict[str, str], meaning: Expressions) -> None:
+    """Let the app run it, by a shell only where that has to find out what an expression is."""
+    varying = {key: value for key, value in variables.items() if not meaning.is_plain(value)}
+    command = meaning.command(text, varying)
+    app.put("command", command.words)
+    if command.by_shell:
+        app.put("shell", True, "it expands what differs from one to the next")
 
-    def replaced(match: re.Match[str]) -> str:
-        word = match[1]
-        known = {"program_name": name, "group_name": name, "here": here, "process_num": "$PYPM_INSTANCE"}
-        return known.get(word) or (f"${word[4:]}" if word.startswith("ENV_") else match[0])
 
-    return _EXPANSION.sub(replaced, value).replace("%%", "%")
+def _whole(text: str | None, default: int) -> int:
+    return int(text) if text is not None and text.strip().isdecimal() else default
 
 
 def _variables(text: str) -> dict[str, str]:
@@ -178,11 +194,6 @@ def _put_user(app: AppDraft, value: str) -> None:
     app.put("user", value, "needs a pypm that runs as root")
 
 
-def _put_environment(app: AppDraft, value: str) -> None:
-    for name, text in _variables(value).items():
-        app.put(f"env.{name}", text)
-
-
 def _put_signal(app: AppDraft, value: str) -> None:
     match = SIGNALS.fullmatch(value.strip())
     app.put("kill_signal", f"SIG{match[1].upper()}" if match else value)
@@ -197,13 +208,12 @@ SIMPLE: dict[str, Put] = {
     "stopwaitsecs": lambda app, value: app.put("kill_timeout", seconds(float(value))),
     "user": _put_user,
     "umask": lambda app, value: app.put("umask", value),
-    "environment": _put_environment,
 }
 """Keys that stand for one of ours."""
 
 ADVICE = {
     "priority": " (depends_on says what comes first)",
-    "numprocs_start": " (PYPM_INSTANCE counts from 0)",
+    "numprocs_start": " (instances count from 0; the command has what this asks for)",
     "process_name": " (instances are NAME:0, NAME:1 …)",
     "stopasgroup": " (signals go to the whole group; treekill = false changes that)",
     "killasgroup": " (what is left of the tree is always killed)",
