@@ -32,8 +32,8 @@ def command(app: str, instances: str, wait: bool, timeout: float | None, as_json
     number = _number(instances)
     with master() as client:
         if instances[0] in "+-":
-            rows = client.list()
-            present = sum(row["app"] == app for row in rows)
+            # A reload has two rows for one instance.
+            present = len({row["instance"] for row in client.list() if row["app"] == app})
             if not present:
                 raise NotFoundError(f"no app {app!r}", hint="`pypm list` shows what there is")
             number = max(0, present + number)

@@ -17,7 +17,7 @@ import time
 from pypm.client.connection import Connection, ConnectionLostError
 from pypm.client.home import home_folder, socket_path
 from pypm.client.launch import connect, connect_or_launch
-from pypm.client.waiting import GOALS, is_there, judge
+from pypm.client.waiting import GOALS, awaited_ids, is_there, judge
 from pypm.core.errors import NoMasterError, RequestError, UsageError
 
 TYPE_CHECKING = False
@@ -218,7 +218,7 @@ class Client(Connection):
         """
         if until not in GOALS:
             raise ValueError(f"until is one of {', '.join(GOALS)}, not {until!r}")
-        ids = [row["id"] for row in self.call("list", targets=_some(targets))]
+        ids = awaited_ids(self.call("list", targets=_some(targets)), until)
         deadline = None if timeout is None else time.monotonic() + timeout
         revision = 0
         while True:

@@ -13,12 +13,26 @@ if TYPE_CHECKING:
 
     Goal = Literal["online", "ready", "healthy", "exited"]
 
-__all__ = ["GOALS", "is_there", "judge"]
+__all__ = ["GOALS", "awaited_ids", "is_there", "judge"]
 
 GOALS = ("online", "ready", "healthy", "exited")
 
 _ALIVE = ("starting", "online", "stopping")
 """A run exists, or is about to."""
+
+
+def awaited_ids(rows: Sequence[Row], goal: Goal) -> list[int]:
+    """The ids that are waited for: of two rows in the same place, which a reload has, the smaller one.
+
+    That is the id of whoever has the place, now and later; the other one goes. Only for ``exited`` all count.
+    """
+    if goal == "exited":
+        return [row["id"] for row in rows]
+    holders: dict[tuple[str, int], int] = {}
+    for row in rows:
+        place = row["app"], row["instance"]
+        holders[place] = min(row["id"], holders.get(place, row["id"]))
+    return list(holders.values())
 
 
 def is_there(row: Row, goal: Goal) -> bool:

@@ -90,7 +90,7 @@ def scaled(word: str, row: Row, rows: Sequence[Row]) -> Order:
     ``rows`` are all there are. Raises UsageError for what is no number of instances.
     """
     app, text = str(row["app"]), word.strip()
-    present = sum(each["app"] == app for each in rows)
+    present = len({each["instance"] for each in rows if each["app"] == app})  # a reload has two rows for one
     if not re.fullmatch(r"[+-]?[0-9]{1,6}", text):
         raise UsageError(f"{one_line(word)!r} is not a number of instances", hint="such as 4, +2 or -1")
     wanted = present + int(text) if text[0] in "+-" else int(text)

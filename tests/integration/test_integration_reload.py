@@ -256,3 +256,17 @@ def test_what_was_reloaded_under_one_master_is_not_reloaded_again_under_the_next
         (index, "reloaded") for index in range(3)
     ]
     assert lines_of(pypm)[3:] == [["up", "0"], ["up", "1"], ["up", "2"]]
+
+
+def test_one_that_is_being_renewed_is_one_for_who_waits_and_who_scales(pypm: RealPypm) -> None:
+    pypm.write("go", "")
+    pypm.start(shell("a", WAITS, wait_ready=True, ready_fd=3))
+    (pypm.folder / "go").unlink()
+    command = pypm.popen("reload", "a", "--json")
+    wait_until(lambda: len(pypm.rows()) == 2, 20.0)
+    assert [row["id"] for row in pypm.json("wait", "a", "--for", "ready", "--timeout", "20")] == [0]
+    assert [each["spec"]["name"] for each in pypm.call("declared") if each["down"] == 0] == ["a"]
+    pypm.write("go", "")
+    pypm.ok("scale", "a", "+1")
+    command.communicate(timeout=60)
+    wait_until(lambda: [row["name"] for row in pypm.rows()] == ["a:0", "a:1"], 20.0)

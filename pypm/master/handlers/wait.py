@@ -24,6 +24,7 @@ async def handle(master: Master, params: Params) -> dict[str, Any]:
     ids = master.surges.own_ids(params.ids)
     outcome = await master.waiting.wait(ids, params.goal, params.timeout, params.revision)
     instances = master.engine.instances
+    ids = master.surges.own_ids(params.ids)  # others may have their places by now
     return {
         "done": outcome.done,
         "timed_out": outcome.timed_out,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from pypm.client.waiting import is_there, judge
+from pypm.client.waiting import awaited_ids, is_there, judge
 from pypm.core.errors import RequestError
 
 if TYPE_CHECKING:
@@ -73,3 +73,10 @@ def test_what_was_deleted_has_exited_and_will_not_come() -> None:
     assert judge([], [0], "exited")
     with pytest.raises(RequestError, match="deleted"):
         judge([], [0], "online")
+
+
+def test_of_two_in_the_same_place_the_one_is_waited_for_that_has_it() -> None:
+    rows = [row(id=0, app="a", instance=0), row(id=1, app="a", instance=1), row(id=2, app="b", instance=0)]
+    rows.append(row(id=7, app="a", instance=1, status="starting"))
+    assert awaited_ids(rows, "ready") == [0, 1, 2]
+    assert awaited_ids(rows, "exited") == [0, 1, 2, 7]

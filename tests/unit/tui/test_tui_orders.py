@@ -55,7 +55,8 @@ def test_what_is_no_signal_is_refused(word: str) -> None:
 
 @pytest.mark.parametrize(("word", "wanted"), [("6", 6), ("+2", 6), ("-1", 3), ("1", 1)])
 def test_an_app_is_scaled_to_and_by_a_number(word: str, wanted: int) -> None:
-    order = orders.scaled(word, MANY[0], [*MANY, make_row(9, "other")])
+    successor = {**MANY[0], "id": 10}  # of a reload
+    order = orders.scaled(word, MANY[0], [*MANY, make_row(9, "other"), successor])
     assert order.params == {"app": "worker", "instances": wanted}
     assert bool(order.question) is (wanted < 4)
 
