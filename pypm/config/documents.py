@@ -166,7 +166,7 @@ def _check_frame(content: Table, known: tuple[str, ...], faults: Faults) -> None
 
     for key, value in content.items():
         if key in known:
-            if key in ("deploy", "static") and value:
+            if key == "static" and value:
                 faults.add(key, "not supported yet")
         elif is_app_key(key):
             faults.add(key, "belongs to an app: write it below [[apps]], or below [defaults] for all apps")

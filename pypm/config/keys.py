@@ -205,20 +205,17 @@ SANDBOX_KEYS = (
 RESTART_KEYS = (Key("rules", rules.rules),)
 """The keys of the table ``restart``, which may also be the list of the rules itself."""
 
-NOT_YET = frozenset(
-    (
-        "append_env_to_name",
-        "deploy",
-        "name_prefix",
-        "pid",
-        "pid_file",
-        "port",
-        "post_update",
-        "static",
-        "watch_options",
-    )
-)
-"""What a later version brings. A value that asks for nothing (``watch = false``) is fine today."""
+NOT_YET = {
+    "append_env_to_name": "; write the whole name, or tell apps of several environments apart by namespace",
+    "name_prefix": "; write the whole name, or use namespace",
+    "pid": "; `pypm pid NAME` tells it",
+    "pid_file": "; `pypm pid NAME` tells it",
+    "port": '; use env = { PORT = "…" }',
+    "post_update": "",
+    "static": "",
+    "watch_options": "; leave it out: the kernel tells what changes; there are watch_delay and ignore_watch",
+}
+"""What a later version brings, and what to do until then. A value that asks for nothing is fine today."""
 
 NEVER = {
     "automation": "it belongs to PM2's hosted monitoring",
@@ -246,6 +243,14 @@ ASK_NOTHING: Mapping[str, tuple[object, ...]] = {
     "windows_hide": (True,),
 }
 """Values, beside false, 0 and null, which ask for what pypm does anyway."""
+
+CLUSTER = ("cluster", "cluster_mode")
+"""Modes that one instance alone does not need."""
+
+NO_CLUSTER = (
+    'several instances do not share a port through Node; with "fork" each is a process that listens for '
+    "itself: by sockets, with reusePort, or on a port of its own by increment_var"
+)
 
 ONLY_WHILE_WATCHING = frozenset(("watch_options",))
 
@@ -387,9 +392,10 @@ def _refuse(spelling: str, value: object, given: Mapping[str, object], place: Pl
     elif name in NEVER:
         place.fault(spelling, f"pypm does not have this: {NEVER[name]}")
     elif name == "exec_mode":
-        place.fault(spelling, f'{shown(value)} is not supported yet; each instance is a process ("fork")')
+        why = NO_CLUSTER if value in CLUSTER else 'expected "fork"'
+        place.fault(spelling, f"{shown(value)}: {why}")
     elif name in NOT_YET:
-        place.fault(spelling, "not supported yet")
+        place.fault(spelling, f"not supported yet{NOT_YET[name]}")
     else:
         place.fault(spelling, f"{shown(value)}: pypm does not have this, as it does not instrument Node")
 
@@ -408,6 +414,8 @@ def _asks_nothing(name: str, value: object, given: Mapping[str, object]) -> bool
         return True
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value == 0
+    if name == "exec_mode" and value in CLUSTER:
+        return given.get("instances") in (None, 1, "1")
     if value in ASK_NOTHING.get(name, ()):
         return True
     return isinstance(value, str | list | Mapping) and not value

@@ -288,4 +288,5 @@ def _refused() -> dict[str, Schema]:
     nothing = _ref("nothing")
     refused = dict.fromkeys((*tables.NOT_YET, *tables.NEVER), nothing)
     refused |= {name: _any(nothing, {"enum": list(words)}) for name, words in tables.ASK_NOTHING.items()}
+    refused["exec_mode"] = _any(nothing, {"enum": [*tables.ASK_NOTHING["exec_mode"], *tables.CLUSTER]})
     return {spelling: schema for name, schema in refused.items() for spelling in (name, camel_case(name))}

@@ -324,12 +324,19 @@ def test_what_pypm_does_anyway_may_be_said(folder, key, value):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("exec_mode", "cluster"),
+        ("exec_mode", "thread"),
         ("windowsHide", "x"),
     ],
 )
 def test_what_looks_like_nothing_and_is_not(folder, key, value):
     assert f"apps[0].{key}: " in faults_of(folder, **{key: value})
+
+
+def test_cluster_mode_asks_for_nothing_where_there_is_one_instance(folder):
+    assert spec_of(folder, exec_mode="cluster", instances=1).instances == 1
+    assert spec_of(folder, exec_mode="cluster").instances == 1
+    assert "share a port" in faults_of(folder, exec_mode="cluster", instances=2)
+    assert "sockets" in faults_of(folder, exec_mode="cluster_mode", instances="max")
 
 
 def test_what_belongs_to_watching_asks_for_nothing_while_watch_is_off(folder):

@@ -92,7 +92,7 @@ def test_examples_of_the_documentation_are_valid(block: str) -> None:
         {"limits": {"memory": "2G", "core": 0, "file_size": "unlimited", "cpu_affinity": [0, "2-3"]}},
         {"logs": {"max_size": 0, "compress": "gzip", "redact": "ENV:KEY", "format": "text"}},
         {"schedule": {"cron": "0 4 * * *", "overlap": "kill"}},
-        {"exec_mode": "fork", "port": 0, "deploy": {}, "pmx": False},
+        {"exec_mode": "fork", "port": 0, "post_update": [], "pmx": False},
         {"secrets": {"KEY": "file:/run/x"}, "filter_env": True, "kill_signal": 2, "env_file": [".env"]},
     ],
     ids=str,
