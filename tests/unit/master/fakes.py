@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 from typing import Any
 
@@ -64,6 +65,25 @@ class FakeLoop:
     def pending(self) -> int:
         """How many callbacks wait."""
         return sum(not handle.cancelled for _, _, handle, _, _ in self._due)
+
+
+class NoKeeper:
+    """A guardian that keeps nothing."""
+
+    def holds(self, _: str) -> bool:
+        return False
+
+    def take(self, _: str) -> None:
+        return None
+
+    def hold(self, _: dict[str, int]) -> None:
+        pass
+
+    def holding_together(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def drop(self, _: Iterable[str]) -> None:
+        pass
 
 
 class FakeExecutor:

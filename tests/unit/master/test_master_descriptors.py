@@ -7,13 +7,11 @@ import errno
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import FakeLoop, new_instance
+from fakes import FakeLoop, NoKeeper, new_instance
 from msgspec.structs import replace
 
 from pypm.core.instance import Run, Status
@@ -54,29 +52,12 @@ def test_a_zombie_is_watched_until_its_parent_is_done_with_it() -> None:
     assert ended_runs([instance]) == {child.pid}
 
 
-class Keeper:
-    def holds(self, _: str) -> bool:
-        return False
-
-    def take(self, _: str) -> None:
-        return None
-
-    def hold(self, _: dict[str, int]) -> None:
-        pass
-
-    def holding_together(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def drop(self, _: Iterable[str]) -> None:
-        pass
-
-
 def test_an_output_that_could_not_be_made_is_made_at_the_next_start(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario() -> None:
         outputs = Outputs(
-            asyncio.get_running_loop(), LogRegistry(), str(home), Keeper(), EventLog(f"{home}/events.jsonl")
+            asyncio.get_running_loop(), LogRegistry(), str(home), NoKeeper(), EventLog(f"{home}/events.jsonl")
         )
         with monkeypatch.context() as patch:
             patch.setattr(os, "pipe2", refuse)
@@ -91,7 +72,7 @@ def test_an_output_that_could_not_be_made_is_made_at_the_next_start(
     assert sorted(path.read_text() for path in home.glob("agent*.log")) == ["x\n", "x\n"]
 
 
-class OldMasters(Keeper):
+class OldMasters(NoKeeper):
     """Holds the pipe of an agent's stdout, as the last master has left it."""
 
     def __init__(self, read: int) -> None:

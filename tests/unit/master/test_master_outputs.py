@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from fakes import new_instance
+from fakes import NoKeeper, new_instance
 from msgspec.structs import replace
 
 from pypm.core.instance import Run, Status
@@ -19,29 +17,14 @@ from pypm.master.event_log import EventLog
 from pypm.master.output import Outputs
 
 
-class Keeper:
-    def holds(self, _: str) -> bool:
-        return False
-
-    def take(self, _: str) -> None:
-        return None
-
-    def hold(self, _: dict[str, int]) -> None:
-        pass
-
-    def holding_together(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def drop(self, _: Iterable[str]) -> None:
-        pass
-
-
 def test_a_run_that_is_found_after_its_streams_were_arranged_owns_its_output(home: Path) -> None:
     """As one does that the last master had begun and not saved."""
 
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
-        outputs = Outputs(loop, LogRegistry(), str(home / "logs"), Keeper(), EventLog(f"{home}/events.jsonl"))
+        outputs = Outputs(
+            loop, LogRegistry(), str(home / "logs"), NoKeeper(), EventLog(f"{home}/events.jsonl")
+        )
         instance = new_instance()
         outputs.recover(instance)
         out, error = outputs.of(instance).open_writers()
