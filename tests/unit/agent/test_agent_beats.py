@@ -75,6 +75,7 @@ class TestLoop:
             "import asyncio\n"
             "from pypm import agent\n"
             "async def main():\n"
+            "    asyncio.get_running_loop().slow_callback_duration = 100\n"  # or a busy machine is told of
             "    agent.start_heartbeats(interval=0.05)\n"
             "    await asyncio.sleep(0.01)\n"
             "asyncio.run(main())\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 
 from pypm.system import cgroup
 from pypm.system.process import is_same, start_ticks
-from pypm.system.subreaper import become_subreaper
+from pypm.system.subreaper import PR_SET_CHILD_SUBREAPER, become_subreaper
 from pypm.system.sweep import (
     Main,
     Mark,
@@ -116,12 +117,18 @@ def reap_orphans() -> None:
         pass
 
 
+def resign_as_subreaper() -> None:
+    """What other tests leave behind is init's again, which reaps it."""
+    assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) == 0
+
+
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
     become_subreaper()
     run = Running(tmp_path)
     yield run
     run.end()
+    resign_as_subreaper()
 
 
 def test_children_of_a_shell_are_found_while_it_runs_and_after_its_end(running: Running) -> None:
