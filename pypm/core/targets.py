@@ -33,7 +33,7 @@ def match(targets: Sequence[str], entries: Sequence[EntryT]) -> list[EntryT]:
 
     A target is, first match wins: ``all``; ``/regex/`` (searched in app and instance names); an app's or an
     instance's name; an id; a namespace; a glob with ``*``, ``?`` or ``[``. An app whose name is a number is
-    found before the id of that number, as in PM2.
+    found before the id of that number, as in PM2; ``:3`` is the id, whatever apps are called.
 
     Raises NotFoundError for a target that names nothing (``all`` never does), with the nearest right names.
     """
@@ -56,6 +56,8 @@ def _match_one(target: str, entries: Sequence[EntryT]) -> list[EntryT]:
         return list(entries)
     if len(target) > 2 and target.startswith("/") and target.endswith("/"):
         return _match_regex(target[1:-1], entries)
+    if target.startswith(":") and target[1:].isdecimal():  # no name has a colon at its beginning
+        return [entry for entry in entries if entry.id == int(target[1:])]
     found = [entry for entry in entries if target in (entry.app, entry.name)]
     if not found and target.isdecimal():
         found = [entry for entry in entries if entry.id == int(target)]

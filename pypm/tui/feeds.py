@@ -179,6 +179,8 @@ class DetailFeed(Feed):
         self._why = why
         self._chosen = Chosen()
         self._reading: tuple[int, Log] | None = None
+        self._read_files: tuple[object, ...] = ()
+        """What the log that is read consists of: an id is another one's when all were deleted."""
         self._told: tuple[int | None, str, int] | None = None
         self._facts_at = 0.0
 
@@ -193,7 +195,7 @@ class DetailFeed(Feed):
         if chosen.row is None or self._ended:
             return EVERY
         if chosen.tab == "log":
-            self._look_at_log(chosen.row["id"])
+            self._look_at_log(chosen.row)
             return LOG_EVERY
         key = (chosen.number, chosen.tab, chosen.width)
         now = time.monotonic()
@@ -214,10 +216,12 @@ class DetailFeed(Feed):
                 return self._chosen
         return self._chosen
 
-    def _look_at_log(self, number: int) -> None:
+    def _look_at_log(self, row: Row) -> None:
+        number, files = int(row["id"]), (row["name"], row.get("out_file"), row.get("error_file"))
         try:
-            if self._reading is None or self._reading[0] != number:
+            if self._reading is None or self._reading[0] != number or self._read_files != files:
                 self._close()
+                self._read_files = files
                 log = self._source.log(number)
                 self._reading = (number, log)
                 self._post(LogBegan(number, log.begin()))

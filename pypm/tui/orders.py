@@ -5,15 +5,25 @@ from __future__ import annotations
 import re
 import signal
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pypm.core.errors import UsageError
 from pypm.tui.rows import Row
 from pypm.tui.text import one_line
 
-__all__ = ["Order", "delete", "flush", "outcome", "scaled", "signalled", "simple"]
+__all__ = [
+    "Order",
+    "delete",
+    "flush",
+    "outcome",
+    "present_of",
+    "scaled",
+    "signalled",
+    "simple",
+    "unmistakable",
+]
 
 NAMED = 3
 """Names in a question; of more there is the number."""
@@ -90,7 +100,7 @@ def scaled(word: str, row: Row, rows: Sequence[Row]) -> Order:
     ``rows`` are all there are. Raises UsageError for what is no number of instances.
     """
     app, text = str(row["app"]), word.strip()
-    present = len({each["instance"] for each in rows if each["app"] == app})  # a reload has two rows for one
+    present = present_of(app, rows)
     if not re.fullmatch(r"[+-]?[0-9]{1,6}", text):
         raise UsageError(f"{one_line(word)!r} is not a number of instances", hint="such as 4, +2 or -1")
     wanted = present + int(text) if text[0] in "+-" else int(text)
@@ -100,9 +110,23 @@ def scaled(word: str, row: Row, rows: Sequence[Row]) -> Order:
     return Order("scale", {"app": app, "instances": wanted}, fewer if wanted < present else "")
 
 
+def present_of(app: str, rows: Iterable[Row]) -> int:
+    """How many instances an app has; a reload has two rows for one."""
+    return len({each["instance"] for each in rows if each["app"] == app})
+
+
 def targets(rows: Sequence[Row]) -> list[str]:
     """Instances as the protocol takes them: by their ids, which no pattern can be mistaken for."""
     return [str(row["id"]) for row in rows]
+
+
+def unmistakable(order: Order, rows: Iterable[Row]) -> Order:
+    """The order with ids that are no app's name, where one of ``rows``, which are all there are, has such."""
+    named = {row["app"] for row in rows}.intersection(order.params.get("targets", ()))
+    if not named:
+        return order
+    ids = [f":{each}" if each in named else each for each in order.params["targets"]]
+    return replace(order, params={**order.params, "targets": ids})
 
 
 def names(rows: Sequence[Row]) -> str:

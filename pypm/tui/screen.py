@@ -387,7 +387,7 @@ class Monit(App[None]):
         if number is None:
             return
         row, rows = self.board.rows[number], list(self.board.rows.values())
-        present = sum(each["app"] == row["app"] for each in rows)
+        present = orders.present_of(str(row["app"]), rows)
         question = f"How many instances of {one_line(str(row['app']))}? There are {present}."
         self._ask(question, "4, +2 or -1", lambda word: orders.scaled(word, row, rows))
 
@@ -421,7 +421,8 @@ class Monit(App[None]):
             self._give(order)
 
     def _give(self, order: Order) -> None:
-        threading.Thread(target=self._carry_out, args=(order,), daemon=True).start()
+        told = orders.unmistakable(order, self.board.rows.values())
+        threading.Thread(target=self._carry_out, args=(told,), daemon=True).start()
 
     def _carry_out(self, order: Order) -> None:
         """In a thread of its own, as an order may take its time."""

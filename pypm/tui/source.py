@@ -87,7 +87,7 @@ class MasterSource:
         """All about one instance; None: there is none of this id any more."""
         try:
             self._details = self._details or connect(self.home, PATIENCE)
-            details = self._details.call("describe", targets=[str(number)])
+            details = self._details.call("describe", targets=[f":{number}"])
         except (PypmError, OSError) as error:
             _close(self._details)
             self._details = None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fake_source import FakeSource, company, no_master
+from fake_source import FakeLog, FakeSource, company, no_master
 from scripted_master import make_row
 from watched import Watched
 
@@ -185,6 +185,17 @@ def test_the_tabs_are_beside_each_other(play: Play) -> None:
         assert tabs == ["log", "why", "events", "metrics", "runs", "log"]
         await screen.press("left", "left")
         assert screen.app.side.tab == "runs"
+
+    play(scene)
+
+
+def test_the_log_is_that_of_whoever_has_the_id_now(play: Play) -> None:
+    async def scene(screen: Watched) -> None:
+        await screen.sees("step 30")
+        screen.source.logs[0] = FakeLog([LogLine("words of another one")])
+        screen.source.answer = [{**screen.source.answer[0], "name": "other", "app": "other"}]
+        await screen.sees("words of another one")
+        await screen.sees_no_more("step 30")
 
     play(scene)
 

@@ -35,6 +35,7 @@ ENTRIES = [WEB0, WEB1, WORKER, SEVEN, FRONT]
         (["web:1"], [WEB1]),
         (["2"], [WORKER]),
         (["7"], [SEVEN]),  # a name that is a number comes before an id
+        ([":7"], [FRONT]),  # and this is an id
         (["front"], [WEB0, WEB1]),
         (["default"], [WORKER, SEVEN]),
         (["w*"], [WEB0, WEB1, WORKER, FRONT]),
@@ -51,7 +52,9 @@ def test_targets(targets: list[str], found: list[Entry]) -> None:
     assert match(targets, ENTRIES) == found
 
 
-@pytest.mark.parametrize("target", ["wrker", "99", "/^nothing/", "x*", "-1", "", "all ", "//", "Web"])
+@pytest.mark.parametrize(
+    "target", ["wrker", "99", ":99", ":x", "/^nothing/", "x*", "-1", "", "all ", "//", "Web"]
+)
 def test_what_names_nothing_is_an_error(target: str) -> None:
     with pytest.raises(NotFoundError) as caught:
         match(["worker", target], ENTRIES)

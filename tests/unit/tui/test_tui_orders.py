@@ -67,6 +67,13 @@ def test_an_app_is_not_scaled_away(word: str) -> None:
         orders.scaled(word, MANY[0], MANY)
 
 
+def test_an_id_is_never_taken_for_the_name_of_an_app() -> None:
+    order = orders.simple("restart", MANY[2:])
+    assert orders.unmistakable(order, MANY) is order
+    sure = orders.unmistakable(order, [*MANY, {**make_row(9, "3"), "app": "3"}])
+    assert (sure.params, sure.question) == ({"targets": ["2", ":3"]}, order.question)
+
+
 def entry(name: str, action: str) -> dict[str, Any]:
     return {"id": 0, "name": name, "action": action}
 
