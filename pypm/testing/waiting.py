@@ -13,7 +13,7 @@ T = TypeVar("T")
 PAUSE = 0.01
 
 
-def wait_until(condition: Callable[[], T], timeout: float = 10.0, what: str = "") -> T:
+def wait_until(condition: Callable[[], T], timeout: float = 20.0, what: str = "") -> T:
     """Call ``condition`` until it gives something true, and give that.
 
     Raises AssertionError with ``what`` and the last value after ``timeout`` seconds.
