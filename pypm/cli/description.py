@@ -15,7 +15,7 @@ from pypm.cli.output import plain
 from pypm.cli.probe_view import probe_fields
 from pypm.cli.process_tree import tree_lines
 from pypm.cli.sandbox_words import sandbox_in_words
-from pypm.cli.usage_view import age_in_words, cpu_limit_in_words, levels_in_words, usage_fields
+from pypm.cli.usage_view import age_in_words, cpu_limit_in_words, levels_in_words, most_in_words, usage_fields
 from pypm.config.units import format_duration, format_size
 from pypm.core.policy import describe_ruling
 from pypm.core.rules import Ruling
@@ -189,6 +189,7 @@ def _policy(spec: AppSpec) -> list[tuple[str, str]]:
         ("schedule", schedule_in_words(spec)),
         ("memory", levels_in_words(spec)),
         ("cpu", cpu_limit_in_words(spec.limits.cpu)),
+        *most_in_words(spec),
         ("age", age_in_words(spec)),
         ("start", "" if spec.autostart else "only when it is told to"),
     ]

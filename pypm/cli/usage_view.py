@@ -12,6 +12,7 @@ __all__ = [
     "cpu_limit_in_words",
     "levels_in_words",
     "memory_in_words",
+    "most_in_words",
     "usage_fields",
 ]
 
@@ -57,6 +58,16 @@ def cpu_limit_in_words(limit: CpuLimit | None) -> str:
         return ""
     what = "restarted" if limit.action == "restart" else "told"
     return f"{what} when above {limit.percent:g}% of a core for {format_duration(limit.seconds)}"
+
+
+def most_in_words(spec: AppSpec) -> list[tuple[str, str]]:
+    """The bounds beyond which a tree gets nothing more."""
+    limits = spec.limits
+    where = ", where the machine can do that" if limits.enforce == "best_effort" else ""
+    return [
+        ("cpu max", "" if limits.cpu_max is None else f"{limits.cpu_max * 100:g}% of a core{where}"),
+        ("tasks", "" if limits.tasks is None else f"at most {limits.tasks} processes and threads"),
+    ]
 
 
 def levels_in_words(spec: AppSpec) -> str:

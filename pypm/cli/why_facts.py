@@ -33,9 +33,10 @@ STEPS = {
     "alert": "an alert, unless the missing sign comes",
     "dump": "a report is made of it, unless the missing sign comes",
     "restart": "it is restarted, unless the missing sign comes",
+    "recycle": "a new run follows it, as soon as it has nothing under way",
     "timeout": "its run is stopped, as its time is over",
 }
-"""The steps that are taken about a silent run; the others are signals."""
+"""The steps that are taken about a silent or an old run; the others are signals."""
 
 Facts = dict[str, Any]
 

@@ -192,16 +192,19 @@ def _look_at(due: float, time: float, looked_at: float | None) -> float:
 
 
 def next_step(instance: Instance) -> tuple[str, float] | None:
-    """What is done next to a run that gives no sign, and when; None: nothing is to be done.
+    """What is done next to a run that gives no sign or is old, and when; None: nothing is to be done.
 
-    The step of the ladder about its trouble (``alert``, ``dump``, ``restart`` or a signal's name), or
-    ``timeout`` where the time of a job's run is over before anything else is judged.
+    The step of the ladder about its trouble (``alert``, ``dump``, ``restart`` or a signal's name), or, where
+    that comes before anything else is judged, ``timeout`` (the time of a job's run is over) or ``recycle``
+    (``max_runtime``, or the grace beyond it).
     """
     if instance.run is None:
         return None
     vitals, over = instance.run.vitals, run_over(instance)
     if not vitals.trouble:
-        return ("timeout", over) if over is not None and over == due_at(instance) else None
+        first, renewal = due_at(instance), recycle_due(instance)
+        ends = {renewal: "recycle", over: "timeout"}
+        return (ends[first], first) if first is not None and first in ends else None
     if vitals.rung_at is None or vitals.rung >= len(_ladder(instance)):
         return None
     rung = _ladder(instance)[vitals.rung]

@@ -96,10 +96,10 @@ class SpecRow(Row):
 
 
 class NextStep(msgspec.Struct):
-    """What is done next to a run that gives no sign, and when (Unix time)."""
+    """What is done next to a run that gives no sign or is old, and when (Unix time)."""
 
     step: str
-    """``alert``, ``dump``, ``restart``, the name of a signal, or ``timeout`` of a job."""
+    """``alert``, ``dump``, ``restart``, the name of a signal, ``timeout`` of a job, or ``recycle``."""
     at: float
 
 

@@ -7,6 +7,7 @@ from pypm.cli.usage_view import (
     cpu_limit_in_words,
     levels_in_words,
     memory_in_words,
+    most_in_words,
     usage_fields,
 )
 from pypm.core.spec import AppSpec, CpuLimit, LimitSpec
@@ -75,5 +76,10 @@ def test_limits_in_words() -> None:
     assert levels_in_words(spec) == "told at 70M, asked to give back at 80M (SIGUSR1), restarted above 100M"
     assert levels_in_words(AppSpec("a", ("/a",), "/")) == ""
     assert cpu_limit_in_words(CpuLimit(90.0)) == "told when above 90% of a core for 5m"
+    bound = LimitSpec(tasks=10, cpu_max=1.5, enforce="best_effort")
+    assert most_in_words(AppSpec("a", ("/a",), "/", limits=bound)) == [
+        ("cpu max", "150% of a core, where the machine can do that"),
+        ("tasks", "at most 10 processes and threads"),
+    ]
     aged = AppSpec("a", ("/a",), "/", limits=LimitSpec(max_runtime=86400.0, runtime_jitter=3600.0))
     assert age_in_words(aged) == "renewed after 1d and up to 1h more, at most 10m later if it is busy"

@@ -14,7 +14,7 @@ from pypm.cli.why_words import answer
 from pypm.core import events as ev
 from pypm.core.errors import ConfigError
 from pypm.core.instance import Status
-from pypm.core.spec import AppSpec, HealthSpec, LogSpec, RestartPolicy, Rule, Rung, ScheduleSpec
+from pypm.core.spec import AppSpec, HealthSpec, LimitSpec, LogSpec, RestartPolicy, Rule, Rung, ScheduleSpec
 from pypm.core.state import App, assemble, decode, encode_app, encode_instance, encode_origin
 from pypm.testing import Program, Simulation
 
@@ -145,6 +145,18 @@ def test_a_job_tells_its_schedule_and_when_its_time_is_over() -> None:
     life.handle(ev.RunRequested())
     life.run(1.0)
     assert facts_of(life)["next"]["what"] == "its run is stopped, as its time is over"
+
+
+def test_one_whose_age_is_bounded_tells_when_a_new_run_follows() -> None:
+    aged = replace(SPEC, limits=LimitSpec(max_runtime=3600.0))
+    life = lived(aged, Program(), seconds=10.0)
+    following = facts_of(life)["next"]
+    assert following["what"] == "a new run follows it, as soon as it has nothing under way"
+    assert following["at"] == pytest.approx(time.time() + 3590.0, abs=30.0)
+    silent = replace(aged, health=HealthSpec(heartbeat_timeout=60.0))
+    life = lived(silent, Program(), seconds=1.0)
+    life.handle(ev.Beat("run1"))
+    assert facts_of(life)["next"]["what"] == "its health is judged", "that comes first"
 
 
 def test_long_lines_go_on_between_words() -> None:
