@@ -81,7 +81,9 @@ def guarded(command: Callable[[list[str]], int | None], arguments: list[str]) ->
         sys.stdout.flush()
     except PypmError as error:
         return report(error)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        for each in dict.fromkeys(getattr(interrupt, "__notes__", ())):
+            note(f"pypm: {each}")
         return INTERRUPTED
     except BrokenPipeError:
         _give_up_stdout()

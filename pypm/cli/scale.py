@@ -36,11 +36,23 @@ def command(app: str, instances: str, wait: bool, timeout: float | None, as_json
             present = len({row["instance"] for row in client.list() if row["app"] == app})
             if not present:
                 raise NotFoundError(f"no app {app!r}", hint="`pypm list` shows what there is")
-            number = max(0, present + number)
+            number += present
+        _check(app, number)
         change = client.scale(app, number)
         if not wait:
             return show_change(change, as_json=as_json)
         return await_up(client, change, as_json=as_json, timeout=timeout)
+
+
+def _check(app: str, number: int) -> None:
+    from pypm.core.spec import MOST_INSTANCES
+
+    if number < 1:
+        raise UsageError(
+            f"{app} would have no instance left", hint=f"`pypm stop {app}` or `pypm delete {app}`"
+        )
+    if number > MOST_INSTANCES:
+        raise UsageError(f"{number} instances are too many", hint=f"an app has {MOST_INSTANCES} at most")
 
 
 def _number(word: str) -> int:

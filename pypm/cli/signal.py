@@ -26,14 +26,14 @@ def command(signal: str, targets: tuple[str, ...], group: bool, as_json: bool) -
       pypm signal SIGHUP worker
       pypm signal usr1 'api*'
     """
-    number = signal_number(signal)
+    number = signal_number(signal, targets)
     with existing_master() as client:
         change = client.signal(number, *expanded(targets), group=group)
         return show_change(change, as_json=as_json)
 
 
-def signal_number(word: str) -> int:
-    """Give the number of the signal ``word``: ``HUP``, ``sighup`` or ``1``.
+def signal_number(word: str, targets: tuple[str, ...] = ()) -> int:
+    """Give the number of the signal ``word``: ``HUP``, ``sighup`` or ``1``; ``targets`` are what it is for.
 
     Raises :class:`UsageError`, with the nearest right names, when there is none such.
     """
@@ -47,6 +47,11 @@ def signal_number(word: str) -> int:
         return int(word)
     from difflib import get_close_matches
 
+    turned = [each for each in targets if each.upper() in names]
+    if turned:
+        raise UsageError(
+            f"there is no signal {word!r}", hint=f"the signal comes first: `pypm signal {turned[0]} {word}`"
+        )
     close = get_close_matches(wanted, names, n=3)
     hint = f"did you mean {' or '.join(close)}?" if close else "`kill -l` lists them"
     raise UsageError(f"there is no signal {word!r}", hint=hint)

@@ -7,6 +7,7 @@ import sys
 import time
 
 from pypm.cli.output import names_in_words, note
+from pypm.client.connection import GOES_ON
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,6 +83,9 @@ def await_instances(
             revision = answer["revision"]
             open_names = [row["name"] for row in rows if not _looks_done(row, goal)]
             progress.update(len(ids) - len(open_names), len(ids), open_names)
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(GOES_ON)
+        raise
     finally:
         progress.clear()
     if begun_again:

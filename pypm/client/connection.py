@@ -20,9 +20,11 @@ if TYPE_CHECKING:  # the quick road has no time to import typing
     from types import TracebackType
     from typing import Any
 
-__all__ = ["NO_MASTER_HINT", "Connection", "ConnectionLostError"]
+__all__ = ["GOES_ON", "NO_MASTER_HINT", "Connection", "ConnectionLostError"]
 
 NO_MASTER_HINT = "`pypm start …` starts one"
+GOES_ON = "not waited for any longer; what was ordered goes on"
+"""Note on a KeyboardInterrupt that came between an order and its outcome."""
 
 _BLOCK = 65536
 _ASKED_ONCE = frozenset(("update", "trigger"))
@@ -97,6 +99,10 @@ class Connection:
         while True:
             try:
                 return self._ask_once(method, params, key, patient=patient)
+            except KeyboardInterrupt as interrupt:
+                if key:
+                    interrupt.add_note(GOES_ON)
+                raise
             except ConnectionLostError:
                 tries -= 1
                 if tries == 0 or self._is_aborted:

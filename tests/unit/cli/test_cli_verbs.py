@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -308,7 +310,38 @@ def test_a_signal_has_many_names(home: Path, word: str, number: int) -> None:
     assert master.asked("signal") == [{"targets": ["worker"], "signal": number, "group": True}]
 
 
-@pytest.mark.parametrize(("words", "number"), [(["5"], 5), (["+2"], 3), (["-1"], 0), (["-9"], 0)])
+def test_a_signal_behind_its_target_is_told(home: Path, capfd: Capture) -> None:
+    with ScriptedMaster(home, **everything(home)) as master:
+        assert pypm("signal", "worker", "SIGHUP") == 2
+    assert master.asked("signal") == []
+    assert "`pypm signal SIGHUP worker`" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("word", "told"), [("0", "pypm delete worker"), ("-1", "pypm stop worker"), ("99999", "10000 at most")]
+)
+def test_scale_to_none_or_too_many_is_refused(home: Path, capfd: Capture, word: str, told: str) -> None:
+    with ScriptedMaster(home, **everything(home)) as master:
+        assert pypm("scale", "worker", word) == 2
+    assert master.asked("scale") == []
+    assert told in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["restart", "wait"])
+def test_who_leaves_with_ctrl_c_is_told_that_it_goes_on(home: Path, capfd: Capture, method: str) -> None:
+    def interrupted(params: dict[str, object]) -> object:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        assert interrupt_seen.wait(timeout=60)
+        return None
+
+    interrupt_seen = threading.Event()
+    with ScriptedMaster(home, **{**everything(home), method: interrupted}):
+        assert pypm("restart", "worker") == 130
+        interrupt_seen.set()
+    assert capfd.readouterr().err == "pypm: not waited for any longer; what was ordered goes on\n"
+
+
+@pytest.mark.parametrize(("words", "number"), [(["5"], 5), (["+2"], 3), (["1"], 1)])
 def test_scale_counts_from_what_there_is(home: Path, words: list[str], number: int) -> None:
     with ScriptedMaster(home, **everything(home)) as master:
         assert pypm("scale", "worker", *words) == 0
