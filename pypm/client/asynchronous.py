@@ -24,6 +24,8 @@ from pypm.core.errors import RequestError
 
 __all__ = ["AsyncClient"]
 
+KEPT = 4
+"""Connections that are kept open for the next calls."""
 AHEAD = 1000
 """Lines or events that are read before they are asked for."""
 
@@ -142,7 +144,10 @@ class AsyncClient:
                 raise
             finally:
                 waiting.clear()
-            self._give_back(client)
+            if is_cancelled.is_set():  # it may have been aborted just after it was done
+                client.close()
+            else:
+                self._give_back(client)
             return result
 
         try:
@@ -154,7 +159,7 @@ class AsyncClient:
             raise
 
     def _give_back(self, client: Client) -> None:
-        if self._is_closed:
+        if self._is_closed or len(self._free) >= KEPT:
             client.close()
         else:
             self._free.append(client)
@@ -202,6 +207,7 @@ async def _followed(read: Callable[[Reader], Iterator[Item]]) -> AsyncIterator[I
         loop.call_soon_threadsafe(found.put_nowait, None)
 
     reading = asyncio.ensure_future(_beside(read_all))
+    getting: asyncio.Future[Item | None] | None = None
     try:
         while True:
             getting = asyncio.ensure_future(found.get())
@@ -218,3 +224,5 @@ async def _followed(read: Callable[[Reader], Iterator[Item]]) -> AsyncIterator[I
         reader.leave()
         room.release()
         reading.cancel()
+        if getting is not None:
+            getting.cancel()
