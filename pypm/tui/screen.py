@@ -178,7 +178,9 @@ class Monit(App[None]):
         self._renew(dataclasses.replace(self.table.view, **changes))
 
     def _show_summary(self) -> None:
-        self.query_one("#summary", Static).update(self._summary())
+        # While the screen closes there is none any more, and what was on its way still comes.
+        for line in self.query("#summary").results(Static):
+            line.update(self._summary())
 
     def _summary(self) -> Content:
         parts: list[str | tuple[str, str]] = []
