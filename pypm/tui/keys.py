@@ -9,7 +9,7 @@ from pypm.tui.side import TABS
 __all__ = ["BINDINGS", "COMMANDS", "HELP", "KEYS"]
 
 BINDINGS: list[BindingType] = [
-    Binding("q", "quit", "Quit"),
+    Binding("q,ctrl+c", "quit", "Quit"),
     Binding("question_mark", "help", "Help"),
     Binding("slash", "find", "Find"),
     Binding("ctrl+f", "search", "Search the log"),
