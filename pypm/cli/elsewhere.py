@@ -1,8 +1,8 @@
-"""Verbs of PM2 that are none of ours, and what does here what they do there."""
+"""Verbs of PM2 that are none of ours, options that another verb has, and what does here what they do."""
 
 from __future__ import annotations
 
-__all__ = ["ELSEWHERE"]
+__all__ = ["ELSEWHERE", "OPTIONS_ELSEWHERE"]
 
 ELSEWHERE = {
     "help": "`pypm --help`, or `pypm COMMAND --help`",
@@ -28,3 +28,14 @@ ELSEWHERE = {
     ),
 }
 """By verb, the hint that `pypm VERB` gives."""
+
+OPTIONS_ELSEWHERE = {
+    ("pypm", "--json"): "it follows the command: `pypm list --json`",
+    **{
+        (verb, option): f"`pypm {other} FILE {option} NAME` takes up the file; here, name the apps"
+        for verb, other in (("restart", "startOrRestart"), ("reload", "startOrReload"))
+        for option in ("--only", "--env")
+    },
+    **{(verb, "--only"): f"name the apps: `pypm {verb} NAME`" for verb in ("stop", "delete")},
+}
+"""By command and option that it does not have, the hint to what has it."""

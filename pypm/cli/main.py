@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pypm import __version__
-from pypm.cli.elsewhere import ELSEWHERE
+from pypm.cli.elsewhere import ELSEWHERE, OPTIONS_ELSEWHERE
 from pypm.cli.verbs import ALIASES, MODULES, SECTIONS, VERBS
 from pypm.core.errors import UsageError
 
@@ -97,9 +97,18 @@ def run(arguments: list[str]) -> int:
         return error.exit_code
     except click.ClickException as error:
         command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "pypm"
-        hint = _nearest_choice(error) or f"`{command} --help` shows how"
-        raise UsageError(_plain(error.format_message()), hint=hint) from None
+        hint = _option_elsewhere(error) or _nearest_choice(error) or f"`{command} --help` shows how"
+        message = error.message if _option_elsewhere(error) else error.format_message()
+        raise UsageError(_plain(message), hint=hint) from None
     return status if isinstance(status, int) else 0
+
+
+def _option_elsewhere(error: click.ClickException) -> str:
+    """A hint to the command that has the option which this one does not have; empty: there is none."""
+    if not isinstance(error, click.NoSuchOption) or error.ctx is None:
+        return ""
+    command = (error.ctx.command.name or "") if error.ctx.parent else "pypm"
+    return OPTIONS_ELSEWHERE.get((command, error.option_name), "")
 
 
 def _nearest_choice(error: click.ClickException) -> str:

@@ -210,6 +210,26 @@ def test_an_unknown_command_is_answered_with_the_nearest(capfd: Capture) -> None
     assert "did you mean start" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["reload", "ecosystem.config.js", "--env", "production"], "`pypm startOrReload FILE --env NAME`"),
+        (["gracefulReload", "a.json", "--only=web"], "`pypm startOrReload FILE --only NAME`"),
+        (["restart", "ecosystem.config.js", "--only", "web"], "`pypm startOrRestart FILE --only NAME`"),
+        (["stop", "ecosystem.config.js", "--only", "web"], "`pypm stop NAME`"),
+        (["--json", "list"], "`pypm list --json`"),
+    ],
+    ids=" ".join,
+)
+def test_an_option_of_another_verb_is_answered_with_that(capfd: Capture, words: list[str], hint: str) -> None:
+    assert pypm(*words) == 2
+    said, told = capfd.readouterr().err.splitlines()
+    assert said.startswith("pypm: no such option '--")
+    assert "id you mean" not in said
+    assert told.startswith("hint: ")
+    assert hint in told
+
+
 def test_an_unknown_choice_is_answered_with_the_nearest(capfd: Capture) -> None:
     assert pypm("wait", "worker", "--for", "onlin") == 2
     assert "hint: did you mean online?" in capfd.readouterr().err
