@@ -207,7 +207,6 @@ async def _followed(read: Callable[[Reader], Iterator[Item]]) -> AsyncIterator[I
         loop.call_soon_threadsafe(found.put_nowait, None)
 
     reading = asyncio.ensure_future(_beside(read_all))
-    getting: asyncio.Future[Item | None] | None = None
     try:
         while True:
             getting = asyncio.ensure_future(found.get())
@@ -224,5 +223,3 @@ async def _followed(read: Callable[[Reader], Iterator[Item]]) -> AsyncIterator[I
         reader.leave()
         room.release()
         reading.cancel()
-        if getting is not None:
-            getting.cancel()

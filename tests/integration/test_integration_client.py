@@ -176,22 +176,6 @@ def test_many_calls_leave_few_connections(pypm: RealPypm) -> None:
     run(work())
 
 
-def test_nothing_is_left_of_a_wait_for_lines_that_was_cancelled(pypm: RealPypm) -> None:
-    pypm.begin(late_ready(pypm))
-
-    async def work() -> None:
-        async with package.AsyncClient() as client:
-            before = asyncio.all_tasks()
-            lines = client.logs("a", follow=True)
-            assert (await anext(lines)).text == "begun"
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(anext(lines), 0.3)
-            await asyncio.to_thread(wait_until, no_thread_is_left, 20.0)
-            assert asyncio.all_tasks() <= before
-
-    run(work())
-
-
 def test_following_for_asyncio(pypm: RealPypm) -> None:
     pypm.begin(late_ready(pypm))
 
