@@ -15,7 +15,7 @@ from pypm.client.connection import Connection
 from pypm.config import load
 from pypm.config.foreign.drafting import FileDraft
 from pypm.config.foreign.pm2 import read_pm2_list
-from pypm.core.errors import RequestError
+from pypm.core.errors import PypmError, RequestError
 from pypm.core.spec import AppSpec
 
 __all__ = ["read_running", "take_over"]
@@ -44,16 +44,37 @@ def take_over(path: str, draft: FileDraft) -> tuple[list[str], str]:
     with master() as connection:
         for spec in specs:
             theirs = draft.names.get(spec.name, spec.name)
+            if _is_here(connection, spec):
+                return taken, f"{spec.name} is here already, and under PM2 too: pypm delete {spec.name}"
             note(f"pypm: taking over {plain(theirs)}")
             _pm2("stop", theirs)
-            if reason := _started(connection, spec):
-                connection.call_patiently("delete", targets=[spec.name])
-                if spec.autostart:
-                    _pm2("start", theirs)
+            try:
+                reason = _started(connection, spec)
+            except PypmError as error:
+                reason = str(error)
+            except KeyboardInterrupt:
+                _give_back(connection, spec, theirs)
+                raise
+            if reason:
+                _give_back(connection, spec, theirs)
                 return taken, f"{spec.name} does not start here, and runs under PM2 again: {reason}"
             _pm2("delete", theirs)
             taken.append(spec.name)
     return taken, ""
+
+
+def _is_here(connection: Connection, spec: AppSpec) -> bool:
+    return any(row["app"] == spec.name for row in connection.call_patiently("list"))
+
+
+def _give_back(connection: Connection, spec: AppSpec, theirs: str) -> None:
+    """End what there is of an app here, and have it run under PM2 again."""
+    try:
+        if _is_here(connection, spec):
+            connection.call_patiently("delete", targets=[spec.name])
+    finally:
+        if spec.autostart:
+            _pm2("start", theirs)
 
 
 def _started(connection: Connection, spec: AppSpec) -> str:

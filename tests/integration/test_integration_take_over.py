@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_pypm import RealPypm
+from real_pypm import RealPypm, sleeper
 
 PM2 = f"""#!{sys.executable}
 import json, os, sys
@@ -73,6 +73,17 @@ def test_one_that_does_not_start_here_goes_back_and_the_rest_stays(pypm: RealPyp
     assert "exit code 7" in answer["fault"]
     assert calls(fake_pm2) == ["jlist", "stop good", "delete good", "stop bad", "start bad"]
     assert [row["name"] for row in pypm.rows()] == ["good"]
+
+
+def test_an_app_that_is_here_already_is_not_touched_on_either_side(pypm: RealPypm, fake_pm2: Path) -> None:
+    pypm.ok("start", pypm.ecosystem(sleeper("a"), name="ours.toml"))
+    pid = pypm.pid("a")
+    (fake_pm2 / "list").write_text(json.dumps([record(fake_pm2, "a", "raise SystemExit(7)\n")]))
+    done = pypm.run("import", "pm2", "--live")
+    assert done.returncode == 1
+    assert "a is here already" in done.stderr
+    assert calls(fake_pm2) == ["jlist"]
+    assert pypm.pid("a") == pid
 
 
 def test_a_list_that_cannot_be_declared_takes_nothing_over(pypm: RealPypm, fake_pm2: Path) -> None:
