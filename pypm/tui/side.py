@@ -136,8 +136,8 @@ class Side(Vertical):
         return self.row is not None and self.row["id"] == number
 
     def _show_bar(self) -> None:
-        if not self.is_mounted:
-            return
+        if not self.is_mounted or not self.query("#state"):
+            return  # not there yet, or not any more
         name = "no instance" if self.row is None else one_line(str(self.row["name"]))
         room = max(self.size.width - 40, 8)
         parts = [Content.styled(cut(name, min(display_width(name), LONGEST_NAME, room)), "bold")]
