@@ -103,11 +103,12 @@ class Client(Connection):
         specs = load(file, env_name=env_name, only=tuple(only) or None, known=known)
         return self._order("apply", apps=msgspec.to_builtins(specs), origin=self._origin())
 
-    def run(self, command: Iterable[str], /, **keys: Any) -> Change:
+    def run(self, command: str | Iterable[str], /, **keys: Any) -> Change:
         """Declare one app by its command and keys of an ecosystem file, and start it.
 
-        As in ``run(["python", "agent.py"], name="agent", max_memory_restart="1G")``. Relative paths begin at
-        the present folder.
+        As in ``run(["python", "agent.py"], name="agent", max_memory_restart="1G")``; one text, as in
+        ``run("python agent.py")``, is split into words as on the command line. Relative paths begin at the
+        present folder.
         """
         import os
 
@@ -115,7 +116,8 @@ class Client(Connection):
 
         from pypm.config import from_command
 
-        spec = from_command(tuple(command), keys, cwd=os.getcwd())
+        words = (command,) if isinstance(command, str) else tuple(command)
+        spec = from_command(words, keys, cwd=os.getcwd())
         return self._order("apply", apps=[msgspec.to_builtins(spec)], origin=self._origin())
 
     def start(self, *targets: str) -> Change:
