@@ -33,7 +33,10 @@ NO_WAY_TO_BE_READY = (
 
 def size(value: object) -> int:
     """Bytes; ``"unlimited"``: no limit."""
-    return UNLIMITED if value == "unlimited" else parse_size(value)
+    try:
+        return UNLIMITED if value == "unlimited" else parse_size(value)
+    except ConfigError as error:
+        raise ConfigError(f'{error.message}, or "unlimited"') from None
 
 
 def io_priority(value: object) -> str:

@@ -38,7 +38,9 @@ def cpu_limit(value: object) -> CpuLimit | None:
         value = {"percent": value}
     if unknown := sorted(set(map(str, value)) - set(CPU_KEYS)):
         raise ConfigError(f'"{unknown[0]}" is no part of it: expected such as {CPU_FORM}')
-    percent, action = value.get("percent"), value.get("action", "alert")
+    if "percent" not in value:
+        raise ConfigError(f"it has no percent: expected such as {CPU_FORM}")
+    percent, action = value["percent"], value.get("action", "alert")
     written = percent.strip().removesuffix("%") if isinstance(percent, str) else percent
     number = _number(written)
     if number is None or number <= 0:

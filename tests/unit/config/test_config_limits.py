@@ -71,6 +71,10 @@ def test_a_cpu_that_is_not_there(faults_of):
     assert "this machine has no CPU 4000" in faults_of(limits={"cpu_affinity": [0, 4000]})
 
 
+def test_a_misspelled_unlimited_is_answered_with_it(faults_of):
+    assert '"1.5G", or "unlimited"' in faults_of(limits={"core": "unlimted"})
+
+
 def test_memory_is_another_name(spec_of, faults_of):
     assert spec_of(limits={"memory": "300M"}).max_memory == 300 * 1024**2
     assert "keep one of them" in faults_of(limits={"memory": "1G"}, max_memory_restart="2G")

@@ -41,7 +41,7 @@ def test_a_part_is_one_of_pm2s_limit_as_well(spec_of):
         ({"memory_high_signal": "SIGUSR1"}, "limits.memory_high_signal: needs a limit"),
         ({"memory": "1G", "memory_high_signal": "SIGNONE"}, "limits.memory_high_signal: "),
         ({"cpu": {"percent": 90, "during": "5m"}}, 'limits.cpu: "during" is no part of it'),
-        ({"cpu": {"for": "5m"}}, "limits.cpu: "),
+        ({"cpu": {"for": "5m"}}, "limits.cpu: it has no percent: expected such as"),
         ({"cpu": {"percent": -1}}, "limits.cpu: "),
         ({"cpu": {"percent": 90, "for": "10ms"}}, "limits.cpu: that is too short"),
         ({"cpu": {"percent": 90, "action": "kill"}}, "limits.cpu: "),
