@@ -191,9 +191,17 @@ def _policy(spec: AppSpec) -> list[tuple[str, str]]:
         ("cpu", cpu_limit_in_words(spec.limits.cpu)),
         *most_in_words(spec),
         ("age", age_in_words(spec)),
+        ("watch", _watch_in_words(spec)),
         ("start", "" if spec.autostart else "only when it is told to"),
     ]
     return [(name, text) for name, text in fields if text]
+
+
+def _watch_in_words(spec: AppSpec) -> str:
+    if spec.watch is None:
+        return ""
+    told = f"restarted when {' or '.join(spec.watch.paths)} changes"
+    return f"{told}, but not {', '.join(spec.watch.ignore)}" if spec.watch.ignore else told
 
 
 def schedule_in_words(spec: AppSpec) -> str:

@@ -80,6 +80,13 @@ def test_a_person_is_told_all() -> None:
         assert words in text
 
 
+def test_what_is_watched_is_told() -> None:
+    watch = {"paths": ["/srv", "/etc/agent.toml"], "ignore": ["*.log"]}
+    text = sections(make_detail(spec={**SPEC, "watch": watch}))
+    assert "restarted when /srv or /etc/agent.toml changes, but not *.log" in text
+    assert "changes" not in sections(make_detail())
+
+
 def test_runs_have_the_ids_by_which_their_logs_are_found() -> None:
     never_began = make_exit(reason="could not start") | {"run_id": ""}
     text = sections(make_detail(run_id="9f3c21ab12cd", runs=[make_exit(code=1, reason="bad"), never_began]))
