@@ -67,7 +67,7 @@ class Ask(ModalScreen[str | None]):
 class Help(ModalScreen[None]):
     """All keys."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark,enter", "leave", "Close")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark,enter,ctrl+c", "leave", "Close")]
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -74,29 +74,30 @@ HELP = """\
 
 [b]Instances[/b]
   ↑ ↓ j k pgup pgdn home end   go through the list
-  /          filter: words of name, namespace, status, health, note; -word
-  o O        sort by the next column, or turn round; or click a title
+  /          filter: words of name, namespace, status, health,
+             note; -word leaves out
+  o O        sort by the next column, turn round; or click
   g          group by namespace
   space a    mark the instance; mark all that is shown
-  esc        end the filter, the marks, the zoom, one after the other
+  esc        end filter, marks and zoom, one after the other
   enter z    only the details; only the list; both again
   tab        go from the list to the details and back
 
 [b]Orders[/b], for the marked instances, else for the current one
   s start    x stop    r restart    R reload
-  !          send a signal            c   scale the app: 4, +2, -1
-  f          empty the logs           D   delete
+  !          send a signal        c   scale the app: 4, +2, -1
+  f          empty the logs       D   delete
   What stops or loses something asks first; only [b]y[/b] says yes.
 
 [b]Details[/b]
-  1 log   2 why   3 events   4 metrics   5 runs   ← → the tab beside
+  1 log   2 why   3 events   4 metrics   5 runs   ← → beside
   In the log:
-  p          stand still, go on       w   wrap long lines
-  e E        the failure before, the next one      v   failures only
+  p          stand still, go on   w   wrap long lines
+  e E        the failure before, the next one   v   them only
   /          search, if the log has the focus; else ctrl+f
-  n N        the match before, the next one        G   to the end
+  n N        the match before, the next one     G   to the end
 
-  ctrl+p all commands    t another theme    q quit: the agents go on
+  ctrl+p all commands   t another theme   q quit; agents go on
   In most terminals, shift and the mouse select text.
 
 """
