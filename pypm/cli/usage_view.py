@@ -126,7 +126,8 @@ def _foretold(seconds: float) -> str:
 def _processes(usage: Detail) -> str:
     if usage.get("processes") is None:
         return ""
-    return f"{usage['processes']}, with {usage['threads']} threads"
+    threads = usage["threads"]
+    return f"{usage['processes']}, with {threads} thread{'' if threads == 1 else 's'}"
 
 
 def _size(usage: Detail, name: str) -> str:

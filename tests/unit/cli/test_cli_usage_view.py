@@ -68,6 +68,7 @@ def test_what_it_uses_now() -> None:
         ("open files", "12"),
         ("disk", "0B read, 2K written"),
     ]
+    assert ("processes", "1, with 1 thread") in usage_fields(detail(processes=1, threads=1))
 
 
 def test_limits_in_words() -> None:
