@@ -229,13 +229,14 @@ class SystemExecutor:
             return SpawnFailed(str(error))
         except OSError as error:  # no descriptors left for its pipes, for example
             return SpawnFailed(error.strerror or str(error))
+        # First of all: whoever kills us before that leaves a run that only its marks tell of, while it lives.
+        self.on_begun(Note(instance.id, run_id, token, child.pid, child.start_ticks))
         try:
             self.ends.watch(child.pid, instance.id, run_id, ours=True)
         except OSError as error:  # nobody would hear of its end
             process.send_group(child.pid, signal.SIGKILL)
             os.waitpid(child.pid, 0)
             return SpawnFailed(error.strerror or str(error))
-        self.on_begun(Note(instance.id, run_id, token, child.pid, child.start_ticks))
         self.trees.begun(instance, child.pid, child.start_ticks, group)
         self.runs_by_token[token] = (instance.id, run_id)
         self.owners.begun(Owner(instance.id, run_id), child.pid)

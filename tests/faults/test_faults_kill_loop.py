@@ -18,6 +18,9 @@ from real_pypm import RealPypm
 from pypm.testing import wait_until
 
 KILLS = 200 if os.environ.get("PYPM_SOAK") else 20
+UNSEEN = KILLS // 20
+"""How many runs may have ended unseen: forked by a master that was killed before it could note them, and over
+before the next one looked (docs/design.md, section 3)."""
 STEADY, RESTLESS = 14, 6
 """How many agents run until they are told to end, and how many exit by themselves again and again."""
 
@@ -101,19 +104,20 @@ def test_masters_are_killed_while_agents_print_exit_and_are_restarted(pypm: Real
     # What the socket tells is on the disk a moment later.
     wait_until(lambda: not any("run" in instance for instance in pypm.state()["instances"]))
     exits.collect(pypm)
-    for row in pypm.rows():
-        check(pypm, row, exits[row["id"]])
+    assert sum(check(pypm, row, exits[row["id"]]) for row in pypm.rows()) <= UNSEEN
 
 
-def check(pypm: RealPypm, row: dict[str, Any], ends: dict[str, tuple[int | None, int | None]]) -> None:
-    """Compare what pypm tells of an instance with what the instance tells of itself."""
+def check(pypm: RealPypm, row: dict[str, Any], ends: dict[str, tuple[int | None, int | None]]) -> int:
+    """Compare what pypm tells of an instance with what it tells of itself; gives how many ends are unknown."""
     name = row["name"]
     lives = lives_of(pypm.folder / "records" / name.replace(":", "-"))
     known = {each.run_id: (each.code, None) for each in lives}
-    assert known.items() <= ends.items(), name
+    unseen = known.keys() - ends.keys()
+    assert {run_id: known[run_id] for run_id in known.keys() - unseen}.items() <= ends.items(), name
     assert row["restarts"] == len(ends) - 1, name
     # What was told to end before it could listen to that has no record.
     too_early = [end for run_id, end in ends.items() if run_id not in known]
     assert set(too_early) <= {(None, signal.SIGTERM)}, name
     expected = "".join(f"{life.run_id} {line}\n" for life in lives for line in range(1, life.lines + 1))
     assert pypm.log(name).decode() == expected, name
+    return len(unseen)
