@@ -108,7 +108,7 @@ def test_masters_are_killed_while_agents_print_exit_and_are_restarted(pypm: Real
 
 
 def check(pypm: RealPypm, row: dict[str, Any], ends: dict[str, tuple[int | None, int | None]]) -> int:
-    """Compare what pypm tells of an instance with what it tells of itself; gives the number of unknown ends."""
+    """Compare what pypm tells of an instance with its own record; gives how many ends are not known."""
     name = row["name"]
     lives = lives_of(pypm.folder / "records" / name.replace(":", "-"))
     known = {each.run_id: (each.code, None) for each in lives}
