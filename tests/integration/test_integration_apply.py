@@ -145,7 +145,7 @@ def test_the_form_and_the_place_of_its_logs_hold_for_the_run_that_goes_on(pypm: 
     app = {"name": "a", "script": "talker.py"}
     pypm.start(app)
     changes_live(pypm, app, logs={"format": "json"})
-    wait_until(lambda: b'"tick' in pypm.log("a").splitlines()[-1], 20.0, "records in the log")
+    wait_until(lambda: b'"tick' in b"".join(pypm.log("a").splitlines()[-1:]), 20.0, "records in the log")
     last = json.loads(pypm.log("a").splitlines()[-1])
     assert last["message"].strip() == "tick"
     changes_live(pypm, app, logs={"format": "json"}, out_file="elsewhere.log")
