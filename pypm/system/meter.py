@@ -12,7 +12,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from pypm.system.clock import boot_time
-from pypm.system.process import TICKS_PER_SECOND
+from pypm.system.process import TICKS_PER_SECOND, read_stat
 from pypm.system.usage import WholeUsage, measure_whole, proportional_memory
 
 __all__ = ["TreeMeter", "TreeUsage"]
@@ -178,14 +178,5 @@ def _read_last_pid() -> int:
 
 def _stat(pid: int) -> list[bytes] | None:
     """The fields of /proc/PID/stat from the third on; None if there is no such process."""
-    try:
-        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return None
-    try:
-        data = os.read(descriptor, 1024)
-    except ProcessLookupError:
-        return None
-    finally:
-        os.close(descriptor)
-    return data[data.rindex(b")") + 2 :].split(None, 22)
+    data = read_stat(pid)
+    return None if data is None else data[data.rindex(b")") + 2 :].split(None, 22)
