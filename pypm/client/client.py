@@ -225,8 +225,8 @@ class Client(Connection):
         revision = 0
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            # No instance of its own goal is asked for: what is a change is the master's to know.
-            params = {"ids": ids, "for": "stopped", "timeout": left, "revision": revision}
+            # Whether that is what is waited for is judged here.
+            params = {"ids": ids, "for": "changed", "timeout": left, "revision": revision}
             answer = self.call_patiently("wait", **params)
             rows: builtins.list[Row] = answer["rows"]
             revision = answer["revision"]

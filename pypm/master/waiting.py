@@ -9,9 +9,10 @@ from typing import Literal, NamedTuple
 from pypm.core.instance import Desired, settled_at
 from pypm.master.engine import Engine
 
-__all__ = ["Outcome", "Waiting"]
+__all__ = ["Goal", "Outcome", "Waiting"]
 
-Goal = Literal["settled", "stopped"]
+Goal = Literal["settled", "stopped", "changed"]
+"""``changed`` is reached by what is deleted only: for who judges by himself what he waits for."""
 
 
 class Outcome(NamedTuple):
@@ -114,6 +115,9 @@ class Waiting:
         for instance_id in pending:
             instance = self._engine.instances.get(instance_id)
             if instance is None:
+                continue
+            if goal == "changed":
+                left.add(instance_id)
                 continue
             if goal == "stopped":
                 if instance.run is not None or instance.status in ("starting", "stopping"):

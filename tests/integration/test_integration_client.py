@@ -109,6 +109,16 @@ def test_waiting_over_the_death_of_a_master(pypm: RealPypm) -> None:
             client.wait("a")
 
 
+@pytest.mark.parametrize("until", ["online", "ready", "healthy"])
+def test_what_rests_for_a_while_is_waited_for_and_no_longer_than_asked(pypm: RealPypm, until: Any) -> None:
+    pypm.begin(shell("a", "exit 1", restart_delay="1h"))
+    pypm.wait_status("a", "backoff")
+    seen = []
+    with package.Client() as client, pytest.raises(TimeoutError, match=rf"not {until} after 0\.5 s: a"):
+        client.wait("a", until=until, timeout=0.5, on_change=seen.append)
+    assert len(seen) < 5, "the master is asked when something has changed, and not again and again"
+
+
 def test_the_files_of_a_home(pypm: RealPypm) -> None:
     pypm.start(shell("a", "echo one; echo two; exec sleep 1034"))
     wait_until(lambda: pypm.log("a") == b"one\ntwo\n")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from pypm.master.waiting import Goal
 
 if TYPE_CHECKING:
     from pypm.master.main import Master
@@ -14,7 +16,7 @@ class Params(msgspec.Struct, forbid_unknown_fields=True, rename={"goal": "for"})
     """Which instances, what for, how many seconds at most, and from which revision on changes are told."""
 
     ids: list[int]
-    goal: Literal["settled", "stopped"]
+    goal: Goal
     timeout: float | None = None
     revision: int | None = None
 

@@ -53,6 +53,22 @@ def test_nobody_to_wait_for_is_done() -> None:
     with_waiting(test)
 
 
+def test_a_change_is_waited_for_whatever_they_are() -> None:
+    """Also where nothing runs, which is the end of all other waits."""
+
+    async def test(engine: Engine, waiting: Waiting, _: FakeExecutor) -> None:
+        engine.add(new_instance())
+        assert await waiting.wait([0], "changed", revision=0, timeout=0.0) == CHANGED
+        assert await waiting.wait([0], "changed", revision=engine.revision, timeout=0.0) == TIMED_OUT
+        task = await started(waiting.wait([0], "changed", revision=engine.revision))
+        assert not task.done()
+        engine.handle(0, ev.StartRequested())
+        assert await task == CHANGED
+        assert await waiting.wait([5], "changed") == DONE, "it was deleted"
+
+    with_waiting(test)
+
+
 def test_stopped_is_when_the_last_run_is_over() -> None:
     async def test(engine: Engine, waiting: Waiting, _: FakeExecutor) -> None:
         for number in range(2):
