@@ -151,7 +151,8 @@ def _show(plan: Plan, *, as_json: bool) -> None:
     from pypm.cli.plan_view import plan_json, plan_lines
 
     if as_json:
-        print_json(plan_json(plan))
+        told = plan_json(plan)
+        print_json(told, told["apps"])
         return
     for line in plan_lines(plan):
         say(line)

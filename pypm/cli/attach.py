@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import click
 
-from pypm.cli.output import note, report
+from pypm.cli.options import json_option
+from pypm.cli.output import FORM, note, report
 from pypm.cli.session import existing_master
 from pypm.core.errors import PypmError, UsageError
 
@@ -17,15 +18,18 @@ __all__ = ["command"]
 
 @click.command("attach")
 @click.argument("target")
-def command(target: str) -> int:
+@json_option
+def command(target: str, as_json: bool) -> int:
     """Follow what one instance prints, and write the lines of this stdin to its own, until Ctrl-C.
 
-    The app has `stdin = true`. The end of this stdin ends neither the agent nor what is followed.
+    The app has `stdin = true`. The end of this stdin ends neither the agent nor what is followed. Output is
+    as of `logs`, also with --json and --format.
 
     \b
     Examples:
       pypm attach worker
       pypm attach worker:0 < commands.txt
+      pypm attach worker --json < commands.txt
     """
     from pypm.cli.main import run
 
@@ -33,10 +37,13 @@ def command(target: str) -> int:
         rows = connection.call("list", targets=[target])
     if len(rows) != 1:
         raise UsageError(f"{target} is {len(rows)} instances", hint="attach to one of them, such as NAME:0")
+    form = ["--json"] if as_json else []
+    if FORM.template is not None:
+        form = [f"--format={FORM.template}"]
     thread = threading.Thread(target=_send_lines, args=(rows[0]["name"],), daemon=True)
     thread.start()
     # With the last lines: an answer may be there before the log is followed.
-    return run(["logs", rows[0]["name"]])
+    return run(["logs", rows[0]["name"], *form])
 
 
 def _send_lines(name: str) -> None:

@@ -10,7 +10,7 @@ __all__ = ["check_attach", "follow"]
 def check_attach(attach: bool, as_json: bool) -> None:
     """Raise UsageError where what follows would not be JSON."""
     if attach and as_json:
-        raise UsageError("--attach goes not with --json")
+        raise UsageError("--attach goes with neither --json nor --format")
 
 
 def follow(targets: list[str], status: int) -> int:

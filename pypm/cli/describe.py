@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from pypm.cli.env import secrets_option
-from pypm.cli.options import check_format, format_option, json_option
+from pypm.cli.options import json_option
 from pypm.cli.output import print_json, say
 from pypm.cli.secrets import masked_answer
 from pypm.cli.session import master
@@ -21,9 +21,8 @@ __all__ = ["command"]
 @click.command("describe")
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET…")
 @secrets_option
-@format_option
 @json_option
-def command(targets: tuple[str, ...], show_secrets: bool, template: str | None, as_json: bool) -> int:
+def command(targets: tuple[str, ...], show_secrets: bool, as_json: bool) -> int:
     """Tell all about some instances: state and why, last runs, command, logs, restart policy, processes.
 
     \b
@@ -32,16 +31,10 @@ def command(targets: tuple[str, ...], show_secrets: bool, template: str | None, 
       pypm describe worker --format '{name} {spec.cwd} {last_exit.reason}'
       pypm describe worker:0 --json | jq '.[0].runs'
     """
-    check_format(template, as_json)
     with master() as connection:
         details: list[dict[str, Any]] = connection.call("describe", targets=expanded(targets))
     if not show_secrets:
         details = masked_answer(details)
-    if template is not None:
-        from pypm.cli.templates import filled
-
-        sys.stdout.write(filled(template, details))
-        return 0
     if as_json:
         print_json(details)
         return 0

@@ -34,7 +34,8 @@ def command(as_json: bool) -> int:
     limits = (facts or {}).get("limits", [])  # a master that is older tells none
     failed = any(check.level == "fail" for check in checks)
     if as_json:
-        print_json({"ok": not failed, "checks": [check._asdict() for check in checks], "limits": limits})
+        told = [check._asdict() for check in checks]
+        print_json({"ok": not failed, "checks": told, "limits": limits}, told)
     else:
         say(table(checks))
         if limits:

@@ -6,8 +6,9 @@ import os
 import sys
 from typing import Any
 
-from pypm.cli.log_options import wants_colour
+from pypm.cli.log_options import template_printer, wants_colour
 from pypm.cli.log_printers import JsonPrinter, Look, PrefixPrinter, flush
+from pypm.cli.output import FORM
 from pypm.cli.start_plan import Plan
 from pypm.core.spec import instance_name
 from pypm.logs.follow import Follower
@@ -23,17 +24,13 @@ __all__ = ["Echo"]
 class Echo:
     """Prints what comes to the logs of ``plan``'s instances from now on, each line with its instance.
 
-    With ``as_json`` each line is a JSON object, as of ``pypm logs --json``.
+    With ``as_json`` each line is a JSON object, as of ``pypm logs --json``, or has the form of ``--format``.
     Made before anything is started, so that the first line is not lost and no old one is shown.
     """
 
     def __init__(self, plan: Plan, rows: list[dict[str, Any]], home: str, *, as_json: bool = False) -> None:
         sources = [*_declared(plan, os.path.join(home, "logs")), *_known(plan, rows)]
-        self._printer: Printer = (
-            JsonPrinter()
-            if as_json
-            else PrefixPrinter(Look(colour=wants_colour(), terminal=sys.stdout.isatty()))
-        )
+        self._printer = _printer(as_json)
         self._printer.prepare(source.name for source in sources)
         self._follower: Follower[Source] = Follower()
         for source in {source.file: source for source in sources}.values():
@@ -57,6 +54,13 @@ class Echo:
                     self._printer.show(source, batch)
         flush()
         return bool(came)
+
+
+def _printer(as_json: bool) -> Printer:
+    look = Look(colour=wants_colour(), terminal=sys.stdout.isatty())
+    if FORM.template is not None:
+        return template_printer(FORM.template, look)
+    return JsonPrinter() if as_json else PrefixPrinter(look)
 
 
 def _declared(plan: Plan, logs_folder: str) -> list[Source]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["ELSEWHERE", "OPTIONS_ELSEWHERE"]
 
 ELSEWHERE = {
-    "help": "`pypm --help`, or `pypm COMMAND --help`",
     "deepUpdate": "`pip install --upgrade pypm && pypm update`",
     "logrotate": "logs are rotated without it: `[apps.logs]` in an ecosystem file says how",
     "slist": "`pypm doctor --json`",

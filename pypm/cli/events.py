@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pypm.cli.options import Count
-from pypm.cli.output import note
+from pypm.cli.options import Count, json_option
+from pypm.cli.output import FORM, note
 from pypm.core.errors import PypmError, UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ LINES = 50
     "--since", metavar="TIME", help="From then on: 1h (ago), 10:30, yesterday 18:00, 2026-11-22 10:30."
 )
 @click.option("--until", metavar="TIME", help="Until then.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, as in the file.")
+@json_option
 def command(
     targets: tuple[str, ...],
     follow: bool,
@@ -52,6 +52,7 @@ def command(
       pypm events                          the last 50 events
       pypm events worker --since 1h        what became of worker in the last hour
       pypm events -f                       what happens from now on, too
+      pypm events --format '{time} {name} {event} {cause}'
       pypm events --since yesterday --json | jq 'select(.event == "run.ended")'
     """
     from pypm.cli.log_options import moment
@@ -99,6 +100,10 @@ def _follow(view: EventView, until: int | None, *, as_json: bool) -> None:
 def _show(events: list[Told], *, as_json: bool) -> None:
     from pypm.cli.event_words import event_line
 
-    for event, line in events:
-        sys.stdout.write((line if as_json else event_line(event)) + "\n")
+    if FORM.template is not None:
+        from pypm.cli.templates import filled
+
+        sys.stdout.write(filled(FORM.template, (event for event, _ in events), sparse=True))
+    else:
+        sys.stdout.writelines((line if as_json else event_line(event)) + "\n" for event, line in events)
     sys.stdout.flush()

@@ -12,10 +12,19 @@ from typing import TYPE_CHECKING, NamedTuple
 from pypm.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from pypm.cli.log_printers import Look
     from pypm.logs.picking import Query
     from pypm.logs.view import Printer
 
-__all__ = ["PM2_TEMPLATE", "Words", "makes_printer", "makes_query", "wants_colour", "with_optional_values"]
+__all__ = [
+    "PM2_TEMPLATE",
+    "Words",
+    "makes_printer",
+    "makes_query",
+    "template_printer",
+    "wants_colour",
+    "with_optional_values",
+]
 
 PM2_TEMPLATE = "timestamp={time} app={name} id={id} type={type} message={message}"
 """What PM2 prints with ``--format``."""
@@ -105,7 +114,7 @@ def pattern(option: str, text: str, *, ignore_case: bool) -> re.Pattern[bytes]:
 
 def makes_printer(words: Words) -> Printer:
     """The form that is asked for. Raises ``UsageError`` for forms that exclude each other."""
-    from pypm.cli.log_printers import JsonPrinter, Look, PrefixPrinter, RawPrinter, TemplatePrinter
+    from pypm.cli.log_printers import JsonPrinter, Look, PrefixPrinter, RawPrinter
 
     check_forms(words)
     terminal = sys.stdout.isatty()
@@ -123,8 +132,16 @@ def makes_printer(words: Words) -> Printer:
         return JsonPrinter(Look(strip=words.strip))
     if words.template is None:
         return PrefixPrinter(look)
+    return template_printer(words.template or PM2_TEMPLATE, look)
+
+
+def template_printer(template: str, look: Look) -> Printer:
+    """Lines of a person's own form. Raises ``UsageError`` for a field that there is not."""
+    from pypm.cli.log_printers import TemplatePrinter
+    from pypm.cli.templates import unescaped
+
     try:
-        return TemplatePrinter(words.template or PM2_TEMPLATE, look)
+        return TemplatePrinter(unescaped(template), look)
     except ValueError as error:
         raise UsageError(f"--format: {error}") from None
 

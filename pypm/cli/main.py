@@ -86,6 +86,8 @@ def run(arguments: list[str]) -> int:
 
     Raises :class:`PypmError` for what a person is to be told.
     """
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     # Not by `group.main`, which has its own ways with a closed pipe and an interrupt.
     try:
         with group.make_context("pypm", list(arguments)) as context:

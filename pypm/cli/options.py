@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import click
 
+from pypm.cli.output import FORM
 from pypm.core.errors import UsageError
 
 __all__ = [
@@ -15,8 +17,6 @@ __all__ = [
     "Seconds",
     "all_option",
     "all_targets",
-    "check_format",
-    "format_option",
     "json_option",
     "targets_argument",
     "wait_options",
@@ -47,11 +47,38 @@ class Count(click.IntRange):
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print only JSON on stdout.")
+FORMAT = "A line each of that form, as in '{name} {status}'."
 
-format_option: Decorator = click.option(
-    "--format", "template", metavar="TEMPLATE", help="A line each of that form, as in '{name} {status}'."
-)
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--json`` and ``--format``: ``command`` is told with ``as_json`` that a program reads it.
+
+    What it prints by :func:`pypm.cli.output.print_json` has the form that is asked for.
+    """
+
+    @wraps(command)
+    def formed(*args: Any, as_json: bool, template: str | None, **words: Any) -> Any:
+        if template is None:
+            return command(*args, as_json=as_json, **words)
+        check_template(template, as_json)
+        FORM.template = template
+        try:
+            return command(*args, as_json=True, **words)
+        finally:
+            FORM.template = None
+
+    form = click.option("--format", "template", metavar="TEMPLATE", help=FORMAT)
+    return form(click.option("--json", "as_json", is_flag=True, help="Print only JSON on stdout.")(formed))
+
+
+def check_template(template: str, is_other_form: bool) -> None:
+    """Raise :class:`UsageError` for what is no template, before anything is done, or stands beside --json."""
+    from pypm.cli.templates import parsed
+
+    if is_other_form:
+        raise UsageError("--format goes neither with --json nor with another form")
+    parsed(template)
+
 
 all_option: Decorator = click.option("--all", "everything", is_flag=True, help="As the target `all`.")
 
@@ -68,12 +95,6 @@ def wait_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--wait/--no-wait", "wait", default=True,
         help="Wait until every instance is online or has failed (the default).",
     )(command)  # fmt: skip
-
-
-def check_format(template: str | None, is_other_form: bool) -> None:
-    """Raise :class:`UsageError` where a template stands beside another form of the same output."""
-    if template is not None and is_other_form:
-        raise UsageError("--format goes neither with --json nor with another form")
 
 
 def all_targets(targets: tuple[str, ...], everything: bool) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pypm.cli.output import names_in_words, note, print_json, say
+from pypm.cli.output import FORM, names_in_words, note, print_json, say
 from pypm.cli.waiting import await_instances
 
 TYPE_CHECKING = False
@@ -76,6 +76,8 @@ def show_warnings(change: Mapping[str, Any]) -> None:
 def show_change(change: Mapping[str, Any], *, as_json: bool, **more: Any) -> int:
     """Tell what was done: the *change* of the protocol, with ``more`` fields, as JSON, or in words."""
     if as_json:
+        if FORM.template is not None:  # the lines of a template have no place for them
+            show_warnings(change)
         print_json({**change, **more})
         return 0
     show_warnings(change)

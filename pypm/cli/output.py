@@ -13,10 +13,21 @@ from pypm.core.errors import PypmError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any, TextIO
 
-__all__ = ["guarded", "names_in_words", "note", "plain", "prepare_streams", "print_json", "report", "say"]
+__all__ = [
+    "FORM",
+    "Form",
+    "guarded",
+    "names_in_words",
+    "note",
+    "plain",
+    "prepare_streams",
+    "print_json",
+    "report",
+    "say",
+]
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C: 128 + SIGINT."""
@@ -50,9 +61,27 @@ def _nowhere(descriptor: int) -> TextIO:
     return open(descriptor, "w" if descriptor else "r", closefd=False)
 
 
-def print_json(value: Any) -> None:
-    """Print ``value`` as one line of JSON in ASCII, the same on both roads."""
-    sys.stdout.write(json.dumps(value) + "\n")
+class Form:
+    """The form in which a command prints what it has for programs: JSON, or the lines of a template."""
+
+    template: str | None = None
+
+
+FORM = Form()
+"""That of the command that runs; :func:`pypm.cli.options.json_option` sets it."""
+
+
+def print_json(value: Any, objects: Iterable[Any] | None = None) -> None:
+    """Print ``value`` as one line of JSON in ASCII, the same on both roads; or as ``--format`` wants it.
+
+    Then it is a line for each of ``objects``, which are those in ``value`` itself where they are not given.
+    """
+    if FORM.template is None:
+        sys.stdout.write(json.dumps(value) + "\n")
+        return
+    from pypm.cli.templates import filled, objects_of
+
+    sys.stdout.write(filled(FORM.template, objects_of(value if objects is None else list(objects))))
 
 
 def say(text: str) -> None:

@@ -55,7 +55,7 @@ def show_pids(connection: Connection, targets: list[str], *, as_json: bool) -> i
     rows = connection.call("list", targets=targets or None)
     running = [row for row in rows if row["pid"] is not None]
     if as_json:
-        print_json([{"id": row["id"], "name": row["name"], "pid": row["pid"]} for row in rows])
+        print_json([{"id": row["id"], "name": row["name"], "pid": row["pid"]} for row in rows], rows)
     else:
         for row in running:
             say(str(row["pid"]))
@@ -70,7 +70,7 @@ def show_ids(connection: Connection, targets: list[str], *, as_json: bool) -> in
     rows = connection.call("list", targets=targets or None)
     ids = [row["id"] for row in rows]
     if as_json:
-        print_json(ids)
+        print_json(ids, rows)
     else:
         say(f"[ {', '.join(map(str, ids))} ]" if ids else "[]")
     return 0

@@ -8,7 +8,8 @@ import click
 
 from pypm.cli.attached import check_attach, follow
 from pypm.cli.options import Count, all_option, all_targets, json_option, targets_argument
-from pypm.cli.output import names_in_words, note, plain, print_json
+from pypm.cli.orders import show_warnings
+from pypm.cli.output import FORM, names_in_words, note, plain, print_json
 from pypm.cli.session import master, origin
 from pypm.client.connection import Connection
 
@@ -63,10 +64,11 @@ def tell_reload(connection: Connection, change: dict[str, Any], *, as_json: bool
     """Tell what became of a reload, the answer of the method; give the exit status."""
     failures: list[dict[str, Any]] = change["failures"]
     if as_json:
+        if FORM.template is not None:
+            show_warnings(change)
         print_json(change)
     else:
         from pypm.cli.listing import show_table
-        from pypm.cli.orders import show_warnings
 
         show_warnings(change)
         show_table(connection.call("list"))

@@ -22,7 +22,8 @@ def show(key: str | None, *, as_json: bool) -> int:
     written = said(_path())
     values = {**DEFAULTS, **written}
     if as_json:
-        print_json(values if key is None else values[key])
+        shown = values if key is None else {key: values[key]}
+        print_json(values if key is None else values[key], _settings(shown))
     elif key is not None:
         say(str(values[key]))
     else:
@@ -43,13 +44,19 @@ def change(changes: Mapping[str, object], *, as_json: bool) -> int:
         when = "it holds from the next master on"
     values = {**DEFAULTS, **said(path)}
     if as_json:
-        print_json({key: values[key] for key in changes})
+        changed = {key: values[key] for key in changes}
+        print_json(changed, _settings(changed))
         return 0
     for key, value in changes.items():
         unset = "" if value is not None else "   (the default)"
         say(f"{key} = {values[key]}{unset}")
     say(f"{path} is written; {when}")
     return 0
+
+
+def _settings(values: Mapping[str, object]) -> list[dict[str, object]]:
+    """What a line of `--format` is about: a setting."""
+    return [{"key": key, "value": value} for key, value in values.items()]
 
 
 def typed(word: str) -> object:

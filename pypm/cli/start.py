@@ -135,7 +135,7 @@ def command(
     if foreground and (not wait or timeout is not None):
         raise UsageError("--foreground goes neither with --no-wait nor with --timeout")
     if attach and (foreground or as_json):
-        raise UsageError("--attach goes neither with --foreground nor with --json")
+        raise UsageError("--attach goes neither with --foreground nor with --json or --format")
     return start(given, foreground=foreground, attach=attach, wait=wait, timeout=timeout, as_json=as_json)
 
 

@@ -40,7 +40,7 @@ def command(files: tuple[str, ...], env_name: str | None, as_json: bool) -> int:
     paths = [file_to_read(word) for word in files or (None,)]
     results = [_result(path, env_name, known) for path in paths]
     if as_json:
-        print_json({"ok": all(result["ok"] for result in results), "files": results})
+        print_json({"ok": all(result["ok"] for result in results), "files": results}, results)
     else:
         for result in results:
             _tell(result)

@@ -34,7 +34,7 @@ def test_every_option_is_in_the_section_of_its_verb(verb: str) -> None:
         if isinstance(parameter, click.Option) and not parameter.hidden:
             names = {name for name in (*parameter.opts, *parameter.secondary_opts) if name.startswith("--")}
             names -= {"--follow"}  # said by -f
-            assert names <= words | {"--json"}, f"{verb}: {names - words}"
+            assert names <= words | {"--json", "--format"}, f"{verb}: {names - words}"
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -52,3 +52,9 @@ def test_a_section_names_no_option_that_there_is_not(verb: str) -> None:
 def test_every_alias_is_in_the_table(alias: str, verb: str) -> None:
     (line,) = re.findall(rf"^\| \[`{verb}`\].*$", TEXT, re.MULTILINE)
     assert f"`{alias}`" in line
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_prints_json_and_lines_of_a_template(verb: str) -> None:
+    options = {name for parameter in command_of(verb).params for name in parameter.opts}
+    assert {"--json", "--format"} <= options

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scripted_master import ScriptedMaster, make_row
@@ -71,3 +72,51 @@ def test_describe_masks_what_it_fills_in(home: Path, capfd: pytest.CaptureFixtur
     with ScriptedMaster(home, describe=[detail]):
         assert guarded(run, ["describe", "b", "--format", "{spec.cwd} {spec.env.API_KEY}"]) == 0
     assert capfd.readouterr().out == "/srv ****\n"
+
+
+CHANGE = {"instances": [{"id": 0, "name": "b", "action": "restarted"}], "warnings": ["it is old"]}
+
+
+@pytest.mark.parametrize(
+    ("wait", "form", "line"), [("--wait", "{action} {memory}", "restarted 3M"), ("--no-wait", "{name}", "b")]
+)
+def test_an_order_has_a_line_for_each_instance(
+    wait: str, form: str, line: str, home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    order = ["restart", "b", wait]
+    waited = {"rows": ROWS[:1], "done": True, "timed_out": False}
+    with ScriptedMaster(home, restart=CHANGE, wait=waited, list=ROWS[:1]) as master:
+        assert guarded(run, [*order, "--format", form]) == 0
+        assert capfd.readouterr() == (f"{line}\n", "pypm: warning: it is old\n")
+        assert guarded(run, [*order, "--format", "{name"]) == 2
+        assert len(master.asked("restart")) == 1, "a template that is none is refused before the order"
+        capfd.readouterr()
+        assert guarded(run, [*order, "--json"]) == 0
+        assert capfd.readouterr().out.startswith('{"instances"'), "a template is that of one command"
+
+
+@pytest.mark.parametrize(
+    ("words", "answers", "lines"),
+    [
+        (["pid", "--format={pid} {status}"], {"list": ROWS[:1]}, f"{ROWS[0]['pid']} {ROWS[0]['status']}\n"),
+        (["id", "--format", "{id}={name}"], {"list": ROWS}, "0=b\n1=a\n"),
+        (["ping", "--format", "{master_pid}"], {"ping": {"master_pid": 7}}, "7\n"),
+        (["get", "--format", "{key} is {value}"], {}, "logs.total_size is "),
+        (["version", "--format", "{master_version}"], {"ping": {"version": "9.9"}}, "9.9\n"),
+        (["completion", "bash", "--format", "{shell}"], {}, "bash\n"),
+        (["monit", "--once", "--format", "{name} {cpu}"], {"list": ROWS}, "b 2%\na -\n"),
+        (["events", "--format", "{event} {cause}"], {}, "run.ended exit\nmaster.ended -\n"),
+        (["help", "stop"], {}, "Usage: pypm stop [OPTIONS]"),
+        (["help"], {}, "Usage: pypm [OPTIONS] COMMAND"),
+    ],
+)
+def test_every_kind_of_answer_has_lines(
+    words: list[str], answers: dict[str, Any], lines: str, home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    story = ['{"event": "run.ended", "cause": "exit", "time": ""}', '{"event": "master.ended", "time": ""}']
+    (home / "events.jsonl").write_text("\n".join(story) + "\n")
+    with ScriptedMaster(home, **answers):
+        assert guarded(run, words) == 0
+    out, err = capfd.readouterr()
+    assert out.startswith(lines)
+    assert err == ""

@@ -120,7 +120,7 @@ def options_of(command: click.Command) -> set[str]:
 
 def faults_of(words: str) -> Iterator[str]:
     """What is wrong with a command: its verb, or an option."""
-    verb, *rest = words.split()
+    verb, *rest = words.removeprefix("help ").split()
     if PLACEHOLDER.fullmatch(verb):
         return
     if verb not in VERBS and verb not in ALIASES:
