@@ -327,8 +327,8 @@ def read_app(raw: Mapping[str, object], place: Place) -> dict[str, Any]:
     return settings
 
 
-def read_table(name: str, raw: object, place: Place) -> dict[str, Any]:
-    """The settings of one of the ``TABLES``."""
+def read_table(name: str, raw: object, place: Place, suggested: Iterable[str] = ()) -> dict[str, Any]:
+    """The settings of one of the ``TABLES``; for a misspelled key only some may be ``suggested``."""
     settings: dict[str, Any] = {}
     if name == "restart" and isinstance(raw, list):
         raw = {"rules": raw}
@@ -343,7 +343,7 @@ def read_table(name: str, raw: object, place: Place) -> dict[str, Any]:
         if spelling in keys:
             _read_key(keys[spelling], where, value, place, settings)
         else:
-            place.fault(where, f"unknown key{nearest(spelling, keys)}")
+            place.fault(where, f"unknown key{nearest(spelling, tuple(suggested) or keys)}")
     return settings
 
 

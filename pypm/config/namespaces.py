@@ -34,7 +34,8 @@ def _limits(name: str, content: object, faults: Faults) -> NamespaceLimits | Non
     for key in content:
         if key != "limits":
             place.fault(key, f"unknown key{nearest(key, ('limits',))}")
-    settings = read_table("limits", content.get("limits", {}), place)
-    for key in settings.keys() - set(NAMESPACE_LIMITS):
-        place.fault(f"limits.{key}", f"a namespace can have {', '.join(NAMESPACE_LIMITS)}")
+    settings = read_table("limits", content.get("limits", {}), place, NAMESPACE_LIMITS)
+    for key in sorted(settings.keys() - set(NAMESPACE_LIMITS)):
+        possible = f"a namespace can have {', '.join(NAMESPACE_LIMITS)}"
+        place.fault(f"limits.{key}", f"{possible}{nearest(key, NAMESPACE_LIMITS)}")
     return NamespaceLimits(**settings) if settings.keys() - {"enforce"} and not place.count else None

@@ -78,8 +78,11 @@ def levels_in_bytes(limits: dict[str, Any], memory: int | None, place: Place) ->
         )
     if limits.get("memory_high_signal") and not (memory or limits.get("memory_high")):
         place.fault("limits.memory_high_signal", "needs a limit on memory, or memory_high as a size")
-    if limits.get("runtime_jitter") and not limits.get("max_runtime"):
+    has_end = limits.get("max_runtime") or "max_runtime" in place.failed
+    if limits.get("runtime_jitter") and not has_end:
         place.fault("limits.runtime_jitter", "there is no max_runtime that it could put off")
+    if limits.get("recycle_grace") and not has_end:
+        place.fault("limits.recycle_grace", "there is no max_runtime beyond which it could let work go on")
 
 
 def _number(value: object) -> float | None:

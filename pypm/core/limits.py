@@ -112,8 +112,17 @@ def memory_used(instance: Instance, event: ev.Event, now: float) -> Result:
     said = f"memory {_of_limit(event.memory_bytes, instance.spec)}"
     if not rises:
         return changed, [] if level else [Tell("memory.normal", said)]
-    told: list[Action] = [Tell(f"memory.{level}", said)]
-    return changed, [*told, *_shed(instance.spec, event.memory_bytes)] if level == "high" else told
+    told = _warned(instance.spec, event.memory_bytes, before)
+    if level == "high":
+        told += [Tell("memory.high", said), *_shed(instance.spec, event.memory_bytes)]
+    return changed, told
+
+
+def _warned(spec: AppSpec, memory: int, before: MemoryLevel) -> list[Action]:
+    """Tell that there is little left, if it was not told: growth may have passed several levels at once."""
+    warn, _ = _figures(spec)
+    is_news = not before and 0 < warn <= memory
+    return [Tell("memory.warn", f"memory {_of_limit(memory, spec)}")] if is_news else []
 
 
 def _shed(spec: AppSpec, memory: int) -> list[Action]:
@@ -132,7 +141,8 @@ def memory_over(instance: Instance, event: ev.Event, now: float) -> Result:
         return instance, []
     reason = f"memory {_size(event.memory_bytes, limit)} > {_size(limit, limit)}"
     told = replace(instance, run=replace(run, memory_told=event.memory_bytes))
-    return begin_stop(told, now, reason, After.DECIDE, "memory")
+    stopped, actions = begin_stop(told, now, reason, After.DECIDE, "memory")
+    return stopped, [*_warned(instance.spec, event.memory_bytes, run.memory_level), *actions]
 
 
 def memory_over_while_stopping(instance: Instance, event: ev.Event, now: float) -> Result:

@@ -10,7 +10,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -20,11 +20,13 @@ from pypm.core.errors import RequestError
 from pypm.core.instance import Instance
 from pypm.master.telemetry import Offer, RunTelemetry, Telemetry
 
-__all__ = ["ActionResult", "Actions", "Send"]
+__all__ = ["MEMORY_PRESSURE", "ActionResult", "Actions", "Send"]
 
 Send = Callable[[bytes, bytes], bool]
 """Sends a frame over the connection of a name; False where that is gone."""
 
+MEMORY_PRESSURE = "memory-pressure"
+"""The action by which agents give memory back (``on_memory_pressure`` of ``pypm.agent``)."""
 RECONNECTS = 5.0
 """Seconds in which runs that an earlier master has started have told this one what they offer."""
 GRACE = 0.3
@@ -115,6 +117,19 @@ class Actions:
             return True
         self._telemetry.of(run.run_id).withdraw(offer)
         return False
+
+    def offered(self, instance_id: int, run_id: str, before: Collection[str]) -> None:
+        """A process of a run has said what it offers; ``before``: what there was until then.
+
+        Who can give memory back, and says so only when there is little left, is asked at once; not again
+        who has told it to the master before this one.
+        """
+        instance = self._instances.get(instance_id)
+        run = None if instance is None else instance.run
+        if instance is None or run is None or run.run_id != run_id or run.memory_level != "high":
+            return
+        if MEMORY_PRESSURE not in before and not self._may_come(instance):
+            self.tell(instance, MEMORY_PRESSURE)
 
     def answered(self, run_id: str, number: str, ok: bool, result: object, error: str) -> None:
         """A run has answered. What nobody waits for any more, or another run was asked, is dropped."""

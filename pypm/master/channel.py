@@ -167,17 +167,21 @@ class AgentChannel:
             self._drop("token")
             return
         if message.type in ("actions", "action_result"):
-            self._act(message, run[1], parts[0])
+            self._act(message, *run, parts[0])
             return
         for event in self._events(message, run[1]):
             self._handle(run[0], event)
 
-    def _act(self, message: AgentMessage, run_id: str, connection: bytes) -> None:
+    def _act(self, message: AgentMessage, instance_id: int, run_id: str, connection: bytes) -> None:
         if message.type == "action_result":
             error = message.error[:MAX_ERROR]
             self._actions.answered(run_id, message.id, bool(message.ok), message.result, error)
-        elif not self._telemetry.of(run_id).offer(message.pid, connection, message.names):
+            return
+        said = self._telemetry.of(run_id)
+        before = frozenset(said.actions)
+        if not said.offer(message.pid, connection, message.names):
             self._drop("too many names")
+        self._actions.offered(instance_id, run_id, before)
 
     def _send(self, connection: bytes, frame: bytes) -> bool:
         """Send a frame to an agent; False where its connection is gone."""

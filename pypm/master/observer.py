@@ -6,7 +6,7 @@ import logging
 
 from pypm.core.actions import Action, AskToShed, Forget, Gather, ReadLog, RunHook, Snapshot, Tell
 from pypm.core.instance import Instance
-from pypm.master.actions import Actions
+from pypm.master.actions import MEMORY_PRESSURE, Actions
 from pypm.master.event_log import EventLog
 from pypm.master.evidence import Witness
 from pypm.master.hooks import HookRunner
@@ -16,9 +16,6 @@ from pypm.master.reports import Reports
 __all__ = ["Observer"]
 
 log = logging.getLogger(__name__)
-
-MEMORY_PRESSURE = "memory-pressure"
-"""The action by which agents give memory back (``on_memory_pressure`` of ``pypm.agent``)."""
 
 
 class Observer:

@@ -151,6 +151,24 @@ time.sleep(6106)
     assert pypm.row("a")["restarts"] == 0
 
 
+def test_who_says_late_how_to_give_memory_back_is_asked_at_once(pypm: RealPypm) -> None:
+    script = (
+        GROW
+        + """
+from pypm import agent
+held = grow(70)
+while not os.path.exists('go'):
+    time.sleep(0.05)
+agent.on_memory_pressure(lambda: print("asked", flush=True))
+time.sleep(6110)
+"""
+    )
+    pypm.start(python("a", script, limits={"memory": "400M", "memory_high": "60M"}))
+    wait_until(lambda: "memory.high" in events(pypm, "a"), LONG)
+    pypm.write("go", "")
+    wait_until(lambda: pypm.log("a") == b"asked\n", LONG)
+
+
 def test_who_is_asked_by_a_signal(pypm: RealPypm) -> None:
     script = (
         GROW

@@ -64,6 +64,14 @@ def test_a_namespace_without_limits_is_no_fault(tmp_path, text):
             'namespaces.team.limits.memroy: unknown key; did you mean "memory"?',
         ),
         (
+            "[namespaces.team.limits]\ncpus = 2\n",
+            'namespaces.team.limits.cpus: unknown key; did you mean "cpu_max"?',
+        ),
+        (
+            "[namespaces.team.limits]\ncpu = 50\n",
+            'a namespace can have memory, tasks, cpu_max, enforce; did you mean "cpu_max"?',
+        ),
+        (
             "[namespaces.team.limits]\nnice = 3\n",
             "namespaces.team.limits.nice: a namespace can have memory, tasks",
         ),

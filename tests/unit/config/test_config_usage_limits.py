@@ -48,6 +48,7 @@ def test_a_part_is_one_of_pm2s_limit_as_well(spec_of):
         ({"cpu": "inf"}, "limits.cpu: "),
         ({"max_runtime": "never"}, "limits.max_runtime: "),
         ({"runtime_jitter": "5m"}, "limits.runtime_jitter: there is no max_runtime"),
+        ({"recycle_grace": "5m"}, "limits.recycle_grace: there is no max_runtime"),
     ],
 )
 def test_what_makes_no_sense_is_refused(faults_of, limits, fault):

@@ -16,6 +16,7 @@ from pypm.core.actions import (
     RunHook,
     Signal,
     Spawn,
+    Tell,
 )
 from pypm.core.instance import After, Desired, Health, Instance, Status
 
@@ -27,7 +28,9 @@ def checked_step(instance: Instance, event: ev.Event, now: float) -> tuple[Insta
     """The real step; fails where the result, or what it orders, cannot be."""
     after, actions = machine.step(instance, event, now)
     kinds = [type(action) for action in actions]
-    assert len(kinds) == len(set(kinds)), f"ordered twice: {actions}"
+    # People may be told of several things at once, but of each only once.
+    ordered = [each.what if isinstance(each, Tell) else type(each) for each in actions]
+    assert len(ordered) == len(set(ordered)), f"ordered twice: {actions}"
     if Forget in kinds:
         assert kinds == [Forget], "what is forgotten is neither saved nor published nor timed again"
         return after, actions

@@ -59,6 +59,24 @@ def test_people_are_told_once_on_the_way_up_and_when_it_is_over() -> None:
     assert told(used(life, 75)[1]) == ["memory.normal: memory 75M of 100M (75 %)"]
 
 
+def test_who_passes_several_levels_at_once_has_warned_all_the_same() -> None:
+    life = started(limited(), Program(), Program())
+    life.run(10)
+    warn, high = told(used(life, 95)[1])
+    assert warn == "memory.warn: memory 95M of 100M (95 %)"
+    assert high == "memory.high: memory 95M of 100M (95 %)"
+    used(life, 10)
+    event = ev.MemoryOver("run1", 120 * MIB)
+    _, actions = checked_step(life.instance, event, life.clock())
+    assert told(actions) == ["memory.warn: memory 120M of 100M (120 %)"]
+    used(life, 85)
+    _, actions = checked_step(life.instance, event, life.clock())
+    assert told(actions) == [], "it was told already"
+    silent = started(limited(memory_warn=0))
+    silent.run(10)
+    assert told(used(silent, 95)[1]) == ["memory.high: memory 95M of 100M (95 %)"]
+
+
 def test_the_agent_is_asked_by_its_signal_as_well_and_again_when_it_comes_back() -> None:
     life = started(limited(memory_high=50 * MIB, memory_high_signal="SIGUSR1", memory_warn=0))
     life.run(10)

@@ -206,6 +206,7 @@ SAVED: list[Action] = [Persist(), Publish()]
 TERM = Signal("SIGTERM", group=True)
 KILL = Signal("SIGKILL", group=True)
 GRACE = ArmTimer(NOW + 10.0)
+FAR_OVER = Tell("memory.warn", "memory 200M of 100M (200 %)")
 ORDERS: dict[tuple[Status, type[ev.Event]], list[Action]] = {
     (Status.STOPPED, ev.StartRequested): [*SAVED, Spawn()],
     (Status.STOPPED, ev.StopRequested): [],
@@ -220,7 +221,7 @@ ORDERS: dict[tuple[Status, type[ev.Event]], list[Action]] = {
     (Status.STARTING, ev.Ready): [CancelTimer(), *SAVED],
     (Status.STARTING, ev.Beat): [Publish(), Persist()],
     (Status.STARTING, ev.StatusReported): [Publish()],
-    (Status.STARTING, ev.MemoryOver): [GRACE, *SAVED, TERM],
+    (Status.STARTING, ev.MemoryOver): [GRACE, *SAVED, FAR_OVER, TERM],
     (Status.STARTING, ev.Exited): [CancelTimer(), *SAVED, Spawn()],
     (Status.STARTING, ev.DeadlinePassed): [
         GRACE,
@@ -236,7 +237,7 @@ ORDERS: dict[tuple[Status, type[ev.Event]], list[Action]] = {
     (Status.ONLINE, ev.Ready): [],
     (Status.ONLINE, ev.Beat): [Publish(), Persist()],
     (Status.ONLINE, ev.StatusReported): [Publish()],
-    (Status.ONLINE, ev.MemoryOver): [GRACE, *SAVED, TERM],
+    (Status.ONLINE, ev.MemoryOver): [GRACE, *SAVED, FAR_OVER, TERM],
     (Status.ONLINE, ev.Exited): [*SAVED, Spawn()],
     (Status.STOPPING, ev.Recovered): [ArmTimer(5001.0)],
     (Status.STOPPING, ev.Beat): [Publish(), Persist()],

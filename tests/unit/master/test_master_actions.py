@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from pypm.core import events as ev
 from pypm.core.errors import RequestError
 from pypm.core.instance import Instance
-from pypm.master.actions import RECONNECTS, ActionResult, Actions
+from pypm.master.actions import MEMORY_PRESSURE, RECONNECTS, ActionResult, Actions
 from pypm.master.telemetry import MOST_NAMES, Offer, Telemetry
 from pypm.testing import FakeClock, Program, Simulation
 
@@ -98,6 +98,32 @@ def test_what_nobody_waits_for_is_sent_to_who_has_it() -> None:
         assert not parts.actions.tell(parts.instance, "go")
         assert not parts.telemetry.of(parts.run_id).actions, "who is gone has it no more"
         assert not parts.actions.tell(replace(parts.instance, run=None), "go")
+
+    run(test)
+
+
+def test_who_can_give_memory_back_is_asked_at_once_when_there_is_little_left() -> None:
+    async def test(parts: Parts) -> None:
+        assert parts.instance.run is not None
+        high = replace(parts.instance, run=replace(parts.instance.run, memory_level="high"))
+        tell = (parts.instance.id, parts.run_id, ())
+        parts.offer(MEMORY_PRESSURE)
+        parts.actions.offered(*tell)
+        assert parts.sent == [], "there is enough"
+        parts.instances[high.id] = high
+        parts.actions.offered(high.id, parts.run_id, {MEMORY_PRESSURE})
+        parts.actions.offered(high.id, "another run", ())
+        parts.actions.offered(4711, parts.run_id, ())
+        assert parts.sent == [], "it was asked when there was little left"
+        parts.actions.offered(*tell)
+        assert [each["name"] for each in parts.sent] == [MEMORY_PRESSURE]
+        parts.clock.now += 10.0
+        parts.actions = parts.master()
+        parts.actions.offered(*tell)
+        assert len(parts.sent) == 1, "it tells a new master what it has told the one before"
+        parts.clock.now += RECONNECTS
+        parts.actions.offered(*tell)
+        assert len(parts.sent) == 2
 
     run(test)
 
