@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from pypm.cli.checks import Check, check_home, check_machine, check_master
-from pypm.cli.enforcement import limit_lines
+from pypm.cli.enforcement import limit_lines, limits_from_here
 from pypm.cli.options import json_option
 from pypm.cli.output import plain, print_json, say
 from pypm.cli.session import existing_master
@@ -31,7 +31,8 @@ def command(as_json: bool) -> int:
     """
     facts, asked = _ask()
     checks = _checks(facts, asked)
-    limits = (facts or {}).get("limits", [])  # a master that is older tells none
+    # A master that is older tells none.
+    limits = limits_from_here(home_folder()) if facts is None else facts.get("limits", [])
     failed = any(check.level == "fail" for check in checks)
     if as_json:
         told = [check._asdict() for check in checks]
@@ -40,6 +41,8 @@ def command(as_json: bool) -> int:
         say(table(checks))
         if limits:
             say("\n" + "\n".join(limit_lines(limits)))
+        if limits and facts is None:
+            say("(no master runs: this is as for one that is started from here)")
     return 1 if failed else 0
 
 

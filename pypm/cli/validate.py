@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pypm.cli.apply import file_to_read
+from pypm.cli.enforcement import refusals
 from pypm.cli.options import json_option
 from pypm.cli.output import names_in_words, note, print_json, say
 from pypm.cli.starting import saved_or_running
@@ -28,7 +29,8 @@ NEAREST = re.compile(r'; did you mean "(.+)"\?$')
 def command(files: tuple[str, ...], env_name: str | None, as_json: bool) -> int:
     """Check ecosystem files as a start does, and start nothing: unknown keys, units, missing programs.
 
-    Tells all faults at once, each with its place and the nearest right name. Exits 1 where there is one.
+    Tells all faults at once, each with its place and the nearest right name. Exits 1 where there is one. What
+    this machine would refuse, and another one may not, is a warning.
 
     \b
     Examples:
@@ -56,8 +58,9 @@ def _result(path: str, env_name: str | None, known: set[str]) -> dict[str, Any]:
     except ConfigError as error:  # no file, or none of its format: there is no place in it
         faults = [_fault("", error.message.removeprefix(f"{path}: "))]
     else:
-        return {"file": path, "ok": True, "apps": [spec.name for spec in specs], "faults": []}
-    return {"file": path, "ok": False, "apps": [], "faults": faults}
+        names, warnings = [spec.name for spec in specs], refusals(specs, home_folder())
+        return {"file": path, "ok": True, "apps": names, "faults": [], "warnings": warnings}
+    return {"file": path, "ok": False, "apps": [], "faults": faults, "warnings": []}
 
 
 def _fault(place: str, text: str) -> dict[str, Any]:
@@ -70,6 +73,8 @@ def _tell(result: dict[str, Any]) -> None:
     if result["ok"]:
         count = len(result["apps"])
         say(f"{path}: ok, {count} app{'s' if count != 1 else ''}: {names_in_words(result['apps'])}")
+        for each in result["warnings"]:
+            note(f"{path}: warning: {each['key']} ({each['app']}): {each['text']}")
         return
     for fault in faults:
         note(": ".join(part for part in (path, fault["place"], fault["text"]) if part))

@@ -1,10 +1,15 @@
-"""What of the limits of apps is enforced how on this machine: a table for ``pypm doctor``."""
+"""What of the limits of apps is enforced how on this machine: a table for ``pypm doctor``.
+
+``python -m pypm.master.enforcement HOME`` prints it as JSON, as it would be for a master started from there.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import shutil
+import sys
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
@@ -129,3 +134,16 @@ def _ranges(numbers: list[int]) -> str:
         else:
             parts.append([number])
     return ",".join(f"{part[0]}-{part[-1]}" if len(part) > 1 else str(part[0]) for part in parts)
+
+
+def _print(home: str) -> None:
+    """Make the groups of a home for as long as that takes; those of a master that begins meanwhile stay."""
+    groups = Groups.from_environment(home)
+    try:
+        print(json.dumps([each._asdict() for each in enforcements(groups, KernelLimits(groups, lambda: ()))]))
+    finally:
+        groups.close()
+
+
+if __name__ == "__main__":
+    _print(sys.argv[1])

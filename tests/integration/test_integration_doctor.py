@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -67,3 +68,29 @@ def test_a_home_that_others_can_read_is_a_failure(pypm: RealPypm) -> None:
     done = pypm.run("doctor")
     assert done.returncode == 1
     assert f"chmod 700 {pypm.home}" in done.stdout
+
+
+def test_what_limits_the_machine_can_hold_is_told_without_a_master_as_well(pypm: RealPypm) -> None:
+    before = pypm.json("doctor")["limits"]
+    pypm.start(sleeper("a"))
+    assert [each["what"] for each in before][:3] == ["memory", "cpu_max", "tasks"]
+    assert before == pypm.json("doctor")["limits"]
+
+
+@pytest.mark.parametrize("runs", [False, True])
+def test_a_limit_that_this_machine_refuses_is_a_warning_of_validate(
+    pypm: RealPypm, monkeypatch: pytest.MonkeyPatch, runs: bool
+) -> None:
+    monkeypatch.setenv("PYPM_CGROUP", "no")
+    if runs:
+        pypm.start(sleeper("a"))
+    own = {"name": "b", "command": "/bin/true", "limits": {"cpu_max": 50}}
+    kind = {"name": "c", "command": "/bin/true", "limits": {"cpu_max": 50, "enforce": "best_effort"}}
+    shared = {"name": "d", "command": "/bin/true", "namespace": "team"}
+    spaces = {"team": {"limits": {"cpu_max": 100}}}
+    pypm.write("ecosystem.json", json.dumps({"apps": [own, kind, shared], "namespaces": spaces}))
+    [file] = pypm.json("validate", "ecosystem.json")["files"]
+    assert file["ok"]
+    found = [(each["app"], each["key"]) for each in file["warnings"]]
+    assert found == [("b", "limits.cpu_max"), ("d", "namespaces.team.limits.cpu_max")]
+    assert "PYPM_CGROUP=no switches them off" in file["warnings"][0]["text"]
