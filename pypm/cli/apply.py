@@ -124,7 +124,21 @@ def _compare(
     stays = {name: app.spec for name, app in present.items() if name not in plan.gone}
     if fault := fault_of_declaration(specs, stays):
         raise ConfigError(f"{path}: {fault}")
+    names = {spec.name for spec in specs}
+    up = [app.spec for name, app in present.items() if name in stays.keys() - names and not app.is_down]
+    _check_sockets(path, specs, up)
     return plan, specs
+
+
+def _check_sockets(path: str, specs: list[AppSpec], up: list[AppSpec]) -> None:
+    """Raise ConfigError where an app that is to be started would listen where another one does."""
+    from pypm.core.addresses import common_address
+
+    for spec in specs:
+        for other in up if spec.autostart else ():
+            if address := common_address(spec.sockets, other.sockets):
+                hint = f"give one of them another address, or `pypm stop {other.name}` first"
+                raise ConfigError(f"{path}: {spec.name}: {other.name} listens at {address} too", hint=hint)
 
 
 def _carry_out(connection: Connection, plan: Plan, specs: list[AppSpec]) -> dict[str, Any]:

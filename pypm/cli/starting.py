@@ -40,13 +40,15 @@ def start(
     # Wrong words shall not leave a master behind: resolve them with what is there.
     rows = saved_or_running(home)
     plan = resolve(given, rows, _folder())
+    known = {row["app"] for row in rows}
+    if "-" not in given.words:  # what stdin declares has no file either
+        _refuse_taken([spec.name for spec in plan.specs if spec.source is None and spec.name in known], home)
     connection, launched = connect_or_launch(home, check=check_home)
     with connection:
         if foreground:
             from pypm.cli.foreground import run_foreground
 
             return run_foreground(connection, home, plan, launched=launched, as_json=as_json)
-        known = {row["app"] for row in rows}
         if not as_json and any(spec.name in known for spec in plan.specs):
             _tell_changes(connection, plan)
         change = order(connection, plan)
@@ -59,6 +61,23 @@ def start(
 
         return follow([each["name"] for each in change["instances"]], status)
     return status
+
+
+def _refuse_taken(names: list[str], home: str) -> None:
+    """Raise RequestError where a program would take the place of an app that a file declares."""
+    if not names:
+        return
+    from pypm.cli.present import read_present
+
+    try:
+        present, _ = read_present(home)
+    except ProtocolError:  # a master of an earlier version cannot tell
+        return
+    for name in names:
+        source = present[name].spec.source if name in present else None
+        if source is not None:
+            hint = f"`pypm start {name}` starts it as declared there; give the program another --name"
+            raise RequestError(f"{name} is an app of {source}", hint=f"{hint}, or delete {name} first")
 
 
 def _tell_changes(connection: Connection, plan: Plan) -> None:

@@ -56,11 +56,27 @@ def load(
     apps = [app for app in apps if app.name]
     duplicates([(app.name, app.place) for app in apps])
     check_dependencies(apps, known)
+    _check_sockets([app for app in apps if app.spec and app.spec.sockets])
     if document.namespaces is not None:
         apps = _with_namespaces(document.namespaces, apps, faults)
     _check_only(only, [app.name for app in apps], faults)
     faults.check()
     return [app.spec for app in apps if app.spec and (wanted is None or app.name in wanted)]
+
+
+def _check_sockets(apps: Sequence[Declared]) -> None:
+    """Note a fault for an address at which two apps would listen at a time, as both are started."""
+    before: dict[str, AppSpec] = {}
+    for app in apps:
+        spec = app.spec
+        if spec is None or not spec.autostart or spec.schedule is not None:
+            continue
+        from pypm.core.addresses import common_address
+
+        for other in before.values():
+            if address := common_address(spec.sockets, other.sockets):
+                app.place.fault("sockets", f'"{other.name}" listens at {address} too')
+        before[spec.name] = spec
 
 
 def _with_namespaces(table: object, apps: list[Declared], faults: Faults) -> list[Declared]:

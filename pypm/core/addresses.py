@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["MOST_SOCKETS", "Address", "fault_of_sockets", "parse_address"]
+__all__ = ["MOST_SOCKETS", "Address", "common_address", "fault_of_sockets", "parse_address"]
 
 LOCALHOST = "localhost"
+_LOOPBACK = "127.0.0.1"
+_ALL = "0.0.0.0"  # noqa: S104 - read here, and not listened at
 FIRST = 3
 """The number of the first one in a run (sd_listen_fds(3))."""
 LAST = 9
@@ -62,6 +65,23 @@ def _path(text: str, path: str) -> str:
     if len(path.encode()) > LONGEST_PATH:
         raise ValueError(f"{text!r}: the path of a socket has at most {LONGEST_PATH} bytes")
     return path
+
+
+def common_address(sockets: Iterable[str], others: Iterable[str]) -> str:
+    """The first of ``sockets`` at which nobody can listen while one of ``others`` is open; empty: none.
+
+    All of them are addresses.
+    """
+    opened = [parse_address(each) for each in others]
+    return next((each for each in sockets if any(_meet(parse_address(each), other) for other in opened)), "")
+
+
+def _meet(one: Address, other: Address) -> bool:
+    """Whether two addresses are the same, or one is that of a host and the other of all hosts."""
+    if one.path or other.path or one.port != other.port:
+        return one == other
+    hosts = {_LOOPBACK if each.host == LOCALHOST else each.host for each in (one, other)}
+    return len(hosts) == 1 or (_ALL in hosts and all(":" not in host for host in hosts))
 
 
 def fault_of_sockets(sockets: tuple[str, ...], ready_fd: int | None) -> str:

@@ -33,6 +33,11 @@ class Present(msgspec.Struct, frozen=True):
     down: int = 0
     """How many of its instances rest, so that it takes a start to have them up."""
 
+    @property
+    def is_down(self) -> bool:
+        """Whether all of them rest."""
+        return self.down >= self.spec.instances
+
 
 class AppPlan(msgspec.Struct, frozen=True):
     """What is to be done to one app."""

@@ -253,3 +253,17 @@ def test_agents_begin_in_the_folder_of_their_file(pypm: RealPypm) -> None:
     pypm.ok("start", "other/ecosystem.toml", "--no-wait")
     pypm.wait_status("p", "exited")
     assert pypm.log("p").decode().strip() == os.fspath(other)
+
+
+def test_a_program_does_not_take_the_place_of_an_app_of_a_file(pypm: RealPypm) -> None:
+    script = pypm.write("other.py", "import time\ntime.sleep(7261)\n")
+    path = pypm.ecosystem(sleeper("web"))
+    pypm.ok("start", path)
+    before = pypm.pid("web")
+    for words in (("start", str(script), "--name", "web"), ("start", "--name", "web", "--", "sleep", "7262")):
+        assert f"web is an app of {path}" in pypm.fails(1, *words)
+        assert "another --name" in pypm.fails(1, *words, "--json")
+    assert pypm.pid("web") == before
+    # What was started by hand is declared anew by hand.
+    pypm.ok("start", str(script), "--name", "mine")
+    pypm.ok("start", str(script), "--name", "mine", "--max-memory-restart", "1G")

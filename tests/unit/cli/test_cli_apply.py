@@ -261,3 +261,29 @@ def test_signs_have_colours_on_a_terminal_that_wants_them(monkeypatch: pytest.Mo
     assert plan_lines(plan)[0] == "  \033[32m+\033[0m a  add, 1 instance"
     monkeypatch.setenv("NO_COLOR", "1")
     assert plan_lines(plan)[0] == "  + a  add, 1 instance"
+
+
+def test_an_address_where_another_app_listens_is_told_before_anything_begins(
+    file: Path, home: Path, capfd: Capture
+) -> None:
+    file.write_text(FILE.replace('"sleep 1"', '"sleep 1"\nsockets = ["tcp://localhost:8080"]'))
+    assert pypm("validate") == 1
+    assert 'apps[1].sockets (b): "a" listens at tcp://localhost:8080 too' in capfd.readouterr().err
+    file.write_text(FILE.replace('"sleep 1"', '"sleep 1"\nsockets = ["tcp://localhost:8080"]', 1))
+    other = replace(A, name="other", sockets=("tcp://127.0.0.1:8080",))
+    with ScriptedMaster(home, **answers(declared(other))) as master:
+        assert pypm("apply", "--dry-run") == 1
+        assert pypm("apply") == 1
+        told = capfd.readouterr().err
+        assert told.count("a: other listens at tcp://localhost:8080 too") == 2
+        assert "`pypm stop other`" in told
+        assert not master.asked("apply")
+        # It rests: its socket is closed.
+        master.answers["declared"] = declared(other, down=1)
+        assert pypm("apply", "--dry-run") == 0
+
+
+def test_apps_that_are_not_started_together_may_have_one_address(file: Path) -> None:
+    lines = '"sleep 1"\nautostart = false\nsockets = ["tcp://localhost:8080"]'
+    file.write_text(FILE.replace('"sleep 1"', lines))
+    assert pypm("validate") == 0

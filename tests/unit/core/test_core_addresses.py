@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pypm.core.addresses import Address, fault_of_sockets, parse_address
+from pypm.core.addresses import Address, common_address, fault_of_sockets, parse_address
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,20 @@ def test_faults_of_several() -> None:
     assert "twice" in fault_of_sockets((*eight[:2], eight[0]), None)
     assert fault_of_sockets(eight[:2], 5) == ""
     assert "descriptors 3 to 4" in fault_of_sockets(eight[:2], 4)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "meet"),
+    [
+        ("tcp://127.0.0.1:80", "tcp://localhost:80", True),
+        ("tcp://0.0.0.0:80", "tcp://10.0.0.1:80", True),
+        ("tcp://10.0.0.1:80", "tcp://10.0.0.2:80", False),
+        ("tcp://0.0.0.0:80", "tcp://0.0.0.0:81", False),
+        ("tcp://0.0.0.0:80", "tcp://[::1]:80", False),
+        ("unix:///run/a", "unix:///run/a", True),
+        ("unix:///run/a", "unix:///run/b", False),
+    ],
+)
+def test_two_apps_cannot_listen_at_one_address(one: str, other: str, meet: bool) -> None:
+    assert common_address(["unix:///run/x", one], [other]) == (one if meet else "")
+    assert common_address([other], [one, "unix:///run/x"]) == (other if meet else "")
