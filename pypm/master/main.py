@@ -197,6 +197,7 @@ class Master:
             self.loop.add_signal_handler(number, self._signalled, number)
         self.loop.add_signal_handler(signal.SIGUSR2, self.reload_logs)
         self.events.record("master.started", pid=os.getpid(), guardian_pid=os.getppid(), version=__version__)
+        self.store.hold()  # should we fail before we serve, the master that stands by goes on
         if state is not None:
             self.apps.restore(state.apps, state.instances, state.next_id)
             self.receipts.restore(state.receipts)
@@ -214,6 +215,7 @@ class Master:
         self.link.start(self.loop, self)
         await self.server.listen(listener)
         self.link.serving()
+        self.store.go_on()
         self.askers.end_left(self.home.path, [app.spec for app in self.apps.by_name.values()])
         self.secrets.start()
         self.surges.start()
@@ -328,7 +330,7 @@ class Master:
         await self.store.committed()
         if self.ending:  # the end is not to be undone by a newer master: that one is not waited for
             return
-        written = self.store.written
+        written, begun = self.store.written, self.begun.count()
         self.events.record("master.standing_by", pid=os.getpid(), version=__version__)
         log.info("master %s stands by for a newer one", os.getpid())
         gone = False
@@ -337,7 +339,7 @@ class Master:
         except (EOFError, OSError):
             self.link.succeed(self.home.succession_file)
             gone, reason = True, "the guardian is gone"
-        if self.store.written_by_others(written):
+        if self.store.written_by_others(written) or self.begun.count() != begun:
             # The newer master has changed something before it failed: what we know is no longer true.
             log.error("the newer master failed after it had begun (%s): beginning anew", reason)
             if gone:

@@ -66,8 +66,19 @@ class Store:
         self._patient: asyncio.TimerHandle | None = None
         """Begins a commit of what need not be saved soon."""
         self._writing = False
+        self._held = False
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
+
+    def hold(self) -> None:
+        """Begin no commit until ``go_on``: a master that is not in charge yet leaves the file as it is."""
+        self._held = True
+
+    def go_on(self) -> None:
+        """Commit what has changed since ``hold``, and from now on what changes."""
+        self._held = False
+        if self._changes > self._committed:
+            self._schedule()
 
     def put_app(self, app: App) -> None:
         """An app is new or has changed."""
@@ -156,7 +167,7 @@ class Store:
 
     def _changed(self) -> None:
         self._changes += 1
-        if self._handle is None and not self._writing:
+        if self._handle is None and not self._writing and not self._held:
             self._schedule()
 
     def _schedule(self) -> None:

@@ -178,12 +178,19 @@ def test_an_update_touches_no_agent(pypm: RealPypm, installed: Path) -> None:
     goes_on(pypm, "a")
 
 
+APPENDED = """
+async def serve(self, listener):
+    await asyncio.sleep(0.5)
+    raise RuntimeError('half installed')
+
+"""
 BROKEN = {
     "cannot be loaded": ("main.py", "raise ImportError('half installed')\n"),
     "cannot begin": (
         "recovery.py",
         "def read_state(path):\n    raise RuntimeError('half installed')\n",
     ),
+    "cannot serve": ("server.py", APPENDED + "Server.listen = serve\n"),
 }
 
 
@@ -195,7 +202,7 @@ def test_an_update_to_what_does_not_work_is_taken_back(
     agent, before = pypm.pid("a"), pypm.call("ping")
     path = installed / "master" / file
     good = path.read_text()
-    path.write_text(text)
+    path.write_text(good + text if text.startswith(APPENDED) else text)
     stderr = pypm.fails(1, "update")
     assert "the update failed: the new master ended with exit code 1" in stderr
     assert pypm.call("ping")["master_pid"] == before["master_pid"]

@@ -74,6 +74,20 @@ def test_all_changes_of_one_turn_are_one_write() -> None:
     with_store(test)
 
 
+def test_a_master_that_is_not_in_charge_yet_writes_nothing() -> None:
+    async def test(store: Store, disk: Disk) -> None:
+        store.hold()
+        store.put_app(APP)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert disk.written == []
+        store.go_on()
+        await store.committed()
+        assert [app.spec.name for app in disk.last.apps] == [SPEC.name]
+
+    with_store(test)
+
+
 def test_changes_during_a_write_are_one_more() -> None:
     async def test(store: Store, disk: Disk) -> None:
         disk.gate.clear()
