@@ -48,10 +48,20 @@ def report_failures(connection: Connection, rows: list[dict[str, Any]], timeout:
 
 
 def failed_rows(connection: Connection, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give those of ``rows`` that are down for a failure: not those that ended as their policy has it."""
+    """Give those of ``rows`` that are down for a failure, or were not ready in time.
+
+    Not those that ended as their policy has it.
+    """
     down = ("backoff", "errored", "held")
-    failed = (row for row in rows if row["status"] in down or _ended_badly(connection, row))
+    failed = (
+        row for row in rows if row["status"] in down or _is_late(row) or _ended_badly(connection, row)
+    )
     return [row for row in failed if not _is_due_again(row)]
+
+
+def _is_late(row: dict[str, Any]) -> bool:
+    """Whether it was not ready in time, and has not been restarted for that."""
+    return row["status"] == "starting" and bool(row.get("trouble"))
 
 
 def _is_due_again(row: dict[str, Any]) -> bool:

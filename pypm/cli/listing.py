@@ -30,13 +30,17 @@ __all__ = [
 EMPTY = "no apps yet; start one with: pypm start FILE"
 
 COLUMNS = (
-    "id", "name", "namespace", "status", "pid", "↺", "uptime", "cpu", "mem", "ready", "health", "note",
+    "id", "name", "namespace", "status", "pid", "↺", "uptime", "cpu", "mem", "ready", "health", "beat",
+    "progress", "note",
 )  # fmt: skip
 
-RIGHT = frozenset({"id", "pid", "↺", "uptime", "cpu", "mem"})
+RIGHT = frozenset({"id", "pid", "↺", "uptime", "cpu", "mem", "beat", "progress"})
 """Columns of numbers, aligned right."""
 
-_LEAVING = ("health", "namespace", "ready", "cpu", "note", "pid", "mem", "↺", "uptime")
+_SAID = ("beat", "progress")
+"""Columns that are there only where an instance has said such a thing."""
+
+_LEAVING = ("beat", "progress", "health", "namespace", "ready", "cpu", "note", "pid", "mem", "↺", "uptime")
 """The order in which columns are left out where the terminal is too narrow."""
 
 _ILL = frozenset({"unhealthy", "stalled"})
@@ -75,6 +79,8 @@ def row_cells(row: dict[str, Any]) -> tuple[str, ...]:
         "-" if row.get("memory_bytes") is None else format_size(row["memory_bytes"]),
         ("yes" if row.get("ready") else "no") if running else "-",
         "-" if row.get("health") in (None, "unknown") else str(row["health"]),
+        _age(row, "heartbeat_age_seconds"),
+        _age(row, "progress_age_seconds"),
         _note(row),
     )
 
@@ -87,7 +93,8 @@ def cells(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
 def plain_table(rows: list[dict[str, Any]]) -> str:
     """Give the whole table as aligned text without colours, uncut, each line ended."""
     lines = [COLUMNS, *cells(rows)]
-    widths = _widths(lines)
+    silent = _silent(lines[1:])
+    widths = {name: width for name, width in zip(COLUMNS, _widths(lines), strict=True) if name not in silent}
     return "".join(_aligned(line, widths) for line in lines)
 
 
@@ -100,9 +107,11 @@ def fitting(lines: list[tuple[str, ...]], width: int, frame: int) -> dict[str, i
     natural = dict(zip(COLUMNS, _widths([COLUMNS, *lines]), strict=True))
     if not any(line[COLUMNS.index("note")] for line in lines):
         del natural["note"]
+    for name in _silent(lines):
+        del natural[name]
     widths = {**natural, "note": min(natural["note"], _NOTE_WIDTH)} if "note" in natural else dict(natural)
     is_ill = any(line[COLUMNS.index("health")] in _ILL for line in lines)
-    leaving = (*_LEAVING[1:], _LEAVING[0]) if is_ill else _LEAVING
+    leaving = (*(name for name in _LEAVING if name != "health"), "health") if is_ill else _LEAVING
     for name in leaving:
         if _room(widths, width, frame) >= 0:
             break
@@ -122,8 +131,18 @@ def display_width(text: str) -> int:
     return sum(0 if combining(sign) else 2 if east_asian_width(sign) in "WF" else 1 for sign in text)
 
 
+def _silent(lines: list[tuple[str, ...]]) -> list[str]:
+    """The columns in which no line says anything."""
+    return [name for name in _SAID if all(line[COLUMNS.index(name)] == "-" for line in lines)]
+
+
 def _room(widths: dict[str, int], width: int, frame: int) -> int:
     return width - sum(widths.values()) - frame * len(widths) - 1
+
+
+def _age(row: dict[str, Any], name: str) -> str:
+    seconds = row.get(name)
+    return "-" if seconds is None or row.get("pid") is None else format_duration(seconds)
 
 
 def _note(row: dict[str, Any]) -> str:
@@ -146,9 +165,10 @@ def _widths(lines: list[tuple[str, ...]]) -> list[int]:
     return [max(map(display_width, column)) for column in zip(*lines, strict=True)]
 
 
-def _aligned(line: tuple[str, ...], widths: list[int]) -> str:
+def _aligned(line: tuple[str, ...], widths: dict[str, int]) -> str:
     parts = []
-    for name, text, width in zip(COLUMNS, line, widths, strict=True):
+    for name, width in widths.items():
+        text = line[COLUMNS.index(name)]
         padding = " " * (width - display_width(text))
         parts.append(padding + text if name in RIGHT else text + padding)
     return (" " * _GAP).join(parts).rstrip() + "\n"

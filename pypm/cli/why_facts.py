@@ -187,7 +187,7 @@ def next_step(detail: Facts) -> Facts:
     words = {
         "backoff": "it is started again",
         "held": f"it is started again; {by_hand} does it now" if at else f"nothing, {until}",
-        "starting": "it has to be ready" if at else "its process is started" + _when(detail),
+        "starting": _what_a_start_needs(detail),
         "stopping": "what has not ended is killed",
         "errored": f"nothing by itself: {by_hand} tries again",
         "exited": f"nothing by itself: {by_hand} starts it",
@@ -204,8 +204,13 @@ def next_step(detail: Facts) -> Facts:
     return {"what": words[status], "at": at}
 
 
-def _when(detail: Facts) -> str:
-    return ", as soon as that is so" if str(detail.get("awaited", "")).startswith("waits for") else ""
+def _what_a_start_needs(detail: Facts) -> str:
+    if detail.get("pid") is None:
+        waits = str(detail.get("awaited", "")).startswith("waits for")
+        return "its process is started" + (", as soon as that is so" if waits else "")
+    if detail["trouble"]:
+        return "nothing more is done about that, until it is ready"
+    return "it has to be ready"
 
 
 def _what_is_due(detail: Facts) -> str:

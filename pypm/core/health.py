@@ -25,6 +25,7 @@ __all__ = [
     "captured",
     "checked",
     "due_at",
+    "ended_by_step",
     "evidence",
     "may_begin",
     "next_step",
@@ -423,6 +424,17 @@ def relieved(instance: Instance, trouble: Trouble, now: float) -> Result:
     lasted = describe_duration(float(round(now - vitals.trouble_since)))
     told = Tell("health.recovered", f"after {lasted}: {vitals.trouble_why}")
     return replace(with_vitals(instance, calm), reason=""), [told]
+
+
+def ended_by_step(instance: Instance, signal: str) -> tuple[Cause, str] | None:
+    """The cause and the reason of an end by a signal that was a step of the ladder about its trouble.
+
+    None: it is not known to have been ours.
+    """
+    vitals = run_of(instance).vitals
+    if not any(rung.signal == signal for rung in _ladder(instance)[: vitals.rung]):
+        return None
+    return CAUSES[vitals.trouble], vitals.trouble_why
 
 
 def _health(instance: Instance) -> Health:

@@ -32,6 +32,7 @@ __all__ = [
     "Vitals",
     "settled_at",
     "shift",
+    "start_is_left",
 ]
 
 KEPT_RUNS = 10
@@ -118,6 +119,8 @@ class ProbeState(msgspec.Struct, frozen=True, omit_defaults=True):
     """In a row, up to what the threshold asks for."""
     failures: int = 0
     """In a row."""
+    unknowns: int = 0
+    """In a row, up to the threshold of failures."""
     output: str = ""
     """What the last answer was, for people; of successes in a row the first."""
 
@@ -335,12 +338,22 @@ def _shift_run(run: Run, seconds: float) -> Run:
     )
 
 
+def start_is_left(instance: Instance) -> bool:
+    """Whether it was not ready in time and all has been done about that: it may be ready one day."""
+    if instance.status is not Status.STARTING or instance.run is None:
+        return False
+    vitals = instance.run.vitals
+    return vitals.trouble == "startup" and vitals.rung_at is None and not vitals.capturing
+
+
 def settled_at(instance: Instance) -> float | None:
     """When (boot clock) a start counts as decided: it worked, or it ended or failed; None: not in sight yet.
 
-    An agent that has to be ready first is settled when it is; any other when it has been up for its
-    ``min_uptime``.
+    An agent that has to be ready first is settled when it is, or when it was not in time and nothing more is
+    done about that; any other when it has been up for its ``min_uptime``.
     """
+    if instance.run is not None and start_is_left(instance):
+        return instance.run.vitals.trouble_since
     if instance.status in (Status.STARTING, Status.STOPPING):
         return None
     if instance.status is Status.ONLINE and instance.run is not None and not instance.spec.waits_for_ready:

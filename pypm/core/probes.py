@@ -49,11 +49,12 @@ def counted(before: ProbeState, spec: ProbeSpec, result: ProbeResult, output: st
     if result == "success":
         successes = min(before.successes + 1, spec.success_threshold)
         passing = True if successes >= spec.success_threshold else before.passing
-        return replace(after, successes=successes, failures=0, passing=passing)
+        return replace(after, successes=successes, failures=0, unknowns=0, passing=passing)
     if result == "failure":
         failures = before.failures + 1
         passing = False if failures >= spec.failure_threshold else before.passing
-        return replace(after, successes=0, failures=failures, passing=passing)
+        return replace(after, successes=0, failures=failures, unknowns=0, passing=passing)
+    after = replace(after, unknowns=min(before.unknowns + 1, spec.failure_threshold))
     return before if after == before else after
 
 
@@ -65,12 +66,12 @@ def probed(instance: Instance, event: ev.Event, now: float) -> Result:
         return instance, []
     before = run.probes.of(event.probe)
     after = counted(before, spec, event.result, event.output, now)
-    if after is before:
+    if after is before and event.result != "unknown":
         return instance, []
     instance = _with_state(instance, run, event.probe, after)
     instance, actions = _followed(instance, event.probe, before, after, now)
     is_news = (after.result, after.passing) != (before.result, before.passing)
-    if is_news or after.failures <= spec.failure_threshold or actions:
+    if is_news or (after is not before and after.failures <= spec.failure_threshold) or actions:
         actions = [Persist(), *actions]
     return instance, actions
 
@@ -104,9 +105,26 @@ def _started(instance: Instance, state: ProbeState, now: float) -> Result:
             instance = _with_state(instance, run, "readiness", ProbeState(passing=False, since=now))
         return _become_ready(instance, now)
     waits = run.vitals.extended_until is not None and run.vitals.extended_until > now
-    if state.passing is None or run.vitals.trouble or waits:
+    if run.vitals.trouble or waits:
         return instance, []
-    return begin_trouble(instance, "startup", _why("startup", state), now)
+    if state.passing is False:
+        return begin_trouble(instance, "startup", _why("startup", state), now)
+    if _cannot_be_asked(instance, run, state, now):
+        why = f"the startup probe could not be asked {_times(state.unknowns)}: {state.output}".rstrip(": ")
+        return begin_trouble(instance, "startup", why, now)
+    return instance, []
+
+
+def _cannot_be_asked(instance: Instance, run: Run, state: ProbeState, now: float) -> bool:
+    """Whether nobody has been able to ask for so long that the start has to end somewhere visible.
+
+    A passing lack of ours is over before the time is that any other start has.
+    """
+    spec = instance.spec.health.startup
+    time = now - run.started - run.vitals.paused
+    return (
+        spec is not None and state.unknowns >= spec.failure_threshold and time >= instance.spec.listen_timeout
+    )
 
 
 def _become_ready(instance: Instance, now: float) -> Result:
@@ -139,5 +157,8 @@ def _unready(state: ProbeState) -> str:
 
 
 def _why(kind: ProbeKind, state: ProbeState) -> str:
-    times = "once" if state.failures == 1 else f"{state.failures} times"
-    return f"the {kind} probe failed {times}: {state.output}".rstrip(": ")
+    return f"the {kind} probe failed {_times(state.failures)}: {state.output}".rstrip(": ")
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

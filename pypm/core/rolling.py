@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from pypm.core.causes import Cause
-from pypm.core.instance import Desired, Instance, Status, settled_at
+from pypm.core.instance import Desired, Instance, Status, settled_at, start_is_left
 from pypm.core.policy import ended_well
 
 __all__ = ["Renewal", "at_once", "renewal_of"]
@@ -34,6 +34,8 @@ def renewal_of(instance: Instance | None, since: float, now: float) -> Renewal:
         failed = not ended_well(end, instance.spec) and instance.status is not Status.EXITED
         if failed:
             return Renewal("failed", end.reason)
+    if start_is_left(instance):
+        return Renewal("failed", instance.reason)
     if instance.status in (Status.STARTING, Status.STOPPING):
         return Renewal("under way")
     if instance.status is Status.ONLINE:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from pypm.core import events as ev
 from pypm.core.actions import Action, CancelTimer, Forget, ReadLog, Signal, Spawn, Watch
+from pypm.core.health import ended_by_step
 from pypm.core.instance import (
     KEPT_RUNS,
     After,
@@ -314,6 +315,9 @@ def _end_of_run(instance: Instance, run: Run, event: ev.Exited, now: float) -> R
     name = None if event.signal is None else signal_name(event.signal)
     how = event.reason or describe_exit(event.code, name, event.core_dumped)
     how += f": {event.oom}" if event.oom else ""
+    is_explained = bool(event.oom or event.reason or instance.stop_reason)
+    step = None if name is None or is_explained else ended_by_step(instance, name)
+    how = how if step is None else f"{step[1]} ({how})"
     at = now if event.at is None else event.at
     return RunEnd(
         at=at,
@@ -325,7 +329,7 @@ def _end_of_run(instance: Instance, run: Run, event: ev.Exited, now: float) -> R
         ready=run.ready,
         planned=bool(instance.stop_reason or event.reason),
         run_id=run.run_id,
-        cause=_cause(instance, event),
+        cause=_cause(instance, event) if step is None else step[0],
         snapshot=run.vitals.snapshot if run.vitals.snapshot != "none" else "",
     )
 

@@ -23,6 +23,7 @@ class ProbeReport(msgspec.Struct):
     """Unix time."""
     successes: int
     failures: int
+    unknowns: int
     output: str
 
 
@@ -35,7 +36,6 @@ def probe_reports(instance: Instance, as_wall: Callable[[float], float]) -> dict
             continue
         state = found.of(kind)
         since = as_wall(state.since) if state.since else None
-        reports[kind] = ProbeReport(
-            state.passing, state.result, since, state.successes, state.failures, state.output
-        )
+        counts = (state.successes, state.failures, state.unknowns)
+        reports[kind] = ProbeReport(state.passing, state.result, since, *counts, state.output)
     return reports

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from scripted_master import make_row
 
 from pypm.cli import listing_rich
-from pypm.cli.listing import COLUMNS, cells, display_width, plain_table
+from pypm.cli.listing import COLUMNS, cells, display_width, fitting, plain_table
 from pypm.cli.listing_rich import print_table
 
 WIDE = [
@@ -67,7 +67,21 @@ def test_a_pipe_gets_the_whole_note() -> None:
 
 def test_what_does_not_run_has_no_figures() -> None:
     row = make_row(3, status="stopped")
-    assert cells([row]) == [("3", "worker", "default", "stopped", "-", "0", "-", "-", "-", "-", "-", "")]
+    assert cells([row]) == [("3", "worker", "default", "stopped", "-", "0", *("-",) * 7, "")]
+
+
+def test_heartbeat_and_progress_are_shown_beside_ready_where_there_are_any() -> None:
+    said = make_row(2, heartbeat_age_seconds=0.4, progress_age_seconds=2820.0)
+    head, line, quiet = plain_table([said, make_row(3)]).splitlines()
+    assert head.split()[-5:] == ["ready", "health", "beat", "progress", "note"]
+    assert line.split()[-2:] == ["400ms", "47m"]
+    assert quiet.split()[-2:] == ["-", "-"]
+    assert "progress" not in plain_table([make_row(3)])
+    wide = fitting(cells([said]), 150, 3)
+    assert {"ready", "beat", "progress"} <= set(wide)
+    narrow = fitting(cells([said]), 80, 3)
+    assert "beat" not in narrow, "they leave first"
+    assert "uptime" in narrow
 
 
 @pytest.mark.parametrize(
@@ -126,7 +140,7 @@ def test_a_narrow_terminal_gets_what_matters_most(
     shown = {name for name in COLUMNS if f" {name} " in header}
     assert {"id", "name", "status"} <= shown
     assert shown & missing == set()
-    assert width < 200 or shown == set(COLUMNS)
+    assert width < 200 or shown == set(COLUMNS) - {"beat", "progress"}, "which nobody has said"
 
 
 @pytest.mark.parametrize(("health", "is_shown"), [("stalled", True), ("unhealthy", True), ("healthy", False)])

@@ -55,6 +55,9 @@ def test_every_status_has_a_next_step() -> None:
     assert next_step(waiting)["what"] == "its process is started"
     after = {**waiting, "awaited": "waits for model to be ready"}
     assert next_step(after)["what"] == "its process is started, as soon as that is so"
+    assert next_step({**waiting, "pid": 7})["what"] == "it has to be ready", "a startup probe has no deadline"
+    late = {**waiting, "pid": 7, "trouble": "not ready within 3s"}
+    assert next_step(late) == {"what": "nothing more is done about that, until it is ready", "at": None}
     held = {"status": "held", "name": "a", "deadline": None, "trouble": "", "runs": []}
     assert next_step(held)["what"] == "nothing, until `pypm start a`"
     job = {"status": "exited", "name": "a", "deadline": None, "trouble": "", "runs": [], "next_run": 7.0}

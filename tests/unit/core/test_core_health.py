@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from signal import Signals
+
 from invariants import checked_step
 
 from pypm.core import events as ev
@@ -191,6 +193,25 @@ def test_a_ladder_is_climbed_and_left() -> None:
     life.until(300.0)
     assert life.now == BEGIN + 16.0 + 5.0 + 10.0 + 20.0
     assert life.instance.status is Status.STOPPING
+
+
+def test_an_end_by_a_signal_of_the_ladder_has_the_cause_of_its_trouble() -> None:
+    rungs = (Rung("signal", "SIGUSR1"), Rung("signal", "SIGABRT", after=5.0))
+    life = Life(HealthSpec(progress_timeout=5.0, on_stall=rungs, evidence=()))
+    life.until(6.0)
+    early = life.instance
+    life.until(12.0)
+    for instance, signal, cause in (
+        (early, "SIGUSR1", "stalled"),
+        (early, "SIGABRT", "signal"),
+        (life.instance, "SIGABRT", "stalled"),
+        (life.instance, "SIGSEGV", "signal"),
+    ):
+        ended, _ = checked_step(instance, ev.Exited("r", signal=Signals[signal].value), life.now)
+        assert ended.last is not None
+        assert ended.last.cause == cause
+        why = "" if cause == "signal" else "no progress for 5s "
+        assert ended.last.reason.startswith(f"{why}{'(' if why else ''}killed by {signal}")
 
 
 def test_an_alert_alone_restarts_nothing() -> None:

@@ -227,6 +227,38 @@ def test_thresholds(answers: tuple[ProbeResult, ...], passing: bool | None) -> N
     assert state.passing is passing
 
 
+def test_a_start_whose_probe_can_never_be_asked_ends_when_its_time_is_over() -> None:
+    """Neither before that, nor by a few questions that nobody could ask: a passing lack is nobody's fault."""
+    it = life(startup=PROBE)
+    it.answer("startup", DUNNO, DUNNO, DUNNO, DUNNO)
+    it.run(29.0)
+    it.answer("startup", DUNNO)
+    assert it.instance.status is Status.STARTING
+    assert not it.run_now.vitals.trouble
+    it.run(2.0)
+    it.answer("startup", NO, DUNNO, DUNNO)
+    assert not it.run_now.vitals.trouble, "it was asked meanwhile"
+    it.answer("startup", DUNNO, output="there is no variable PORT")
+    assert it.instance.reason == "the startup probe could not be asked 3 times: there is no variable PORT"
+    it.run(1.0)
+    end = it.instance.last
+    assert end is not None
+    assert (end.cause, end.planned) == ("not-ready", True)
+
+
+def test_a_wait_and_an_alert_hold_for_a_start_that_cannot_be_asked_too() -> None:
+    it = life(startup=replace(PROBE, failure_threshold=1), on_startup=(Rung("alert"),))
+    it.handle(ev.Extended(it.run_now.run_id, 100.0, "loading"))
+    it.run(99.0)
+    it.answer("startup", DUNNO)
+    assert not it.run_now.vitals.trouble
+    it.run(2.0)
+    it.answer("startup", DUNNO)
+    assert it.run_now.vitals.trouble == "startup"
+    it.answer("startup", YES)
+    assert (it.instance.status, it.instance.reason) == (Status.ONLINE, "")
+
+
 def test_since_is_when_the_answers_began() -> None:
     state = ProbeState()
     for at, answer in enumerate((YES, NO, NO, NO)):

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from pypm.core.events import RestartRequested, StartRequested, StopRequested
 from pypm.core.rolling import at_once, renewal_of
-from pypm.core.spec import AppSpec, RestartPolicy
+from pypm.core.spec import AppSpec, HealthSpec, RestartPolicy, Rung
 from pypm.testing import Program, Simulation
 
 SPEC = AppSpec("agent", ("/bin/agent",), "/", kill_timeout=5.0, min_uptime=2.0)
@@ -47,6 +47,14 @@ def test_what_is_not_ready_in_time_has_failed() -> None:
     life, since = reloaded(spec, Program(ready=1.0), Program(ready=None))
     assert kinds(life, since, 4.9, 5.1) == ["under way", "failed"]
     assert "not ready" in renewal_of(life.instance, since, life.clock()).reason
+
+
+def test_what_is_not_ready_in_time_has_failed_also_where_it_is_only_told() -> None:
+    alert = HealthSpec(on_startup=(Rung("alert"),))
+    spec = replace(SPEC, wait_ready=True, listen_timeout=5.0, health=alert)
+    life, since = reloaded(spec, Program(ready=1.0), Program(ready=None))
+    assert kinds(life, since, 4.9, 8.0) == ["under way", "failed"]
+    assert renewal_of(life.instance, since, life.clock()).reason == "not ready within 5s"
 
 
 def test_a_crash_counts_also_where_the_policy_has_started_another_run_at_once() -> None:

@@ -11,7 +11,7 @@ from fakes import SPEC, FakeExecutor, new_instance
 from msgspec.structs import replace
 
 from pypm.core import events as ev
-from pypm.core.spec import RestartPolicy
+from pypm.core.spec import HealthSpec, RestartPolicy, Rung
 from pypm.master.engine import Engine
 from pypm.master.waiting import Outcome, Waiting
 from pypm.system.clock import boot_time
@@ -137,6 +137,22 @@ def test_settled_is_ready_where_that_has_to_be_said() -> None:
         assert await task == DONE
 
     with_waiting(test)
+
+
+def test_settled_is_not_ready_in_time_where_nothing_more_is_done_about_it() -> None:
+    clock = FakeClock(50.0)
+
+    async def test(engine: Engine, waiting: Waiting, _: FakeExecutor) -> None:
+        ladder = HealthSpec(on_startup=(Rung("alert"), Rung("alert", after=5.0)))
+        engine.add(new_instance(0, replace(SPEC, wait_ready=True, listen_timeout=10.0, health=ladder)))
+        engine.handle(0, ev.StartRequested())
+        for seconds, expected in ((10.0, TIMED_OUT), (5.0, DONE)):
+            clock.advance(seconds)
+            engine.handle(0, ev.DeadlinePassed(engine.instances[0].deadline or 0.0))
+            assert await waiting.wait([0], "settled", timeout=0.0) == expected
+        assert engine.instances[0].status == "starting"
+
+    with_waiting(test, clock=clock)
 
 
 def test_settled_is_also_failed_or_waiting_for_its_restart() -> None:
