@@ -86,8 +86,10 @@ class RealPypm:
 
     def log(self, name: str, stream: str = "out") -> bytes:
         """The current log file of an instance; empty if there is none."""
-        path = self.home / "logs" / f"{name.replace(':', '-')}-{stream}.log"
-        return path.read_bytes() if path.exists() else b""
+        try:
+            return (self.home / "logs" / f"{name.replace(':', '-')}-{stream}.log").read_bytes()
+        except FileNotFoundError:  # nothing is written yet, or it has just been rotated
+            return b""
 
     def master_log(self) -> str:
         return (self.home / "master.log").read_text()

@@ -177,7 +177,9 @@ def test_a_folder_that_is_deleted_under_the_master(pypm: RealPypm) -> None:
     pypm.start(shell("a", "while :; do echo tick; sleep 0.05; done"))
     wait_until(lambda: pypm.log("a"))
     pid = pypm.pid("a")
-    shutil.rmtree(pypm.home / "logs")
+    # In one step: what is made anew in it meanwhile would be in the way of its removal.
+    (pypm.home / "logs").rename(pypm.folder / "gone")
+    shutil.rmtree(pypm.folder / "gone")
     wait_until(lambda: pypm.log("a"), 20.0)
     assert pypm.pid("a") == pid
     shutil.rmtree(pypm.home / "state")

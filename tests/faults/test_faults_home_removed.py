@@ -21,6 +21,13 @@ while True:
 """
 
 
+def remove_home(pypm: RealPypm) -> None:
+    """In one step: what is made anew in it meanwhile would be in the way of its removal."""
+    gone = pypm.home.with_name(f"{pypm.home.name}-gone")
+    pypm.home.rename(gone)
+    shutil.rmtree(gone)
+
+
 def remove_sockets(pypm: RealPypm) -> None:
     for name in ("pypm.sock", "agents.sock"):
         (pypm.home / name).unlink()
@@ -64,7 +71,7 @@ def test_the_guardian_holds_the_new_sockets(pypm: RealPypm, whom: str) -> None:
 def test_a_removed_home_is_made_anew(pypm: RealPypm) -> None:
     pypm.start(sleeper("a"))
     pid, guardian = pypm.pid("a"), pypm.guardian_pid()
-    shutil.rmtree(pypm.home)
+    remove_home(pypm)
     wait_until(lambda: sockets_are_there(pypm))
     assert pypm.pid("a") == pid
     assert pypm.lock_holder() == guardian
@@ -79,7 +86,7 @@ def test_a_home_that_another_master_has_taken(pypm: RealPypm) -> None:
     pid, master = pypm.pid("a"), pypm.master_pid()
     os.kill(master, signal.SIGSTOP)
     try:
-        shutil.rmtree(pypm.home)
+        remove_home(pypm)
         pypm.folder.mkdir(parents=True)
         pypm.start(sleeper("b"))
     finally:

@@ -124,13 +124,13 @@ def change(file: Path, before: str, after: str) -> None:
 
 def test_guardian_and_master_are_stopped_together_and_go_on(pypm: RealPypm, installed: Path) -> None:
     """As in a frozen container: when it is thawed nobody is killed for having been silent."""
-    change(installed / "guardian" / "child.py", "SILENCE = 10.0", "SILENCE = 1.0")
+    change(installed / "guardian" / "child.py", "SILENCE = 10.0", "SILENCE = 4.0")
     change(installed / "master" / "link.py", "BEAT = 2.0", "BEAT = 0.2")
     pypm.start(shell("a", COUNTER))
     agent, master, guardian = pypm.pid("a"), pypm.master_pid(), pypm.guardian_pid()
     for pid in (guardian, master):
         os.kill(pid, signal.SIGSTOP)
-    thaw = time.monotonic() + 3.5
+    thaw = time.monotonic() + 8.0
     wait_until(lambda: time.monotonic() >= thaw, what="a stop that is longer than the silence that is borne")
     for pid in (guardian, master):
         os.kill(pid, signal.SIGCONT)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from real_pypm import RealPypm, lives, python, shell, with_command
+from real_pypm import RealPypm, command_line, lives, python, shell, with_command
 
 from pypm.testing import wait_until
 
@@ -40,6 +40,11 @@ def sleeping() -> list[int]:
     return found
 
 
+def begun() -> bool:
+    """Whether a stray program is what it is to be, and no ``setsid`` or ``nohup`` on its way to that."""
+    return any(command_line(pid).split(b"\0")[0].endswith(b"sleep") for pid in sleeping())
+
+
 @pytest.fixture(autouse=True, params=["yes", "no"], ids=["cgroup", "no cgroup"])
 def no_stray_is_left(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each test with groups (where the machine has them) and without."""
@@ -60,7 +65,7 @@ def start_with(pypm: RealPypm, escape: str, **keys: object) -> None:
     """An app ``a`` that has started a stray program and goes on."""
     script = f"{escape.format(MARKER)}\necho up; while :; do sleep 0.05; done"
     pypm.start(shell("a", script, kill_timeout="200ms", **keys))
-    wait_until(lambda: pypm.log("a") and sleeping())
+    wait_until(lambda: pypm.log("a") and begun())
 
 
 @pytest.mark.parametrize("escape", ESCAPES.values(), ids=ESCAPES.keys())
@@ -147,7 +152,8 @@ time.sleep(0.3)
 @pytest.mark.parametrize("ending", ["crash", "stop"])
 def test_each_process_left_gets_the_polite_signal_once(pypm: RealPypm, ending: str) -> None:
     program = f"{sys.executable} -u {pypm.write('slow.py', SLOW_TO_END)}"
-    pypm.start(shell("a", f"{program} inside & setsid {program} outside & wait", autorestart=False))
+    keys = {"autorestart": False, "kill_timeout": "30s"}
+    pypm.start(shell("a", f"{program} inside & setsid {program} outside & wait", **keys))
     wait_until(lambda: pypm.log("a").count(b"up") == 2)
     if ending == "crash":
         os.kill(pypm.pid("a"), signal.SIGKILL)

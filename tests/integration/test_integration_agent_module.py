@@ -25,8 +25,8 @@ def test_a_wait_is_shown_with_what_it_is_for_and_ends(pypm: RealPypm) -> None:
 
 
 def test_an_honest_wait_outlasts_the_limits_and_a_silent_one_does_not(pypm: RealPypm) -> None:
-    """The heartbeat of both is due after half a second, and neither sends one."""
-    keys = {"health": {"heartbeat_timeout": "500ms"}, "max_restarts": 0}
+    """The heartbeat of both is due after two seconds, and neither sends one."""
+    keys = {"health": {"heartbeat_timeout": "2s"}, "max_restarts": 0}
     honest = HEAD + "agent.heartbeat()\nwith agent.waiting(120): time.sleep(1000)\n"
     silent = HEAD + "agent.heartbeat()\ntime.sleep(1000)\n"
     pypm.begin(python("honest", honest, **keys), python("silent", silent, **keys))

@@ -25,7 +25,7 @@ def asks(verb: str, *, escape: bool = False, **keys: object) -> dict[str, object
 def test_no_agent_ends_its_own_supervisor(pypm: RealPypm) -> None:
     for verb, escape in (("kill", False), ("update", False), ("kill", True)):
         pypm.start(asks(verb, escape=escape), sleeper("other"))
-        wait_until(lambda: pypm.log("agent"), 20.0, "its answer")
+        wait_until(lambda: pypm.log("agent").endswith(b"\n\n"), 20.0, "its answer, and the line's end")
         said = pypm.log("agent").decode()
         assert said.startswith(f"1 pypm: {verb} was asked for from within agent"), said
         assert "allow_control = true" in said

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from real_pypm import RealPypm, lives, python, shell, sleeper
+from real_pypm import RealPypm, command_line, lives, python, shell, sleeper
 
 from pypm.testing import wait_until
 
@@ -19,7 +19,7 @@ GONE = 20.0
 def masters_of(guardian: int) -> list[int]:
     """The living children of a guardian that are masters (and not agents)."""
     children = Path(f"/proc/{guardian}/task/{guardian}/children").read_text().split()
-    return [int(pid) for pid in children if b"pypm" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [int(pid) for pid in children if b"pypm" in command_line(int(pid))]
 
 
 def is_gone(pypm: RealPypm, *pids: int) -> bool:
@@ -79,24 +79,6 @@ def test_a_guardian_that_dies_before_it_has_handed_over_is_replaced(pypm: RealPy
     assert pypm.pid("a") == agent
 
 
-def test_a_kill_during_an_update_is_the_end(pypm: RealPypm) -> None:
-    pypm.start(
-        python(
-            "a",
-            "import signal, time\nsignal.signal(15, lambda *_: time.sleep(1) or exit())\n"
-            "print('up')\nwhile True: time.sleep(100)",
-        )
-    )
-    wait_until(lambda: b"up" in pypm.log("a"), what="its handler")
-    agent, guardian = pypm.pid("a"), pypm.guardian_pid()
-    update = pypm.popen("update")
-    with pypm.connect() as connection:
-        connection.call("kill")
-    update.communicate(timeout=60)
-    assert update.returncode == 1
-    wait_until(lambda: is_gone(pypm, guardian, agent), GONE, "the end of all")
-
-
 SLOW = """
 import os, signal, time
 def end(*_):
@@ -109,6 +91,27 @@ while True:
     time.sleep(100)
 """
 """Ends when it is told to and there is a flag."""
+
+
+def test_a_kill_during_an_update_is_the_end(pypm: RealPypm) -> None:
+    """The guardian, held up meanwhile, learns of the update when the end has begun."""
+    pypm.start(python("a", SLOW, kill_timeout="60s"))
+    wait_until(lambda: b"up" in pypm.log("a"), what="its handler")
+    agent, guardian = pypm.pid("a"), pypm.guardian_pid()
+    os.kill(guardian, signal.SIGSTOP)
+    try:
+        update = pypm.popen("update")
+        events = pypm.home / "events.jsonl"
+        wait_until(lambda: '"operator.update"' in events.read_text(), what="the update to begin")
+        kill = pypm.popen("kill")
+        wait_until(lambda: pypm.row("a")["status"] == "stopping", what="the kill to begin")
+    finally:
+        os.kill(guardian, signal.SIGCONT)
+    assert b"the master is ending" in update.communicate(timeout=60)[1]
+    assert update.returncode == 1
+    pypm.write("flag", "")
+    assert kill.communicate(timeout=60)[1] == b""
+    wait_until(lambda: is_gone(pypm, guardian, agent), GONE, "the end of all")
 
 
 def test_nothing_is_started_by_a_master_that_ends(pypm: RealPypm) -> None:

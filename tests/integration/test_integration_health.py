@@ -45,17 +45,18 @@ def events(pypm: RealPypm) -> list[dict[str, Any]]:
 
 
 def test_a_hung_agent_is_restarted_with_a_report(pypm: RealPypm) -> None:
-    agent(
-        pypm,
-        "say('heartbeat')\nprint('the last words', flush=True)\ntime.sleep(1000)",
-        heartbeat_timeout="1s",
+    hangs_once = (
+        "say('heartbeat')\n"
+        "while os.environ['PYPM_RESTARTS'] != '0':\n    say('heartbeat')\n    time.sleep(0.1)\n"
+        "print('the last words', flush=True)\ntime.sleep(1000)"
     )
+    agent(pypm, hangs_once, heartbeat_timeout="2s")
     wait_until(lambda: row(pypm)["restarts"] == 1, 20.0)
     end = row(pypm)["last_exit"]
-    assert (end["reason"], end["cause"]) == ("no heartbeat for 1s", "watchdog")
+    assert (end["reason"], end["cause"]) == ("no heartbeat for 2s", "watchdog")
     reports = list((Path(pypm.home) / "reports" / "a").iterdir())
     assert str(reports[0]) == end["report"]
-    assert (reports[0] / "why.txt").read_text().splitlines()[2] == "no heartbeat for 1s"
+    assert (reports[0] / "why.txt").read_text().splitlines()[2] == "no heartbeat for 2s"
     assert "the last words" in (reports[0] / "stdout.txt").read_text()
     assert "agent.py" in (reports[0] / "processes.txt").read_text()
     assert (reports[0].stat().st_mode & 0o777, (reports[0] / "why.txt").stat().st_mode & 0o777) == (
@@ -66,12 +67,12 @@ def test_a_hung_agent_is_restarted_with_a_report(pypm: RealPypm) -> None:
 
 
 def test_a_stopped_process_is_found_too(pypm: RealPypm) -> None:
-    agent(pypm, "while True:\n    say('heartbeat')\n    time.sleep(0.2)", heartbeat_timeout="2s")
-    wait_until(lambda: row(pypm)["health"] == "healthy", 10.0)
+    agent(pypm, "while True:\n    say('heartbeat')\n    time.sleep(0.2)", heartbeat_timeout="4s")
+    wait_until(lambda: row(pypm)["health"] == "healthy", 30.0)
     pid = row(pypm)["pid"]
     os.kill(pid, 19)
     wait_until(lambda: row(pypm)["restarts"] == 1 and row(pypm)["health"] == "healthy", 30.0)
-    assert "no heartbeat for 2s" in row(pypm)["last_exit"]["reason"]
+    assert "no heartbeat for 4s" in row(pypm)["last_exit"]["reason"]
 
 
 def test_a_flat_queue_is_a_stall_and_only_alerted_where_that_is_asked_for(pypm: RealPypm) -> None:
@@ -93,13 +94,13 @@ def test_work_without_progress_is_no_stall(pypm: RealPypm) -> None:
 
 def test_a_wait_is_shown_and_disturbs_nobody(pypm: RealPypm) -> None:
     body = "say('heartbeat')\nsay('extend', seconds=600, text='model call')\ntime.sleep(1000)"
-    agent(pypm, body, heartbeat_timeout="500ms", progress_timeout="500ms", evidence=[])
-    wait_until(lambda: row(pypm).get("waiting_for") == "model call", 10.0)
+    agent(pypm, body, heartbeat_timeout="2s", progress_timeout="2s", evidence=[])
+    wait_until(lambda: row(pypm).get("waiting_for") == "model call", 30.0)
     pid = row(pypm)["pid"]
     # This agent does not repeat what it says, so the next master knows of it only what was saved.
-    wait_until(lambda: "model call" in json.dumps(pypm.state()), 10.0)
+    wait_until(lambda: "model call" in json.dumps(pypm.state()), 30.0)
     pypm.kill_master()
-    wait_until(lambda: row(pypm).get("waiting_for") == "model call", 10.0)
+    wait_until(lambda: row(pypm).get("waiting_for") == "model call", 30.0)
     assert (row(pypm)["pid"], row(pypm)["restarts"]) == (pid, 0)
 
 

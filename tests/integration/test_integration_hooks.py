@@ -85,14 +85,14 @@ def test_pre_stop_is_told_why(pypm: RealPypm) -> None:
 
 def test_a_hook_that_never_ends_is_killed_with_all_it_has_started(pypm: RealPypm) -> None:
     forks = "sleep 1000 & echo $! >> pids; setsid sleep 1000 & echo $! >> pids; echo $$ >> pids; sleep 1000"
-    pypm.start(sleeper("a", pre_stop=sh(forks, "500ms")))
+    pypm.start(sleeper("a", pre_stop=sh(forks, "3s")))
     pypm.ok("stop", "a")
     assert pypm.row("a")["last_exit"]["signal"] == "SIGTERM"
     pids = [int(word) for word in (pypm.folder / "pids").read_text().split()]
     assert len(pids) == 3
     wait_until(lambda: not any(map(lives, pids)), 20.0)
-    [failed] = events(pypm, "hook.failed")
-    assert (failed["hook"], failed["reason"]) == ("pre_stop", "killed after its timeout of 500ms")
+    [failed] = wait_until(lambda: events(pypm, "hook.failed"))
+    assert (failed["hook"], failed["reason"]) == ("pre_stop", "killed after its timeout of 3s")
 
 
 def test_what_a_hook_leaves_behind_ends_with_it(pypm: RealPypm) -> None:

@@ -54,7 +54,8 @@ def test_every_byte_of_a_noisy_agent(pypm: RealPypm, form: str) -> None:
 def test_the_frames_tell_time_stream_run_and_instance(pypm: RealPypm) -> None:
     app = shell("a", 'echo "$PYPM_RUN_ID"; echo oops >&2; sleep 1000', instances=2, log_type="json")
     pypm.start(app)
-    wait_until(lambda: all(pypm.log(f"a:{index}", "error") for index in (0, 1)))
+    streams = [(f"a:{index}", stream) for index in (0, 1) for stream in ("out", "error")]
+    wait_until(lambda: all(pypm.log(*each) for each in streams))
     for index in (0, 1):
         out, error = (json.loads(pypm.log(f"a:{index}", stream)) for stream in ("out", "error"))
         assert out["message"] == out["run_id"] == error["run_id"]

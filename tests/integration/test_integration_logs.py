@@ -149,7 +149,7 @@ def test_each_instance_has_its_files_and_merge_makes_them_one(pypm: RealPypm) ->
     pypm.start(shell("w", script, instances=2), shell("m", script, instances=2, merge_logs=True))
     logs = pypm.home / "logs"
     wait_until(lambda: (logs / "m-out.log").exists() and (logs / "m-out.log").read_bytes().count(b"\n") == 2)
-    wait_until(lambda: pypm.log("w:1", "error"))
+    wait_until(lambda: pypm.log("w:0") and pypm.log("w:1", "error"))
     assert (logs / "w-0-out.log").read_bytes() == b"out 0\n"
     assert (logs / "w-1-error.log").read_bytes() == b"err 1\n"
     assert sorted((logs / "m-out.log").read_bytes().splitlines()) == [b"out 0", b"out 1"]
@@ -160,7 +160,7 @@ def test_declared_files_relative_to_the_folder_and_a_combined_one(pypm: RealPypm
     script = "echo one; echo two >&2; sleep 1000"
     pypm.start(shell("a", script, out_file="logs/o.txt", error_file="/dev/null", log_file="all.log"))
     wait_until(lambda: (pypm.folder / "all.log").exists() and (pypm.folder / "all.log").stat().st_size == 8)
-    assert (pypm.folder / "logs" / "o.txt").read_bytes() == b"one\n"
+    wait_until(lambda: (pypm.folder / "logs" / "o.txt").read_bytes() == b"one\n")
     assert sorted((pypm.folder / "all.log").read_bytes().split()) == [b"one", b"two"]
     assert pypm.row("a")["out_file"] == str(pypm.folder / "logs" / "o.txt")
 

@@ -108,7 +108,7 @@ def test_with_main_only_the_main_process_is_heard(pypm: RealPypm) -> None:
     assert (row["status"], row["status_text"]) == ("starting", "")
     pypm.write("flag", "")
     pypm.wait_status("a", "online")
-    assert "messages dropped so far: access" in pypm.master_log()
+    wait_until(lambda: "messages dropped so far: access" in pypm.master_log())
 
 
 def test_a_stranger_is_not_heard(pypm: RealPypm) -> None:
@@ -279,14 +279,14 @@ def test_heartbeats_that_stay_away(pypm: RealPypm) -> None:
 
 def test_a_watchdog_time_of_its_own_and_more_time_to_start(pypm: RealPypm) -> None:
     script = (
-        "end = time.monotonic() + 1.5\n"
-        "while time.monotonic() < end:\n    say('EXTEND_TIMEOUT_USEC=1000000')\n    time.sleep(0.1)\n"
+        "end = time.monotonic() + 4.0\n"
+        "while time.monotonic() < end:\n    say('EXTEND_TIMEOUT_USEC=3000000')\n    time.sleep(0.1)\n"
         "say('READY=1', 'WATCHDOG_USEC=300000')\nsleep()\n"
     )
-    pypm.begin(speaker("a", script, wait_ready=True, listen_timeout="1s", max_restarts=0))
+    pypm.begin(speaker("a", script, wait_ready=True, listen_timeout="3s", max_restarts=0))
     row = pypm.wait_status("a", "errored")
     assert "heartbeat" in row["reason"]
-    assert pypm.json("describe", "a")[0]["runs"][0]["uptime_seconds"] > 1.5
+    assert pypm.json("describe", "a")[0]["runs"][0]["uptime_seconds"] > 4.0
 
 
 # --- masters and sockets that come and go ---
@@ -425,7 +425,7 @@ def test_a_flood_of_nonsense_harms_nobody(pypm: RealPypm) -> None:
     assert answered > 1, "commands are answered meanwhile"
     assert pypm.row("flood")["restarts"] == 0
     assert pypm.row("quiet")["status_text"] == "quiet"
-    wait_until(lambda: descriptors(master) <= had + 2, 10.0, "its descriptors closed")
+    wait_until(lambda: descriptors(master) <= had + 2, 20.0, "its descriptors closed")
     assert memory(master) < before + 20 * 2**20
     log = pypm.master_log()
     assert "messages dropped so far: malformed" in log

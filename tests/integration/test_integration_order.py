@@ -51,9 +51,9 @@ def test_a_restart_goes_on_with_others_while_some_wait_for_what_they_depend_on(p
     pypm.start(model(), sleeper("worker", depends_on=["model"]), sleeper("z"))
     (pypm.folder / "flag").unlink()
     pypm.ok("restart", "model", "worker", "z", "--parallel", "1", "--no-wait")
+    pypm.wait_row("worker", lambda row: row["awaited"] == "waits for model to be ready")
+    pypm.wait_row("z", lambda row: row["status"] == "online" and row["restarts"] == 1)
     assert pypm.row("worker")["awaited"] == "waits for model to be ready"
-    row = pypm.wait_status("z", "online")
-    assert row["restarts"] == 1
 
 
 def test_what_does_not_depend_on_each_other_starts_meanwhile(pypm: RealPypm) -> None:
@@ -144,7 +144,7 @@ def test_nobody_who_runs_is_disturbed_by_a_dependency_that_fails(pypm: RealPypm)
 
 
 def test_dependents_stop_first(pypm: RealPypm) -> None:
-    pypm.start(sleeper("model"), python("worker", SLOW_END, depends_on=["model"]))
+    pypm.start(sleeper("model"), python("worker", SLOW_END, depends_on=["model"], kill_timeout="60s"))
     wait_until(lambda: pypm.log("worker") == b"up\n", 20.0)
     server = pypm.row("model")["pid"]
     with pypm.popen("stop", "all") as stop:
@@ -182,7 +182,7 @@ def test_waiting_goes_on_under_a_new_master(pypm: RealPypm) -> None:
         model(),
         sleeper("worker", depends_on=["model"]),
         sleeper("base"),
-        python("user", SLOW_END, depends_on=["base"]),
+        python("user", SLOW_END, depends_on=["base"], kill_timeout="60s"),
     )
     wait_until(lambda: pypm.log("user") == b"up\n", 20.0)
     pypm.wait_row("worker", lambda row: row["awaited"] == "waits for model to be ready")

@@ -28,7 +28,7 @@ port = int(os.environ["PORT"]) if len(sys.argv) < 2 else 0
 http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
 SLEEP = "import time\ntime.sleep(1000)"
-QUICK = {"period": "200ms", "timeout": "2s"}
+QUICK = {"period": "200ms", "timeout": "20s"}
 
 
 def free_port() -> int:
@@ -88,7 +88,7 @@ def test_a_failing_liveness_probe_restarts_with_the_cause(pypm: RealPypm) -> Non
     pypm.start(server(pypm, liveness=probe))
     pypm.wait_row("a", lambda row: row["health"] == "healthy")
     pypm.write("sick", "")
-    row = pypm.wait_row("a", lambda row: row["restarts"] == 1)
+    row = pypm.wait_row("a", lambda row: row["restarts"] >= 1)
     assert row["last_exit"]["cause"] == "probe"
     assert "the liveness probe failed 2 times: HTTP 503" in row["last_exit"]["reason"]
     (pypm.folder / "sick").unlink()
@@ -126,10 +126,11 @@ def test_a_command_that_hangs_is_killed_with_all_that_it_has_started(pypm: RealP
     readiness = {"exec": ["sh", "-c", script], "failure_threshold": 1, "period": "200ms", "timeout": "300ms"}
     pypm.begin(app(pypm, SLEEP, readiness=readiness))
     wait_until(lambda: "no answer within 300ms" in detail(pypm)["probes"]["readiness"]["output"], 20.0)
+    written = pypm.folder / "pids"
+    wait_until(lambda: written.exists() and written.read_text().count("\n") >= 3, 20.0)
     pypm.ok("stop", "a")
-    pids = [int(line) for line in (pypm.folder / "pids").read_text().split()]
-    assert len(pids) >= 3
-    wait_until(lambda: not any(alive(pid) for pid in pids), 10.0)
+    pids = [int(line) for line in written.read_text().split()]
+    wait_until(lambda: not any(alive(pid) for pid in pids), 20.0)
 
 
 def alive(pid: int) -> bool:
@@ -156,10 +157,10 @@ def test_commands_in_flight_do_not_outlive_their_master(pypm: RealPypm) -> None:
     pypm.kill_master()
     wait_until(lambda: len(pids.read_text().split()) == 2, 20.0, "the probe in flight is made again")
     first = int(pids.read_text().split()[0])
-    wait_until(lambda: not alive(first), 10.0)
+    wait_until(lambda: not alive(first), 20.0)
     assert pypm.pid("a") == pid
     pypm.ok("delete", "a")
-    wait_until(lambda: not alive(int(pids.read_text().split()[1])), 10.0)
+    wait_until(lambda: not alive(int(pids.read_text().split()[1])), 20.0)
 
 
 def test_the_death_of_the_master_is_no_failure(pypm: RealPypm) -> None:
@@ -172,7 +173,7 @@ def test_the_death_of_the_master_is_no_failure(pypm: RealPypm) -> None:
         row = pypm.row("a")
         assert (row["pid"], row["ready"], row["restarts"]) == (pid, True, 0)
     pypm.write("sick", "")
-    pypm.wait_row("a", lambda row: row["restarts"] == 1)
+    pypm.wait_row("a", lambda row: row["restarts"] >= 1)
 
 
 def test_what_was_counted_before_the_master_died_counts(pypm: RealPypm) -> None:
@@ -281,5 +282,5 @@ def test_the_story_and_the_description_tell_of_probes(pypm: RealPypm) -> None:
     assert "readiness probe" in pypm.ok("describe", "a")
     pypm.write("sick", "")
     pypm.wait_row("a", lambda row: not row["ready"])
-    wait_until(lambda: any(each["event"] == "health.unready" for each in events(pypm)), 10.0)
+    wait_until(lambda: any(each["event"] == "health.unready" for each in events(pypm)), 20.0)
     assert "HTTP 503" in pypm.ok("describe", "a")

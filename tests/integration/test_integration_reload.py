@@ -12,7 +12,8 @@ from pypm.testing import wait_until
 
 
 def test_each_is_up_before_the_next_one_goes(pypm: RealPypm) -> None:
-    pypm.start(shell("a", "echo up $PYPM_INSTANCE >> order; exec sleep 6611", instances=3, max_unavailable=1))
+    script = "echo up $PYPM_INSTANCE >> order; echo >&3; exec sleep 6611"
+    pypm.start(shell("a", script, instances=3, max_unavailable=1, wait_ready=True, ready_fd=3))
     before = [row["pid"] for row in pypm.rows()]
     answer = pypm.json("reload", "a")
     assert [(each["name"], each["action"]) for each in answer["instances"]] == [
@@ -32,7 +33,8 @@ def test_each_is_up_before_the_next_one_goes(pypm: RealPypm) -> None:
 
 def test_a_new_one_that_fails_ends_the_reload_and_the_others_go_on(pypm: RealPypm) -> None:
     script = "test -e flag && exit 3; exec sleep 6612"
-    pypm.start(shell("a", script, instances=3, max_unavailable=1, restart_delay=60_000))
+    keys = {"max_unavailable": 1, "restart_delay": 60_000, "min_uptime": "2s"}
+    pypm.start(shell("a", script, instances=3, **keys))
     before = [row["pid"] for row in pypm.rows()]
     pypm.write("flag", "")
     done = pypm.run("reload", "a", "--json")
@@ -88,7 +90,8 @@ def test_a_new_one_is_up_before_the_old_one_goes_and_takes_its_id(pypm: RealPypm
 
 
 def test_where_the_new_one_fails_the_old_one_was_never_touched(pypm: RealPypm) -> None:
-    pypm.start(shell("a", "test -e flag && { echo no >&2; exit 3; }; exec sleep 6614", instances=2))
+    script = "test -e flag && { echo no >&2; exit 3; }; exec sleep 6614"
+    pypm.start(shell("a", script, instances=2, min_uptime="2s"))
     before = [(row["id"], row["pid"], row["restarts"]) for row in pypm.rows()]
     pypm.write("flag", "")
     done = pypm.run("reload", "a", "--json")
@@ -110,6 +113,7 @@ def test_a_surge_goes_on_under_the_next_master_also_without_who_asked(pypm: Real
     (pypm.folder / "go").unlink()
     command = pypm.popen("reload", "a")
     wait_until(lambda: [row["status"] for row in pypm.rows()] == ["online", "starting"], 20.0)
+    wait_until(lambda: surged(pypm) == [0], 20.0, "it is on the disk")
     command.kill()
     command.communicate()
     pypm.kill_master()
@@ -132,6 +136,7 @@ def test_a_command_learns_of_a_surge_that_outlived_a_master(pypm: RealPypm) -> N
     (pypm.folder / "go").unlink()
     command = pypm.popen("reload", "a", "--json")
     wait_until(lambda: [row["status"] for row in pypm.rows()] == ["online", "starting"], 20.0)
+    wait_until(lambda: surged(pypm) == [0], 20.0, "it is on the disk")
     pypm.kill_master()
     pypm.write("go", "")
     out, error = command.communicate(timeout=60)

@@ -40,17 +40,19 @@ def events(pypm: RealPypm, what: str) -> list[dict[str, Any]]:
 
 
 def test_a_job_runs_again_and_again_and_rests_between(pypm: RealPypm) -> None:
-    pypm.start(job("tick", f"{STAMP}; exit 3", SECOND))
+    script = f"{STAMP}; exit 3"
+    pypm.start(job("tick", script, RARE))
     row = pypm.row("tick")
     assert (row["status"], row["last_run"], row["desired"]) == ("exited", None, "up")
     assert row["next_run"] is not None
+    pypm.start(job("tick", script, SECOND))
     wait_runs(pypm, "tick", 3)
     row = pypm.wait_row("tick", lambda row: row["status"] == "exited")
     assert (row["restarts"], row["last_exit"]["code"], row["reason"]) == (0, 3, "exit code 3")
     detail = pypm.json("describe", "tick")[0]
     assert [run["code"] for run in detail["runs"]][:2] == [3, 3]
     assert "next run" in pypm.ok("describe", "tick")
-    assert ", next run in" in pypm.ok("list")
+    wait_until(lambda: ", next run in" in pypm.ok("list"), 20.0, "a list between two runs")
 
 
 def test_start_and_stop_arm_and_disarm(pypm: RealPypm) -> None:

@@ -6,6 +6,8 @@ import json
 
 from real_pypm import RealPypm, shell, sleeper
 
+from pypm.testing import wait_until
+
 
 def facts(pypm: RealPypm) -> dict[str, tuple[str, int | None]]:
     return {row["name"]: (row["status"], row["pid"]) for row in pypm.rows()}
@@ -47,10 +49,12 @@ def test_the_environment_is_that_of_the_first_shell_and_not_of_the_one_that_resu
     path = pypm.folder / "said"
     app = shell("a", f'echo "$MARK $DECLARED" >{path}; exec sleep 1000', env={"DECLARED": "d"})
     pypm.ok("start", pypm.ecosystem(app), env={**os.environ, "MARK": "first"})
+    wait_until(lambda: path.exists() and path.read_text() == "first d\n", what="it has said it")
     pypm.ok("save")
     pypm.ok("delete", "a")
     path.unlink()
     pypm.ok("resurrect", env={**os.environ, "MARK": "second"})
+    wait_until(lambda: path.exists() and path.read_text() != "", what="it has said it again")
     assert path.read_text() == "first d\n"
 
 
@@ -88,7 +92,7 @@ def test_an_app_that_is_there_with_another_declaration_keeps_it(pypm: RealPypm) 
 
 
 def test_what_has_failed_by_itself_is_left_to_its_policy(pypm: RealPypm) -> None:
-    pypm.start(shell("a", "exit 3", autorestart=False), sleeper("b"), status=1)
+    pypm.start(shell("a", "exit 3", autorestart=False, min_uptime="5s"), sleeper("b"), status=1)
     pypm.wait_status("a", "exited", "errored")
     pypm.ok("save")
     change = json.loads(pypm.run("resurrect", "--json", "--no-wait").stdout)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_pypm import RealPypm
+from real_pypm import RealPypm, lives
 
 from pypm.testing import wait_until
 
@@ -64,6 +64,12 @@ def asked(place: int | str) -> tuple[str, int]:
     return word.decode(), int(pid)
 
 
+def killed(pid: int) -> None:
+    """Kill a server, and wait until it can accept nobody whom it would not answer any more."""
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not lives(pid), what="its end")
+
+
 def is_open(port: int) -> bool:
     with contextlib.closing(socket.socket()) as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
@@ -74,12 +80,12 @@ def test_it_is_inherited_and_survives_crashes_and_masters_but_no_stop(pypm: Real
     pypm.start(server(pypm, f"tcp://127.0.0.1:{port}"))
     assert asked(port) == ("hello", pypm.pid("web"))
     first = pypm.pid("web")
-    os.kill(first, signal.SIGKILL)
+    killed(first)
     assert asked(port)[1] != first, "who connects meanwhile waits"
     pypm.kill_master()
     second = pypm.wait_status("web", "online")["pid"]
     assert asked(port) == ("hello", second)
-    os.kill(second, signal.SIGKILL)
+    killed(second)
     assert asked(port)[1] != second
     pypm.ok("stop", "web")
     wait_until(lambda: not is_open(port), 20.0)
@@ -96,7 +102,7 @@ def test_after_guardian_and_master_died_it_is_taken_from_the_run(pypm: RealPypm)
     pypm.kill_both()
     pypm.ok("start", "web")
     assert asked(port) == ("hello", pid)
-    os.kill(pid, signal.SIGKILL)
+    killed(pid)
     assert asked(port)[1] != pid
 
 

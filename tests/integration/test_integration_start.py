@@ -210,7 +210,8 @@ def test_a_failing_agent_in_json_is_only_json(pypm: RealPypm) -> None:
 
 def test_an_agent_that_fails_for_now_is_a_failure_too(pypm: RealPypm) -> None:
     """It would come back after its backoff, but whoever has just started it wants to know."""
-    file = pypm.ecosystem(shell("bad", "exit 3", exp_backoff_restart_delay="60s", max_backoff="60s"))
+    keys = {"exp_backoff_restart_delay": "60s", "max_backoff": "60s", "min_uptime": "5s"}
+    file = pypm.ecosystem(shell("bad", "exit 3", **keys))
     done = pypm.run("start", file)
     assert done.returncode == 1
     assert "bad is backoff: exit code 3 (again in " in done.stderr

@@ -8,6 +8,8 @@ import os
 import pytest
 from real_pypm import RealPypm, sleeper
 
+from pypm.testing import wait_until
+
 
 def test_what_was_deleted_is_unknown_to_the_next_master(pypm: RealPypm) -> None:
     """Deleted while it ran: its end came after it had been forgotten, and saved it again."""
@@ -129,4 +131,4 @@ def test_the_state_is_the_owners_alone_and_whole_at_any_time(pypm: RealPypm) -> 
             assert json.loads(path.read_bytes())["version"] == 1
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
-    assert os.listdir(path.parent) == ["state.json"]
+    wait_until(lambda: os.listdir(path.parent) == ["state.json"], what="nothing but the state")

@@ -46,7 +46,7 @@ def events(pypm: RealPypm, name: str) -> list[str]:
 
 
 def test_one_that_grows_past_its_limit_is_followed_by_another_one(pypm: RealPypm) -> None:
-    script = GROW + "held = once('grown') and grow(500)\nprint('calm', flush=True)\ntime.sleep(6101)"
+    script = GROW + "held = once('grown') and grow(500, 1, 0.05)\nprint('calm', flush=True)\ntime.sleep(6101)"
     pypm.start(python("a", script, limits={"memory": "60M"}))
     end = last_exit(pypm, "a")
     assert (end["cause"], end["signal"]) == ("memory", "SIGTERM")
@@ -215,15 +215,15 @@ if once('first'):
 time.sleep(6109)
 """
     )
-    pypm.start(python("a", script, limits={"max_runtime": "3s", "recycle_grace": "10m"}))
+    pypm.start(python("a", script, limits={"max_runtime": "6s", "recycle_grace": "10m"}))
     wait_until(lambda: [each["running"] for each in pypm.json("describe", "a")[0]["tasks"]] == [1], LONG)
-    row = pypm.wait_row("a", lambda row: row["uptime_seconds"] > 5, LONG)
+    row = pypm.wait_row("a", lambda row: row["uptime_seconds"] > 8, LONG)
     assert (row["restarts"], row["status"]) == (0, "online"), "it has a task under way"
     pypm.kill_master()
     pypm.write("go", "")
     row = pypm.wait_row("a", lambda row: row["restarts"] > 0, LONG)
     [*_, first] = pypm.json("describe", "a")[0]["runs"]
-    assert (first["cause"], first["reason"]) == ("max-runtime", "max_runtime of 3s")
+    assert (first["cause"], first["reason"]) == ("max-runtime", "max_runtime of 6s")
     assert pypm.log("a").startswith(b"answered\n")
 
 

@@ -43,14 +43,14 @@ def test_a_change_restarts_and_is_named(pypm: RealPypm, source: Path) -> None:
 def test_all_instances_by_one_watcher_and_not_for_what_is_ignored(pypm: RealPypm, source: Path) -> None:
     pypm.start(sleeper("a", instances=2, watch=str(source), ignore_watch="notes.txt"))
     write_until(pypm, source / "agent.py", 1, "a:0")
-    wait_until(lambda: restarts(pypm, "a:1") >= 1, 10.0)
-    wait_until(lambda: [row["status"] for row in pypm.rows()] == ["online", "online"], 10.0)
+    wait_until(lambda: restarts(pypm, "a:1") >= 1, 20.0)
+    wait_until(lambda: [row["status"] for row in pypm.rows()] == ["online", "online"], 20.0)
     before = restarts(pypm, "a:0")
     (source / "notes.txt").write_text("ignored\n")
     (source / ".git").mkdir()
     (source / ".git" / "index").write_text("ignored\n")
     (source / "last.py").write_text("seen, after what was ignored\n")
-    wait_until(lambda: restarts(pypm, "a:0") > before, 10.0)
+    wait_until(lambda: restarts(pypm, "a:0") > before, 20.0)
     assert "notes.txt" not in pypm.row("a:0")["last_exit"]["reason"]
     assert ".git" not in pypm.row("a:0")["last_exit"]["reason"]
 

@@ -2,7 +2,7 @@
 
 ``PYPM_CONDITIONS`` names a file, which is a JSON object and may change at any time:
 
-- ``fsync``: seconds that each fsync takes, as on a disk that is slow or has to spin up;
+- ``stuck``: whether each fsync takes as long as this is said, as on a disk that has to spin up;
 - ``wall``: seconds by which somebody has set the clock forward, or back;
 - ``asleep``: seconds for which the machine was suspended: the boot clock has gone on, the monotonic one not;
 - ``fork``: the errno with which the kernel refuses each new process.
@@ -29,7 +29,8 @@ def install(path: str) -> None:
 
     def slowly(function: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*arguments: Any) -> Any:
-            time.sleep(condition("fsync"))
+            while condition("stuck"):
+                time.sleep(0.05)
             return function(*arguments)
 
         return wrapped
