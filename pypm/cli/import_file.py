@@ -43,7 +43,7 @@ def command(kind: str, files: tuple[str, ...], output: str, live: bool, force: b
 
     What has no equal here becomes a note in the file. Nothing is started, and the other one is left alone,
     but for --live: each app of the running PM2 is stopped there and started here; one that does not start
-    here is started there again, and the rest stays with PM2.
+    here is started there again.
 
     \b
     Examples:
@@ -93,16 +93,21 @@ def _tell(path: str, draft: FileDraft, fault: str) -> None:
     """Say what was written, what has no equal, what is still wrong with it, and what comes next."""
     count = len(draft.apps)
     say(f"wrote {path}: {count} app{'s' if count != 1 else ''}")
-    points = draft.open_points
-    for point in points[:SHOWN]:
-        note(f"note: {point}")
-    if len(points) > SHOWN:
-        note(f"note: {len(points) - SHOWN} more are in {path}")
+    _tell_points(path, draft)
     if fault:
         note(fault)
         say(f"next: mend {path}, then `pypm validate {path}` and `pypm start {path}`")
     else:
         say(f"next: pypm start {path}")
+
+
+def _tell_points(path: str, draft: FileDraft) -> None:
+    """Say what has no equal, the first of it."""
+    points = draft.open_points
+    for point in points[:SHOWN]:
+        note(f"note: {point}")
+    if len(points) > SHOWN:
+        note(f"note: {len(points) - SHOWN} more are in {path}")
 
 
 def _running() -> FileDraft:
@@ -116,6 +121,8 @@ def _take_over(path: str, draft: FileDraft, *, as_json: bool) -> int:
     from pypm.cli.take_over import take_over
 
     os.chmod(path, 0o600)  # it has what PM2 kept of environments
+    if not as_json:
+        _tell_points(path, draft)
     taken, fault = take_over(path, draft)
     if as_json:
         names = [app.settings["name"] for app in draft.apps]
@@ -124,7 +131,7 @@ def _take_over(path: str, draft: FileDraft, *, as_json: bool) -> int:
         say(f"taken over: {', '.join(taken) or 'nothing'}; they are declared in {path}")
     if fault:
         note(f"pypm: {fault}")
-        note(f"hint: mend {path}, then start that app and `pm2 delete` it; `pypm logs` tells what it said")
+        note(f"hint: mend {path}; then for each `pm2 stop`, `pypm start {path} --only NAME`, `pm2 delete`")
         return 1
     if not as_json:
         say("next: `pm2 save --force` and `pm2 unstartup`, so that PM2 brings nothing back; `pypm startup`")

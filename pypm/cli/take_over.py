@@ -35,17 +35,19 @@ def read_running() -> FileDraft:
 
 
 def take_over(path: str, draft: FileDraft) -> tuple[list[str], str]:
-    """Move each app of ``path`` from PM2 to here; give the names of those that run here, and what stopped it.
+    """Move each app of ``path`` from PM2 to here; give the names of those that run here, and what went wrong.
 
-    Where one does not start here it is started there again, and what follows stays with PM2.
+    Where one does not start here it is started there again, and the next one's turn comes.
     """
     specs = load(path, known=None)
     taken: list[str] = []
+    faults: list[str] = []
     with master() as connection:
         for spec in specs:
             theirs = draft.names.get(spec.name, spec.name)
             if _is_here(connection, spec):
-                return taken, f"{spec.name} is here already, and under PM2 too: pypm delete {spec.name}"
+                faults.append(f"{spec.name} is here already, and under PM2 too: pypm delete {spec.name}")
+                continue
             note(f"pypm: taking over {plain(theirs)}")
             _pm2("stop", theirs)
             try:
@@ -57,10 +59,11 @@ def take_over(path: str, draft: FileDraft) -> tuple[list[str], str]:
                 raise
             if reason:
                 _give_back(connection, spec, theirs)
-                return taken, f"{spec.name} does not start here, and runs under PM2 again: {reason}"
+                faults.append(f"{spec.name} does not start here, and runs under PM2 again: {reason}")
+                continue
             _pm2("delete", theirs)
             taken.append(spec.name)
-    return taken, ""
+    return taken, "; ".join(faults)
 
 
 def _is_here(connection: Connection, spec: AppSpec) -> bool:
@@ -82,12 +85,16 @@ def _started(connection: Connection, spec: AppSpec) -> str:
     change = order(connection, Plan(specs=(spec,)))
     rows, _ = await_instances(connection, [entry["id"] for entry in change["instances"]], "settled")
     failed = [row for row in rows if spec.autostart and not _is_well(row)]
-    return plain(failed[0]["reason"]) if failed else ""
+    if not failed:
+        return ""
+    row = failed[0]
+    return plain(row["reason"] or (row["last_exit"] or {}).get("reason") or row["status"])
 
 
 def _is_well(row: dict[str, Any]) -> bool:
-    """Whether it runs, or is where its schedule or its policy wants it."""
-    return row["status"] in ("online", "exited")
+    """Whether it runs, or is where its schedule or its policy wants it; a failed first run is no start."""
+    has_failed = row["restarts"] > 0 and row["last_exit"] is not None and row["last_exit"]["code"] != 0
+    return row["status"] in ("online", "exited") and not has_failed
 
 
 def _pm2(*words: str) -> str:

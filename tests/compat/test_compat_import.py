@@ -73,7 +73,7 @@ def test_what_it_becomes_is_a_valid_ecosystem_file(name: str, capfd: Capture) ->
             ["service db", "ulimits.nproc", "reservations", "ports", "networks", "DATABASE_URL"],
         ),
         ("dump.pm2", ["cluster mode"]),
-        ("ecosystem.json", ["source_map_support", "exec_mode"]),
+        ("ecosystem.json", ["source_map_support", "cluster mode", "increment_var"]),
     ],
 )
 def test_what_has_no_equal_is_noted(name: str, lines: list[str], capfd: Capture) -> None:
@@ -150,6 +150,25 @@ def test_variables_that_the_shell_has_are_no_part_of_an_app_of_pm2() -> None:
     record = {"name": "a", "pm_exec_path": "/a.py", "exec_interpreter": "python3", "env": env}
     draft = pm2.read_pm2_list([{"pm2_env": record}], "jlist", {"SAME": "2", "OTHER": "x"})
     assert draft.apps[0].settings["env"] == {"OWN": "1", "OTHER": "3"}
+
+
+def test_what_pm2_itself_put_into_its_record_is_no_part_of_an_app() -> None:
+    """As PM2 7 tells it: a variable with the app's name, its own log files, numbers in those of the app."""
+    logs = {"pm_pid_path": "/h/pids/web-0.pid", "pm_err_log_path": "/h/logs/web-error-0.log"}
+    records = [
+        {
+            "name": "web", "pm_exec_path": "/web.js", "exec_interpreter": "node", "pm_id": number,
+            "instance_var": "NODE_APP_INSTANCE", "env": {"web": "{}", "PORT": 3000}, "increment_var": "PORT",
+            "uid": 1000, "log_type": "json", "pm_out_log_path": f"/var/log/web-{number}.log", **logs,
+        }
+        for number in (4, 5)
+    ]  # fmt: skip
+    settings = pm2.read_pm2_list(records, "jlist", {}).apps[0].settings
+    assert settings == {
+        "name": "web", "script": "/web.js", "instances": 2, "instance_var": "NODE_APP_INSTANCE",
+        "increment_var": "PORT", "user": 1000, "log_type": "json", "out_file": "/var/log/web.log",
+        "env": {"PORT": 3000},
+    }  # fmt: skip
 
 
 def supervisord_app(section: str, folder: Path, capfd: Capture) -> dict[str, object]:

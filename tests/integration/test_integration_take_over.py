@@ -59,7 +59,9 @@ def test_each_app_is_stopped_there_and_started_here(pypm: RealPypm, fake_pm2: Pa
     assert pypm.json("apply", "--dry-run")["apps"][0]["action"] == "keep"
 
 
-def test_one_that_does_not_start_here_goes_back_and_the_rest_stays(pypm: RealPypm, fake_pm2: Path) -> None:
+def test_one_that_does_not_start_here_goes_back_and_the_next_one_comes(
+    pypm: RealPypm, fake_pm2: Path
+) -> None:
     apps = [
         record(fake_pm2, "good", SLEEPER),
         record(fake_pm2, "bad", "raise SystemExit(7)\n"),
@@ -69,10 +71,25 @@ def test_one_that_does_not_start_here_goes_back_and_the_rest_stays(pypm: RealPyp
     done = pypm.run("import", "pm2", "--live", "--json")
     assert done.returncode == 1
     answer = json.loads(done.stdout)
-    assert answer["taken"] == ["good"]
-    assert "exit code 7" in answer["fault"]
-    assert calls(fake_pm2) == ["jlist", "stop good", "delete good", "stop bad", "start bad"]
-    assert [row["name"] for row in pypm.rows()] == ["good"]
+    assert answer["taken"] == ["good", "later"]
+    assert "bad does not start here, and runs under PM2 again: exit code 7" in answer["fault"]
+    assert calls(fake_pm2) == [
+        "jlist", "stop good", "delete good", "stop bad", "start bad", "stop later", "delete later",
+    ]  # fmt: skip
+    assert [row["name"] for row in pypm.rows()] == ["good", "later"]
+
+
+def test_one_of_several_instances_that_fails_at_once_is_no_start(pypm: RealPypm, fake_pm2: Path) -> None:
+    """As of two that listen on one port, which PM2's cluster mode would let share it."""
+    script = (
+        "import os, time\nif os.environ['NODE_APP_INSTANCE'] == '1': raise SystemExit(7)\ntime.sleep(1000)\n"
+    )
+    (fake_pm2 / "list").write_text(json.dumps([record(fake_pm2, "web", script)] * 2))
+    done = pypm.run("import", "pm2", "--live")
+    assert done.returncode == 1
+    assert "web does not start here, and runs under PM2 again: exit code 7" in done.stderr
+    assert calls(fake_pm2) == ["jlist", "stop web", "start web"]
+    assert pypm.rows() == []
 
 
 def test_an_app_that_is_here_already_is_not_touched_on_either_side(pypm: RealPypm, fake_pm2: Path) -> None:

@@ -18,7 +18,7 @@ from pypm.core.errors import ConfigError
 __all__ = ["read_pm2", "read_pm2_list"]
 
 OF_PM2 = re.compile(
-    r"(?i)PM2_.*|pm_.*|NODE_APP_INSTANCE|unique_id|npm_.*|_|SHLVL|PWD|OLDPWD|axm_.*|status|SILENT"
+    r"(?i)PM2_.*|pm_.*|NODE_APP_INSTANCE|unique_id|npm_.*|_|SHLVL|PWD|OLDPWD|axm_.*|status|SILENT|updateEnv"
 )
 """Variables that PM2 and the shell have put there themselves."""
 DEFAULTS: Mapping[str, tuple[str, object]] = {
@@ -42,8 +42,20 @@ DEFAULTS: Mapping[str, tuple[str, object]] = {
     "treekill": ("treekill", True),
     "merge_logs": ("merge_logs", False),
     "log_date_format": ("log_date_format", ""),
+    "log_type": ("log_type", "raw"),
+    "increment_var": ("increment_var", ""),
+    "uid": ("user", None),
+    "gid": ("group", None),
 }
 """Field of PM2's own record -> our key, and the value that says nothing."""
+LOG_FILES = (("pm_out_log_path", "out_file"), ("pm_err_log_path", "error_file"), ("pm_log_path", "log_file"))
+NUMBER = re.compile(r"-\d+(?=(\.[^./]*)?$)")
+"""What PM2 puts into the name of a log file of one of several."""
+NODE = (".js", ".cjs", ".mjs")
+CLUSTER = (
+    f"{NO_EQUAL}: cluster mode, where instances share a port: here each listens for itself;"
+    " let one be enough, or give each its port (increment_var)"
+)
 
 
 def read_pm2(path: str) -> FileDraft:
@@ -91,7 +103,7 @@ def _recorded(name: str, records: list[Mapping[str, Any]], shell: Mapping[str, s
     app.put("script", script)
     if interpreter not in ("node", "none", None):
         app.put("interpreter", interpreter)
-    elif interpreter == "node" and not script.endswith((".js", ".cjs", ".mjs")):
+    elif interpreter == "node" and not script.endswith(NODE):
         app.put("interpreter", "node")
     if record.get("pm_cwd"):
         app.put("cwd", record["pm_cwd"])
@@ -99,21 +111,38 @@ def _recorded(name: str, records: list[Mapping[str, Any]], shell: Mapping[str, s
         app.put("instances", len(records))
     if all(each.get("status") in ("stopped", "errored") for each in records):
         app.put("autostart", False, f"it was {record['status']}")
-    if record.get("exec_mode") == "cluster_mode":
-        app.notes.append(f"{NO_EQUAL}: cluster mode: each instance is a process that listens for itself")
+    if record.get("exec_mode") == "cluster_mode" and len(records) > 1:
+        app.notes.append(CLUSTER)
     for field, (key, nothing) in DEFAULTS.items():
         value = record.get(field)
         if value not in (None, nothing, ""):
             app.put(key, _size(value) if key == "max_memory_restart" else value)
+    _put_instance_var(app, interpreter == "node", record)
+    _put_logs(app, records)
     env = record.get("env")
     variables = {
         key: each
         for key, each in (env if isinstance(env, Mapping) else {}).items()
-        if _is_own(key, each, shell)
+        if _is_own(key, each, shell) and (key, each) != (name, "{}")  # PM2's settings of a module
     }
     if variables:
         app.settings["env"] = variables
     return app
+
+
+def _put_instance_var(app: AppDraft, is_node: bool, table: Mapping[str, object]) -> None:
+    """The variable with the number of the instance, which has another name here."""
+    if is_node or app.settings.get("instances", 1) != 1:
+        app.put("instance_var", table.get("instance_var") or "NODE_APP_INSTANCE")
+
+
+def _put_logs(app: AppDraft, records: list[Mapping[str, Any]]) -> None:
+    """The log files, where they are not those that PM2 chooses itself."""
+    home = os.path.dirname(os.path.dirname(str(records[0].get("pm_pid_path") or "")))
+    for field, key in LOG_FILES:
+        paths = [path for record in records if isinstance(path := record.get(field), str) and path]
+        if paths and not (home and paths[0].startswith(f"{home}/logs/")):
+            app.put(key, NUMBER.sub("", paths[0]) if len(set(paths)) > 1 else paths[0])
 
 
 def _size(value: Any) -> Any:
@@ -147,9 +176,20 @@ def _declared(table: Mapping[str, object]) -> AppDraft:
             app.put(names[spelling], value)
         elif spelling in TABLES or spelling.startswith("env_"):
             app.settings[spelling] = value
+        elif spelling in ("exec_mode", "execMode"):
+            if str(value).startswith("cluster") and table.get("instances", 1) != 1:
+                app.notes.append(CLUSTER)
         elif value not in (False, 0, *ASK_NOTHING.get(refused.get(spelling, ""), ())):
             why = NEVER.get(refused.get(spelling, ""), "")
             app.notes.append(
                 f"{NO_EQUAL}: {spelling} = {json.dumps(value, default=str)}{f' ({why})' if why else ''}"
             )
+    if "instance_var" not in app.settings:
+        _put_instance_var(app, _is_node(app), table)
     return app
+
+
+def _is_node(app: AppDraft) -> bool:
+    """Whether Node runs it."""
+    interpreter = app.settings.get("interpreter")
+    return interpreter == "node" or (interpreter is None and str(app.settings.get("script")).endswith(NODE))
