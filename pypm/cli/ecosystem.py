@@ -69,6 +69,8 @@ def command(file: str, yes: bool, force: bool, dry_run: bool, as_json: bool) -> 
       pypm ecosystem --yes && pypm start
       pypm ecosystem deploy/agents.toml --dry-run
     """
+    if file == "simple":  # PM2's word for a short file, as this one is
+        file = "ecosystem.toml"
     if not file.endswith(".toml"):
         raise UsageError(f"{file} is no name of a TOML file", hint="such as `pypm ecosystem ecosystem.toml`")
     folder = os.path.dirname(os.path.abspath(file))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ELSEWHERE", "OPTIONS_ELSEWHERE"]
+__all__ = ["ELSEWHERE", "OF_A_DECLARATION", "OPTIONS_ELSEWHERE"]
 
 ELSEWHERE = {
     "deepUpdate": "`pip install --upgrade pypm && pypm update`",
@@ -36,5 +36,19 @@ OPTIONS_ELSEWHERE = {
         for option in ("--only", "--env")
     },
     **{(verb, "--only"): f"name the apps: `pypm {verb} NAME`" for verb in ("stop", "delete")},
+    ("stop", "--watch"): "what is stopped is not watched; a start watches again what declares `watch`",
+    ("startup", "--hp"): "PYPM_HOME says which home: `PYPM_HOME=FOLDER pypm startup`",
+    ("startup", "--service-name"): "`pypm startup --name NAME`",
+    ("startup", "--wait-ip"): "the unit waits for the network by itself",
+    **dict.fromkeys((("startup", "-u"), ("unstartup", "-u")), "`sudo pypm startup --run-as NAME`"),
+    **dict.fromkeys(
+        (("", "-s"), ("", "--silent")), "`> /dev/null`; results go to stdout, all else to stderr"
+    ),
+    ("", "--no-color"): "`NO_COLOR=1 pypm …`; into a pipe there are no colours",
 }
-"""By command and option that it does not have, the hint to what has it."""
+"""By command (empty: any) and option that it does not have, the hint to what has it."""
+
+OF_A_DECLARATION = (
+    "change its file and `pypm apply`, or declare it anew: `pypm start SCRIPT --name NAME {option} …`"
+)
+"""The hint where `restart` or `reload` is given an option with which `start` declares an app."""

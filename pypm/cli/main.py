@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pypm import __version__
-from pypm.cli.elsewhere import ELSEWHERE, OPTIONS_ELSEWHERE
+from pypm.cli.elsewhere import ELSEWHERE, OF_A_DECLARATION, OPTIONS_ELSEWHERE
 from pypm.cli.verbs import ALIASES, MODULES, SECTIONS, VERBS
 from pypm.core.errors import UsageError
 
@@ -110,7 +110,15 @@ def _option_elsewhere(error: click.ClickException) -> str:
     if not isinstance(error, click.NoSuchOption) or error.ctx is None:
         return ""
     command = (error.ctx.command.name or "") if error.ctx.parent else "pypm"
-    return OPTIONS_ELSEWHERE.get((command, error.option_name), "")
+    option = error.option_name
+    hint = OPTIONS_ELSEWHERE.get((command, option)) or OPTIONS_ELSEWHERE.get(("", option), "")
+    if not hint and command in ("restart", "reload"):
+        from pypm.cli.start import command as start
+
+        declaring = [each for each in start.params if isinstance(each, click.Option) and not each.hidden]
+        if any(option in each.opts for each in declaring):
+            return OF_A_DECLARATION.format(option=option)
+    return hint
 
 
 def _nearest_choice(error: click.ClickException) -> str:

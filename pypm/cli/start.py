@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from pypm.cli.elsewhere import OPTIONS_ELSEWHERE
 from pypm.cli.options import json_option, wait_options
 from pypm.cli.pm2_options import pm2_options
 from pypm.cli.start_plan import StartWords
@@ -29,6 +30,8 @@ class StartCommand(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
+            if ("", error.option_name) in OPTIONS_ELSEWHERE:
+                raise
             words = f"{error.format_message()} An option of the program itself goes behind --."
             raise click.UsageError(words, ctx) from None
 

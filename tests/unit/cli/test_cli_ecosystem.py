@@ -111,7 +111,7 @@ def test_a_file_of_pm2_beside_it_is_named(folder: Path, capfd: Capture) -> None:
     assert "pypm start ecosystem.config.js" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize(("words", "status"), [(["simple"], 2), (["no/where.toml"], 1)])
+@pytest.mark.parametrize(("words", "status"), [(["plain"], 2), (["no/where.toml"], 1)])
 def test_where_it_cannot_write(folder: Path, words: list[str], status: int) -> None:
     assert pypm("ecosystem", *words) == status
 

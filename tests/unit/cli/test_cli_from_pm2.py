@@ -9,9 +9,10 @@ import click
 import pytest
 
 from pypm.cli.elsewhere import ELSEWHERE
-from pypm.cli.main import group
+from pypm.cli.main import group, run
 from pypm.cli.pm2_options import AS_ALWAYS, REFUSED
 from pypm.cli.verbs import ALIASES, VERBS
+from pypm.core.errors import UsageError
 
 PAGE = (Path(__file__).parents[3] / "docs" / "from-pm2.md").read_text()
 VERBS_PART, OPTIONS_PART = re.split(r"^## Options$", PAGE, flags=re.MULTILINE)
@@ -86,3 +87,30 @@ def test_an_option_is_taken_or_refused(names: str, kind: str, text: str) -> None
         else:
             for verb in where:
                 assert name in options_of(verb), f"{verb} {name}"
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["stop", "web", "--watch"], "is not watched"),
+        (["restart", "web", "--max-memory-restart", "1G"], "`pypm apply`"),
+        (["reload", "web", "-i", "3"], "--name NAME -i …"),
+        (["restart", "web", "-s"], "/dev/null"),
+        (["start", "web", "--silent"], "/dev/null"),
+        (["list", "--no-color"], "NO_COLOR"),
+        (["startup", "--hp", "/srv"], "PYPM_HOME"),
+        (["startup", "--service-name", "x"], "--name"),
+        (["startup", "--wait-ip"], "the network"),
+        (["unstartup", "-u", "me"], "--run-as"),
+    ],
+)
+def test_an_option_that_another_verb_has_is_answered_with_what_to_do(words: list[str], hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        run(words)
+    assert hint in (caught.value.hint or "")
+
+
+def test_init_simple_writes_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["init", "simple"]) == 0
+    assert [each.name for each in tmp_path.iterdir()] == ["ecosystem.toml"]
