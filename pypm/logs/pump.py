@@ -45,7 +45,7 @@ class Pump:
         """Bytes moved so far."""
         self.ended = False
         """The pipe's last writer has gone and everything has been read."""
-        self._outlets = outlets(files)
+        self._use(files)
 
     @property
     def files(self) -> list[LogFile]:
@@ -55,7 +55,16 @@ class Pump:
     @property
     def blocked(self) -> bool:
         """A file takes nothing now, so nothing is read: ``retry`` has to be called now and then."""
+        if self._only is not None:
+            return self._only.file.blocked
         return any(outlet.file.blocked for outlet in self._outlets)
+
+    @property
+    def is_shared(self) -> bool:
+        """Other streams write into these files, too."""
+        if self._only is not None:
+            return self._only.file.users > 1
+        return any(outlet.file.users > 1 for outlet in self._outlets)
 
     def turn(self, limit: int = TURN) -> int:
         """Move at most ``limit`` bytes, without waiting; gives how many were moved.
@@ -98,7 +107,7 @@ class Pump:
     def replace_files(self, files: Sequence[LogFile]) -> None:
         """Go on into other files; what is held back still goes into the old ones."""
         self._let_go()
-        self._outlets = outlets(files)
+        self._use(files)
 
     def close(self) -> None:
         """Write what is held back. Neither the descriptor nor the files are closed."""
@@ -106,13 +115,13 @@ class Pump:
 
     def _move(self, limit: int) -> int:
         """One read and its writes; 0 when there is nothing now, a file is blocked, or the pipe has ended."""
-        if self.blocked:
-            return 0
         try:
             count = self._splice(limit)
             if count:
                 self.moved += count
                 return count
+            if self.blocked:
+                return 0
             count = os.readv(self.fd, (_buffer[:limit],))
         except BlockingIOError:
             return 0
@@ -127,12 +136,15 @@ class Pump:
 
     def _splice(self, limit: int) -> int:
         """Move bytes without touching them, where one file gets all of them; 0: they have to be read."""
-        if len(self._outlets) != 1:
-            return 0
-        outlet = self._outlets[0]
-        if outlet.held or outlet.file.users > 1:
+        outlet = self._only
+        if outlet is None or outlet.held or outlet.file.users > 1:
             return 0
         return outlet.file.splice(self.fd, limit) or 0
+
+    def _use(self, files: Sequence[LogFile]) -> None:
+        self._outlets = outlets(files)
+        # Nearly all streams have one file, and each line of a quiet one is a turn: that is not looked for.
+        self._only = self._outlets[0] if len(self._outlets) == 1 else None
 
     def _let_go(self) -> None:
         for outlet in self._outlets:

@@ -202,14 +202,15 @@ class Stream:
             self._carry.close()
 
     def _readable(self) -> None:
-        if self._is_shared() and isinstance(self.pump, Pump):
+        if isinstance(self.pump, Pump) and self.pump.is_shared:
             # What that pump reads and holds back until its line has ended would be lost with this process.
             self._use_records(self.pump.files, by_lines())
-        moved = self.pump.turn()
-        if self.pump.blocked:
+        pump = self.pump
+        moved = pump.turn()
+        if pump.blocked:
             self._wait()
         else:
-            self._sizes.look(self.pump)
+            self._sizes.look(pump)
             if self._may_rest(moved):
                 self._rest()
         self._leave_form()
