@@ -82,6 +82,34 @@ def test_what_has_no_equal_is_noted(name: str, lines: list[str], capfd: Capture)
         assert any(line in note for note in notes), line
 
 
+COMPOSE = """services:
+  a:
+    command: sleep 1
+    env_file: [{path: x.env, required: false}, y.env]
+    healthcheck: {test: "true", start_interval: 2s}
+    logging: {options: {tag: T, max-size: 1m}}
+"""
+UNIT = "[Service]\nExecStart=/bin/sleep 1\nKillMode=mixed\nLimitNOFILE=infinity\nTasksMax=infinity\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "noted"),
+    [
+        ("compose", COMPOSE, ["x.env has to be there", "healthcheck.start_interval", "logging.options.tag"]),
+        ("systemd", UNIT, ["KillMode=mixed", "limits.open_files of infinity"]),
+    ],
+)
+def test_what_has_no_equal_inside_of_what_has_is_noted(
+    kind: str, text: str, noted: list[str], tmp_path: Path, capfd: Capture
+) -> None:
+    (tmp_path / "a.service").write_text(text)
+    assert pypm("import", kind, str(tmp_path / "a.service"), "-o", "-", "--json") == 0
+    notes = json.loads(capfd.readouterr().out)["notes"]
+    for words in noted:
+        assert sum(words in note for note in notes) == 1, (words, notes)
+    assert not any("tasks" in note or "y.env" in note for note in notes)
+
+
 def test_it_writes_a_file_and_tells_what_is_left_to_do(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture
 ) -> None:

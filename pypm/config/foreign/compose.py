@@ -116,6 +116,9 @@ def _put_environment(app: AppDraft, value: Any) -> None:
 def _put_env_files(app: AppDraft, value: Any) -> None:
     files = value if isinstance(value, list) else [value]
     app.put("env_file", [each["path"] if isinstance(each, Mapping) else each for each in files])
+    for each in files:
+        if isinstance(each, Mapping) and each.get("required") is False:
+            app.notes.append(f"{each['path']} has to be there: a missing env_file is an error")
 
 
 def _put_dependencies(app: AppDraft, value: Any) -> None:
@@ -138,6 +141,13 @@ def _put_restart(app: AppDraft, value: Any) -> None:
         app.put("autorestart", True, str(value))
 
 
+def _note_others(app: AppDraft, table: str, value: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    """Note the keys of a table of which nothing here says the same."""
+    app.notes += [
+        f"{NO_EQUAL}: {table}.{key}: {_short(each)}" for key, each in value.items() if key not in known
+    ]
+
+
 def _put_health(app: AppDraft, value: Mapping[str, Any]) -> None:
     test = value.get("test", [])
     if value.get("disable") or test in ("NONE", ["NONE"]):
@@ -150,6 +160,8 @@ def _put_health(app: AppDraft, value: Mapping[str, Any]) -> None:
         if key in value:
             probe[ours] = value[key]
     probe["failure_threshold"] = int(value.get("retries", 3))
+    known = ("test", "disable", "retries", "interval", "timeout", "start_period")
+    _note_others(app, "healthcheck", value, known)
     app.notes.append(
         "its healthcheck is a liveness probe: one that fails restarts it, which Compose does not"
     )
@@ -167,6 +179,7 @@ def _put_deploy(app: AppDraft, value: Mapping[str, Any]) -> None:
 
 def _put_resources(app: AppDraft, value: Mapping[str, Any]) -> None:
     limits = value.get("limits") or {}
+    _note_others(app, "deploy.resources.limits", limits, ("memory", "cpus", "pids"))
     for key, put in (("memory", _put_memory), ("cpus", _put_cpus), ("pids", _put_tasks)):
         if key in limits:
             put(app, limits[key])
@@ -192,6 +205,7 @@ def _put_logging(app: AppDraft, value: Mapping[str, Any]) -> None:
         app.put("logs.max_size", str(options["max-size"]).upper())
     if "max-file" in options:
         app.put("logs.retain", int(options["max-file"]))
+    _note_others(app, "logging.options", options, ("max-size", "max-file"))
     if value.get("driver") not in (None, "json-file", "local"):
         app.notes.append(f"{NO_EQUAL}: logging.driver: {value['driver']}")
 

@@ -111,8 +111,9 @@ def _put_kind(app: AppDraft, settings: dict[str, str]) -> None:
     mode = settings.get("KillMode", "control-group")
     if mode == "process":
         app.put("treekill", False, "KillMode=process")
-    elif mode == "none":
-        app.notes.append(f"{NO_EQUAL}: KillMode=none: a stop ends the whole tree")
+    elif mode in ("none", "mixed"):
+        told = "is sent the signal" if mode == "mixed" else "is ended"
+        app.notes.append(f"{NO_EQUAL}: KillMode={mode}: the whole tree {told}")
 
 
 def _span(value: str) -> float | None:
@@ -138,7 +139,7 @@ def _put_number(app: AppDraft, key: str, value: str) -> None:
     text = value.rpartition(":")[2]
     if text.lstrip("-").isdecimal():
         app.put(key, int(text))
-    elif text != "infinity":
+    elif text != "infinity" or key != "limits.tasks":  # of which there is no bound anyway
         app.notes.append(f"{NO_EQUAL}: {key} of {value}")
 
 
