@@ -18,6 +18,7 @@ from pypm.system import held
 from pypm.system.attributes import TOOLS
 from pypm.system.cgroup import Groups
 from pypm.system.identity import may_change_identity
+from pypm.system.limits import OWN_OOM_SCORE, protect_from_oom
 from pypm.system.sandbox import availability
 
 __all__ = ["Enforcement", "enforcements"]
@@ -55,6 +56,9 @@ def _of_controllers(groups: Groups, limits: KernelLimits) -> Iterator[Enforcemen
     else:
         text = f'refused, unless enforce = "best_effort": {faults["cpu"]}'
         yield Enforcement("cpu_max", "nobody", text, remedy)
+    yield Enforcement(
+        "cpu", "pypm", "pypm looks each second; who is above it for so long is told of, or restarted"
+    )
     if not faults["pids"]:
         yield Enforcement("tasks", "kernel", "pids.max: the next process or thread is refused")
     else:
@@ -112,11 +116,23 @@ def _of_processes() -> Iterator[Enforcement]:
     classes = "idle, best-effort" + (", realtime" if is_root else "")
     yield Enforcement("ionice", "kernel", classes, "" if is_root else "realtime needs root")
     yield Enforcement("cpu_affinity", "kernel", f"CPUs {_ranges(sorted(os.sched_getaffinity(0)))}")
+    yield _of_oom_score()
     why = availability()
     if why is None:
         yield Enforcement("sandbox", "kernel", "namespaces, by bubblewrap")
     else:
         yield Enforcement("sandbox", "nobody", "refused", why)
+
+
+def _of_oom_score() -> Enforcement:
+    with open(OWN_OOM_SCORE, encoding="ascii") as file:
+        own = int(file.read())
+    if own < 0:
+        text, remedy = f"pypm itself has {own}: agents are killed before it", ""
+    else:
+        text = f"from {own} to 1000; pypm itself has {own}"
+        remedy = "root with CAP_SYS_RESOURCE may lower it, or OOMScoreAdjust=-900 in the unit of pypm"
+    return Enforcement("oom_score_adj", "kernel", text, remedy)
 
 
 def _by_tool(what: str, tool: str, text: str) -> Enforcement:
@@ -138,6 +154,7 @@ def _ranges(numbers: list[int]) -> str:
 
 def _print(home: str) -> None:
     """Make the groups of a home for as long as that takes; those of a master that begins meanwhile stay."""
+    protect_from_oom()
     groups = Groups.from_environment(home)
     try:
         print(json.dumps([each._asdict() for each in enforcements(groups, KernelLimits(groups, lambda: ()))]))

@@ -15,6 +15,7 @@ import functools
 import os
 import platform
 import resource
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -140,6 +141,37 @@ class Attributes(NamedTuple):
         if self.identity is not None:  # within the sandbox, which it may take root to make
             words += [_tool("setpriv", "user"), *self.identity.options(), "--"]
         return words
+
+    def refusal(self, program: str, cwd: str) -> str:
+        """Why no process can be given these here, for people; empty if one can. Changes nothing."""
+        faults: list[str] = []
+        if self == Attributes():
+            return ""
+
+        def attempt() -> None:
+            try:
+                self._attempt(program, cwd)
+            except SpawnError as error:
+                faults.append(str(error))
+
+        thread = threading.Thread(target=attempt, name="pypm-attempt")
+        thread.start()
+        thread.join()
+        return "".join(faults)
+
+    def _attempt(self, program: str, cwd: str) -> None:
+        """Do what a start would, in a thread that ends after it. Raises SpawnError."""
+        for name in _RESOURCES:
+            if (size := getattr(self.limits, name)) is not None:
+                _check_limit(name, size)
+        if self.identity is not None:
+            _tool("setpriv", "user")
+        if self.sandbox is not None:
+            self.sandbox.prefix(program, cwd, {})
+        if self.limits.oom_score_adj is not None:
+            with inherited_oom_score(self.limits.oom_score_adj):
+                pass  # it can be set
+        self.give_to_thread()
 
     def _limit_words(self, soft_open_files: int | None) -> list[str]:
         wanted = {name: size for name in _RESOURCES if (size := getattr(self.limits, name)) is not None}

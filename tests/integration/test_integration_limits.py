@@ -73,12 +73,15 @@ def test_limits_outlive_restarts_and_masters(pypm: RealPypm) -> None:
     assert len(set(said(pypm, "a"))) == 1
 
 
-def test_a_limit_that_cannot_be_set_fails_the_start_and_says_so(pypm: RealPypm) -> None:
-    path = pypm.ecosystem(sleeper("a", limits={"open_files": 2**30}, max_restarts=0))
+def test_a_limit_that_cannot_be_set_is_refused_at_the_start_and_changes_nothing(pypm: RealPypm) -> None:
+    pypm.start(sleeper("b"))
+    pid = pypm.pid("b")
+    path = pypm.ecosystem(sleeper("a", limits={"open_files": 2**30}), sleeper("b", env={"NEW": "1"}))
     done = pypm.run("start", path)
     assert done.returncode == 1
-    assert "could not start: limits.open_files = 1073741824: more than the machine allows" in done.stderr
-    assert pypm.row("a")["pid"] in (0, None)
+    assert "a: limits.open_files = 1073741824: more than the machine allows" in done.stderr
+    assert [row["name"] for row in pypm.json("list")] == ["b"]
+    assert pypm.pid("b") == pid
 
 
 def test_a_changed_limit_needs_a_new_run(pypm: RealPypm) -> None:

@@ -14,7 +14,9 @@ from pypm.core.receipt import Receipt
 from pypm.core.spec import AppSpec, Origin
 from pypm.master.apps import Change, change_of
 from pypm.master.asker import asked_by
+from pypm.system.attributes import attributes_of
 from pypm.system.secret_values import exposed_files
+from pypm.system.spawn_error import SpawnError
 
 if TYPE_CHECKING:
     from pypm.master.main import Master
@@ -46,8 +48,16 @@ def check_specs(master: Master, specs: list[AppSpec]) -> None:
     if fault := fault_of_declaration(specs, master.apps.specs()):
         raise UsageError(fault)
     for spec in specs:
-        if fault := master.executor.limits.refusal(spec):
+        if fault := master.executor.limits.refusal(spec) or _refusal(spec):
             raise RequestError(f"{spec.name}: {fault}")
+
+
+def _refusal(spec: AppSpec) -> str:
+    """Why this machine cannot start such a process, for people; empty if it can."""
+    try:
+        return attributes_of(spec).refusal(spec.command[0], spec.cwd)
+    except SpawnError as error:
+        return str(error)
 
 
 def _warnings(specs: list[AppSpec]) -> list[str]:

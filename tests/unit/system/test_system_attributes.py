@@ -7,6 +7,7 @@ import resource
 
 import pytest
 
+from pypm.core.sandbox_spec import SandboxSpec
 from pypm.core.spec import UNLIMITED, AppSpec, LimitSpec
 from pypm.system import attributes as module
 from pypm.system import held
@@ -209,3 +210,24 @@ def test_the_one_that_we_are_needs_no_root(monkeypatch):
     user = str(os.geteuid())
     monkeypatch.setattr(os, "getegid", lambda: 4242)  # as after newgrp
     assert attributes_of(AppSpec("a", ("/bin/true",), "/", user=user)).identity is None
+
+
+def test_what_cannot_be_given_is_known_before_a_process_is_made() -> None:
+    def refusal(**fields: object) -> str:
+        spec = AppSpec("a", ("/bin/true",), "/", **fields)  # type: ignore[arg-type]
+        return attributes_of(spec).refusal(spec.command[0], spec.cwd)
+
+    before = os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0)
+    with open("/proc/self/oom_score_adj") as file:
+        score = file.read()
+    cpu = min(os.sched_getaffinity(0))
+    possible = LimitSpec(open_files=100, core=0, nice=19, cpu_affinity=(cpu,), oom_score_adj=1000)
+    assert refusal(limits=possible, no_new_privileges=True) == ""
+    assert refusal() == ""
+    assert "limits.open_files = 1073741824: more than" in refusal(limits=LimitSpec(open_files=2**30))
+    assert "this machine has no CPU 8000" in refusal(limits=LimitSpec(cpu_affinity=(8000,)))
+    hidden = SandboxSpec(inaccessible_paths=("/usr/bin",))
+    assert "sandbox: " in refusal(sandbox=hidden)
+    assert (os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0)) == before
+    with open("/proc/self/oom_score_adj") as file:
+        assert file.read() == score
