@@ -44,6 +44,8 @@ from pypm.tui.text import one_line
 __all__ = ["Monit", "run"]
 
 ZOOMS = ("", "-pane", "-list")
+FOREIGN = ("Theme", "Screenshot")
+"""Textual's own commands that are in the palette, too."""
 
 
 class Ordered(Message):
@@ -444,7 +446,10 @@ class Monit(App[None]):
         for title, text, action in COMMANDS:
             yield SystemCommand(title, text, getattr(self, f"action_{action}"))
         yield SystemCommand("End everything", "Stop all agents and the master", self.action_end_all)
-        yield from super().get_system_commands(screen)
+        yield SystemCommand("Help", "Show all keys", self.action_help)
+        yield SystemCommand("Quit", "Leave; agents go on", self.exit)
+        # Of the others some show or enlarge parts that this screen is not laid out for.
+        yield from (each for each in super().get_system_commands(screen) if each.title in FOREIGN)
 
 
 def _key(key: str, words: str, action: str) -> Content:

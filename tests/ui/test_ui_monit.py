@@ -356,6 +356,20 @@ def test_help_and_palette_know_the_keys(play: Play) -> None:
     assert play(scene, size=(100, 50)).orders == [("restart", {"targets": ["0"]})]
 
 
+def test_the_palette_has_nothing_that_the_screen_is_not_laid_out_for(play: Play) -> None:
+    """Textual's list of keys would lie over half of it, and stay there."""
+
+    async def scene(screen: Watched) -> None:
+        titles = [command.title for command in screen.app.get_system_commands(screen.app.screen)]
+        assert {"Help", "Quit", "Theme", "Screenshot", "Scale", "End everything"} < set(titles)
+        assert not {"Keys", "Maximize", "Minimize"} & set(titles)
+        assert len(set(titles)) == len(titles)
+        await screen.press("ctrl+p", *"help", "enter")
+        await screen.sees("group by namespace")
+
+    play(scene)
+
+
 def test_the_mouse_selects_marks_sorts_and_opens(play: Play) -> None:
     async def scene(screen: Watched) -> None:
         table = "#table"
