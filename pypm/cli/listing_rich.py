@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from rich import box
@@ -40,8 +41,18 @@ _FRAME = 3
 
 
 def terminal() -> Console:
-    """Give the console on stdout; it reads nothing as markup and invents no colours or links."""
-    return Console(file=sys.stdout, markup=False, highlight=False, emoji=False, soft_wrap=False)
+    """Give the console on stdout; it reads nothing as markup and invents no colours or links.
+
+    With ``NO_COLOR`` it writes no escape sequences, also none for bold.
+    """
+    return Console(
+        file=sys.stdout,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        soft_wrap=False,
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+    )
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:

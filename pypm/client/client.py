@@ -236,7 +236,7 @@ class Client(Connection):
                 return rows
             if answer["timed_out"]:
                 late = [row["name"] for row in rows if not is_there(row, until)]
-                raise TimeoutError(f"not {until} after {timeout:g} s: {', '.join(late)}")
+                raise TimeoutError(f"not {until} after {round(timeout or 0.0, 2):g} s: {', '.join(late)}")
 
     # --- what is in the files of the home; without a connection too ---
 

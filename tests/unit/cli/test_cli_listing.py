@@ -159,7 +159,7 @@ def test_a_note_that_nobody_has_takes_no_room(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_terminal_gets_colours_unless_it_wants_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b[32monline" in on_terminal(monkeypatch, [make_row()], 100)
-    assert "\x1b[32m" not in on_terminal(monkeypatch, [make_row()], 100, NO_COLOR="1")
+    assert "\x1b[" not in on_terminal(monkeypatch, [make_row()], 100, NO_COLOR="1")
 
 
 def test_words_of_agents_are_not_markup(monkeypatch: pytest.MonkeyPatch) -> None:
