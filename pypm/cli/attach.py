@@ -10,7 +10,7 @@ import click
 
 from pypm.cli.options import json_option
 from pypm.cli.output import FORM, note, report
-from pypm.cli.session import existing_master
+from pypm.cli.session import needed_master
 from pypm.core.errors import PypmError, UsageError
 
 __all__ = ["command"]
@@ -33,7 +33,7 @@ def command(target: str, as_json: bool) -> int:
     """
     from pypm.cli.main import run
 
-    with existing_master() as connection:
+    with needed_master() as connection:
         rows = connection.call("list", targets=[target])
     if len(rows) != 1:
         raise UsageError(f"{target} is {len(rows)} instances", hint="attach to one of them, such as NAME:0")
@@ -50,7 +50,7 @@ def _send_lines(name: str) -> None:
     """Send what is typed, line by line, each when it is there; what cannot be sent is told."""
     for line in _typed():
         try:
-            with existing_master() as connection:
+            with needed_master() as connection:
                 connection.call("send", targets=[name], line=line)
         except PypmError as error:
             report(error)

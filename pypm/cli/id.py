@@ -6,7 +6,7 @@ import click
 
 from pypm.cli.options import json_option
 from pypm.cli.reads import show_ids
-from pypm.cli.session import existing_master
+from pypm.cli.session import needed_master
 from pypm.cli.targets import expanded
 
 __all__ = ["command"]
@@ -22,5 +22,5 @@ def command(targets: tuple[str, ...], as_json: bool) -> int:
     Examples:
       pypm id worker
     """
-    with existing_master() as connection:
+    with needed_master() as connection:
         return show_ids(connection, expanded(targets), as_json=as_json)

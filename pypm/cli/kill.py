@@ -9,7 +9,7 @@ import click
 
 from pypm.cli.options import json_option
 from pypm.cli.output import print_json, say
-from pypm.cli.session import existing_master
+from pypm.cli.session import needed_master
 from pypm.client.connection import Connection
 from pypm.core.errors import RequestError
 
@@ -30,7 +30,7 @@ def command(as_json: bool) -> int:
     Examples:
       pypm kill
     """
-    with existing_master() as connection:
+    with needed_master() as connection:
         end_master(connection)
     if as_json:
         print_json({})

@@ -11,7 +11,7 @@ import click
 
 from pypm.cli.options import json_option
 from pypm.cli.output import print_json
-from pypm.cli.session import existing_master
+from pypm.cli.session import needed_master
 from pypm.cli.targets import expanded
 from pypm.core.errors import UsageError
 
@@ -41,7 +41,7 @@ def command(targets: tuple[str, ...], once: bool, as_json: bool) -> int:
     """
     if not (once or as_json):
         check_terminal(targets)
-    with existing_master() as connection:
+    with needed_master() as connection:
         if once or as_json:
             rows = connection.call("list", targets=expanded(targets) or None)
             show_frame(rows, as_json=as_json)

@@ -6,7 +6,7 @@ import click
 
 from pypm.cli.options import json_option
 from pypm.cli.reads import show_pids
-from pypm.cli.session import existing_master
+from pypm.cli.session import needed_master
 from pypm.cli.targets import expanded
 
 __all__ = ["command"]
@@ -25,5 +25,5 @@ def command(targets: tuple[str, ...], as_json: bool) -> int:
       pypm pid worker
       py-spy dump --pid "$(pypm pid worker)"
     """
-    with existing_master() as connection:
+    with needed_master() as connection:
         return show_pids(connection, expanded(targets), as_json=as_json)

@@ -6,7 +6,7 @@ import click
 
 from pypm.cli.options import json_option
 from pypm.cli.output import print_json, say
-from pypm.cli.session import existing_master
+from pypm.cli.session import needed_master
 
 __all__ = ["command"]
 
@@ -24,7 +24,7 @@ def command(as_json: bool) -> int:
     Examples:
       pypm reloadLogs
     """
-    with existing_master() as connection:
+    with needed_master() as connection:
         answer = connection.call("reload_logs")
     if as_json:
         print_json(answer)

@@ -6,7 +6,7 @@ import click
 
 from pypm.cli.options import json_option
 from pypm.cli.orders import show_change
-from pypm.cli.session import existing_master
+from pypm.cli.session import needed_master
 from pypm.cli.targets import expanded
 
 __all__ = ["command"]
@@ -24,6 +24,6 @@ def command(target: str, words: tuple[str, ...], as_json: bool) -> int:
       pypm send worker 'reload config'
       pypm send 3 quit
     """
-    with existing_master() as connection:
+    with needed_master() as connection:
         change = connection.call("send", targets=expanded([target]), line=" ".join(words))
         return show_change(change, as_json=as_json)

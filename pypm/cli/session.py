@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 
 from pypm.cli.output import names_in_words, note, plain
 from pypm.client.client import Client
-from pypm.client.home import home_folder
+from pypm.client.home import home_folder, socket_path
 from pypm.client.shell import inherited
 from pypm.core.errors import NoMasterError
 
@@ -14,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["check_home", "existing_master", "master", "origin"]
+__all__ = ["check_home", "existing_master", "master", "needed_master", "origin"]
 
 
 def master() -> Client:
@@ -38,6 +39,29 @@ def check_home(home: str) -> None:
 def existing_master() -> Client:
     """Connect to the master of this home; raises :class:`NoMasterError` when there is none."""
     return Client()
+
+
+def needed_master() -> Client:
+    """As :func:`existing_master`, but one that was killed together with its guardian is followed by another.
+
+    Its agents may still live, and nobody else would adopt them, or end them.
+    """
+    try:
+        return existing_master()
+    except NoMasterError:
+        if not _was_killed(home_folder()):
+            raise
+    note("pypm: the last master and its guardian were killed; a new one takes over what lives")
+    return master()
+
+
+def _was_killed(home: str) -> bool:
+    """Whether the last master of this boot has left its socket, which one that is told to end removes."""
+    try:
+        made = os.lstat(socket_path(home)).st_mtime
+    except OSError:
+        return False
+    return made > time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def origin() -> dict[str, Any]:

@@ -6,7 +6,7 @@ import click
 
 from pypm.cli.options import json_option
 from pypm.cli.orders import show_change
-from pypm.cli.session import existing_master
+from pypm.cli.session import needed_master
 from pypm.cli.targets import expanded
 from pypm.core.errors import UsageError
 
@@ -27,7 +27,7 @@ def command(signal: str, targets: tuple[str, ...], group: bool, as_json: bool) -
       pypm signal usr1 'api*'
     """
     number = signal_number(signal, targets)
-    with existing_master() as client:
+    with needed_master() as client:
         change = client.signal(number, *expanded(targets), group=group)
         return show_change(change, as_json=as_json)
 

@@ -9,7 +9,7 @@ import click
 
 from pypm.cli.options import Seconds, json_option
 from pypm.cli.output import note, plain, print_json, say
-from pypm.cli.session import existing_master
+from pypm.cli.session import needed_master
 from pypm.cli.targets import expanded
 
 __all__ = ["command"]
@@ -35,7 +35,7 @@ def command(target: str, action: str, words: tuple[str, ...], timeout: float, as
       pypm trigger worker:0 log-level debug --json
     """
     param = " ".join(words) if words else None
-    with existing_master() as client:
+    with needed_master() as client:
         results = client.trigger(action, *expanded([target]), param=param, timeout=timeout)
     if as_json:
         print_json(results)

@@ -9,7 +9,7 @@ import click
 
 from pypm.cli.options import json_option
 from pypm.cli.output import print_json, say
-from pypm.cli.session import check_home, existing_master
+from pypm.cli.session import check_home, needed_master
 from pypm.client.connection import Connection, ConnectionLostError
 from pypm.client.home import home_folder
 from pypm.core.errors import PypmError, RequestError
@@ -32,7 +32,7 @@ def command(as_json: bool) -> int:
       pip install --upgrade pypm && pypm update
     """
     check_home(home_folder())
-    with existing_master() as connection:
+    with needed_master() as connection:
         before = connection.call("ping")
         connection.timeout = PATIENCE
         try:

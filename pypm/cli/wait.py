@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import click
 
 from pypm.cli.options import MAX_TIMEOUT, Seconds, all_option, all_targets, json_option
 from pypm.cli.output import names_in_words, plain, print_json, say
-from pypm.cli.session import existing_master
+from pypm.cli.session import needed_master
 from pypm.cli.waiting import Progress
 from pypm.client.waiting import GOALS, is_there
-from pypm.core.errors import RequestError
+from pypm.core.errors import NoMasterError, RequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pypm.client.waiting import Goal
     from pypm.protocol.shapes import Row
 
@@ -52,14 +55,27 @@ def command(
         late = [row["name"] for row in rows if not is_there(row, goal)]
         progress.update(len(rows) - len(late), len(rows), late)
 
-    with existing_master() as client:
-        try:
-            rows = client.wait(*names, until=goal, timeout=timeout, on_change=show)
-        except TimeoutError as error:
-            raise RequestError(str(error), hint="`pypm why NAME` says what it waits for") from None
-        finally:
-            progress.clear()
+    try:
+        rows = _waited(names, goal, timeout, show)
+    except TimeoutError as error:
+        raise RequestError(str(error), hint="`pypm why NAME` says what it waits for") from None
+    finally:
+        progress.clear()
     if as_json:
         print_json(rows)
     elif rows:
         say(f"{goal}: {names_in_words([plain(row['name']) for row in rows])}")
+
+
+def _waited(
+    names: list[str], goal: Goal, timeout: float | None, show: Callable[[list[Row]], None]
+) -> list[Row]:
+    """Wait as long as there are masters, also one that follows when master and guardian were killed."""
+    end = None if timeout is None else time.monotonic() + timeout
+    while True:
+        with needed_master() as client:
+            left = None if end is None else max(0.0, end - time.monotonic())
+            try:
+                return client.wait(*names, until=goal, timeout=left, on_change=show)
+            except NoMasterError:  # lost: the next one is asked; or it was told to end, and there is none
+                continue

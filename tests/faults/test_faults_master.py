@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,43 @@ def test_guardian_and_master_die_together(pypm: RealPypm) -> None:
     assert found == sorted(set(found)), "what it printed meanwhile is lost; nothing is there twice"
     pypm.ok("stop", "all")
     assert not any(map(lives, old.values()))
+
+
+def is_connected(pid: int) -> bool:
+    """Whether a process has a socket."""
+    with suppress(FileNotFoundError):  # one of the descriptors has just been closed
+        links = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+        return any(link.startswith("socket:") for link in links)
+    return False
+
+
+def test_who_waits_goes_on_after_both_are_killed(pypm: RealPypm) -> None:
+    pypm.start(sleeper("a"))
+    agent = pypm.pid("a")
+    waiting = pypm.popen("wait", "a", "--for", "exited", "--timeout", "60")
+    wait_until(lambda: is_connected(waiting.pid), 20.0, "the connection of what waits")
+    pypm.kill_both()
+    wait_until(lambda: pypm.run("ping").returncode == 0, 20.0, "a master that what waits has started")
+    assert (pypm.pid("a"), pypm.row("a")["restarts"]) == (agent, 0)
+    assert waiting.poll() is None
+    pypm.ok("stop", "a")
+    said, notes = waiting.communicate(timeout=60)
+    assert (waiting.returncode, said) == (0, b"exited: a\n")
+    assert notes.startswith(b"pypm: the last master and its guardian were killed")
+
+
+@pytest.mark.parametrize("words", [("pid", "a"), ("wait", "a"), ("signal", "CONT", "a"), ("kill",)], ids=str)
+def test_every_order_after_both_were_killed_is_for_what_lives(pypm: RealPypm, words: tuple[str, ...]) -> None:
+    pypm.start(sleeper("a"))
+    agent = pypm.pid("a")
+    pypm.kill_both()
+    pypm.ok(*words)
+    if words == ("kill",):
+        assert not lives(agent)
+        pypm.fails(4, "pid", "a")
+        pypm.fails(4, "wait", "a")
+    else:
+        assert (pypm.pid("a"), pypm.row("a")["restarts"]) == (agent, 0)
 
 
 # --- masters that hang or cannot begin ---
