@@ -61,7 +61,7 @@ def kill_processes_of(folder: Path) -> dict[int, str]:
                 continue
         return not left
 
-    wait_until(none_is_left, 10.0, f"the end of what runs in {folder}")
+    wait_until(none_is_left, 20.0, f"the end of what runs in {folder}")
     return killed
 
 

@@ -53,7 +53,7 @@ class ScriptedMaster:
             except OSError:
                 continue  # the client or the script has closed it already
         for thread in self._threads:
-            thread.join(10)
+            thread.join(20)
         self._listener.close()
 
     def asked(self, method: str) -> list[dict[str, Any]]:

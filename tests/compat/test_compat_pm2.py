@@ -174,15 +174,15 @@ def test_what_goes_wrong_in_node_is_told_with_the_line(tmp_path, name, text, mes
 
 @needs_node
 def test_a_file_without_end_is_ended_with_all_that_it_has_started(tmp_path, monkeypatch):
-    monkeypatch.setattr(javascript, "TIMEOUT", 1.0)
+    monkeypatch.setattr(javascript, "TIMEOUT", 4.0)
     text = """
         const child = require("child_process").spawn("sleep", ["1000"]);
         require("fs").writeFileSync(__dirname + "/pid", String(child.pid));
         for (;;);
         """
-    assert fault(tmp_path, "a.config.js", text) == "node did not finish within 1 s"
+    assert fault(tmp_path, "a.config.js", text) == "node did not finish within 4 s"
     pid = int((tmp_path / "pid").read_text())
-    wait_until(lambda: has_ended(pid), 10.0, "the end of what the file has started")
+    wait_until(lambda: has_ended(pid), 20.0, "the end of what the file has started")
 
 
 def has_ended(pid):

@@ -155,7 +155,7 @@ def test_a_night_in_suspend(pypm: RealPypm, conditions: Conditions) -> None:
 
 
 def test_a_machine_on_which_nothing_can_be_forked(pypm: RealPypm, conditions: Conditions) -> None:
-    pypm.start(sleeper("a", restart_delay="100ms"), sleeper("calm"))
+    pypm.start(sleeper("a", restart_delay="100ms", max_restarts="unlimited"), sleeper("calm"))
     calm = pypm.pid("calm")
     conditions.are(fork=errno.EAGAIN)
     os.kill(pypm.pid("a"), signal.SIGKILL)

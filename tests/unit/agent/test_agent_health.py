@@ -71,7 +71,7 @@ def test_a_stall_is_seen_from_outside(server: HealthServer, alone: Channel) -> N
     alone.facts.last_beat -= 45
     status, text = ask(server, "/livez")
     assert status == 503
-    assert text.startswith("no heartbeat for 45")
+    assert 45 <= float(text.removeprefix("no heartbeat for ").split()[0]) < 90
     assert text.endswith("the limit is 30 s\n")
     assert ask(server, "/readyz")[0] == 503
     with agent.waiting(60, "model call"):
@@ -106,7 +106,7 @@ def test_silent_clients_hold_nobody_up_for_long(
     server: HealthServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who says nothing is cut off; meanwhile others are answered, as long as there are not too many."""
-    monkeypatch.setattr(Probe, "timeout", 0.5)
+    monkeypatch.setattr(Probe, "timeout", 2.0)
     silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(MOST_CONNECTIONS - 1)]
     assert ask(server, "/livez") == (200, "ok\n")
     silent += [socket.create_connection(("127.0.0.1", server.port)) for _ in range(3)]

@@ -101,7 +101,7 @@ def test_patience_ends_when_the_master_no_longer_answers_a_ping(home: Path, mast
     pings = iter([{"version": "1"}, {"version": "1"}, SILENCE])
     master.answers["ping"] = lambda params: next(pings)
     with (
-        Connection(str(home / "pypm.sock"), timeout=0.05) as connection,
+        Connection(str(home / "pypm.sock"), timeout=1.0) as connection,
         pytest.raises(ProtocolError, match="did not answer"),
     ):
         connection.call_patiently("stop", targets=["all"])

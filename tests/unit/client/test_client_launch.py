@@ -134,7 +134,7 @@ def test_a_master_that_leaves_for_another_is_no_failure(home: Path, pretend: Pre
     connection, _ = connect_or_launch(str(home))
     with connection:
         pid = connection.call("kill")["pid"]
-    wait_until(lambda: not os.path.exists(f"/proc/{pid}"), 10.0, "the end of the other master")
+    wait_until(lambda: not os.path.exists(f"/proc/{pid}"), 20.0, "the end of the other master")
 
 
 def test_a_master_that_never_answers_is_given_up(home: Path, pretend: Pretend) -> None:

@@ -25,7 +25,7 @@ def pair(home: Path) -> Iterator[Pair]:
     guardian = Guardian(Home(str(home)), Holdings())
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
-    theirs.settimeout(5.0)
+    theirs.settimeout(20.0)
     child = guardian._master = Child(os.getpid(), ours)
     child.greeted = child.serving = True
     yield guardian, child, theirs

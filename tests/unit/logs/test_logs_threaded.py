@@ -59,7 +59,7 @@ def pumped(file: ThreadedLogFile) -> Iterator[tuple[Pump, int]]:
         os.close(reader)
         os.close(writer)
         file.end()
-        assert file.join(10.0)
+        assert file.join(20.0)
 
 
 def test_the_topmost_mount_counts() -> None:
@@ -116,7 +116,7 @@ def test_the_registry_gives_slow_files_a_thread(tmp_path: Path) -> None:
     slow.write(b"x\n")
     registry.release(slow)
     registry.release(slow)
-    registry.join(10.0)
+    registry.join(20.0)
     assert (tmp_path / "slow/x.log").read_bytes() == b"x\n"
 
 
@@ -160,7 +160,7 @@ def test_nobody_waits_for_a_stalled_file_and_all_comes_later(stalling: StallingF
         stalling.go_on()
         file.go_on()
         loop.run_until(lambda: called)
-        assert file.join(10.0)
+        assert file.join(20.0)
         os.write(writer, b"three\n")
         pump.turn()
         loop.run_until(lambda: not pump.blocked)
@@ -177,7 +177,7 @@ def test_what_a_stopped_file_has_not_taken_stays_in_the_pipe(stalling: StallingF
         pump.turn()
         file.stop()
         stalling.go_on()
-        assert file.join(10.0)
+        assert file.join(20.0)
         os.write(writer, b"two\n")
         assert os.read(pump.fd, 100) in (b"two\n", b"one\ntwo\n")
         assert stalling.content("x.log") in (b"one\n", b"")

@@ -47,7 +47,7 @@ def found(folder: Path, instance: Instance, *patterns: str) -> tuple[LogMatch, .
 
         search = LogSearch(asyncio.get_running_loop(), handle, str(folder))
         search.read(instance, patterns)
-        await asyncio.wait_for(done.wait(), 10.0)
+        await asyncio.wait_for(done.wait(), 20.0)
 
     asyncio.run(search())
     (event,) = heard
@@ -132,7 +132,7 @@ def test_where_no_thread_is_to_be_had_it_is_decided_without_the_log(
             patch.setattr(threading.Thread, "start", start)
             for _ in range(MOST_THREADS + 1):
                 search.read(INSTANCE, ("rate",))
-        async with asyncio.timeout(10.0):
+        async with asyncio.timeout(20.0):
             while len(heard) < MOST_THREADS + 1:
                 await asyncio.sleep(0)
             search.read(INSTANCE, ("rate",))

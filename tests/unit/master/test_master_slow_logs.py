@@ -43,7 +43,7 @@ def test_bounds_hold_and_what_is_plain_is_told(tmp_path: Path) -> None:
     assert [kind for each, kind in told if os.path.basename(each.path) in left] == ["gzip", "gzip"]
     assert slow.log_of(told[0][0]) is file
     file.end()
-    assert file.join(10.0)
+    assert file.join(20.0)
 
 
 def test_a_log_that_hangs_keeps_nobody_and_is_looked_at_once(tmp_path: Path) -> None:
@@ -55,9 +55,9 @@ def test_a_log_that_hangs_keeps_nobody_and_is_looked_at_once(tmp_path: Path) -> 
     slow = SlowLogs(lambda _: looked.set())
     rules = {str(path): LogRules("a", 1)}
     slow.look(rules, {}, {str(path): file}, 1000.0, partial="")
-    assert looked.wait(10.0)
+    assert looked.wait(20.0)
     assert len(names(path)) == 4
     gate.set()
     wait_until(lambda: names(path) == ["x.log", "x.log.1"])
     file.end()
-    assert file.join(10.0)
+    assert file.join(20.0)

@@ -35,7 +35,7 @@ class Disk:
 
     def write(self, path: str, data: bytes) -> None:
         self.tries += 1
-        assert self.gate.wait(10.0)
+        assert self.gate.wait(20.0)
         if self.refuses is not None:
             raise self.refuses
         self.written.append(data)
@@ -243,5 +243,5 @@ def test_what_need_not_be_saved_soon_is_saved_with_the_rest_or_within_a_while(
         await store.committed()
         assert disk.last.instances[0].restarts == 51
 
-    monkeypatch.setattr(store_module, "PATIENCE", 0.3)
+    monkeypatch.setattr(store_module, "PATIENCE", 2.0)
     with_store(test)

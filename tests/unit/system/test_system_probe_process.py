@@ -77,11 +77,11 @@ def test_nothing_is_left_whether_it_hangs_or_ends(tmp_path: Path, how: str) -> N
     family = Family()
     script = f"sleep 1000 & echo $! > a; (setsid sleep 1000 & echo $! > b); {how}"
     try:
-        run(tmp_path, "sh", "-c", script, family=family, timeout=1.0)
+        run(tmp_path, "sh", "-c", script, family=family, timeout=20.0 if how == "exit 0" else 3.0)
     except TimeoutError:
         assert how != "exit 0"
     pids = [int((tmp_path / name).read_text()) for name in ("a", "b")]
-    wait_until(lambda: not any(lives(pid) for pid in pids), 10.0)
+    wait_until(lambda: not any(lives(pid) for pid in pids), 20.0)
     assert family.all
     assert family.kept == set()
     with pytest.raises(ProcessLookupError):
@@ -97,7 +97,7 @@ def test_an_earlier_masters_probes_are_found_by_their_marks(tmp_path: Path) -> N
     others = [begin(PYPM_HOME=home), begin(PYPM_HOME=f"{home}x", **{PROBE_VARIABLE: "liveness"})]
     try:
         assert end_left_probes(home) == 1
-        assert ours.wait(10) == -9
+        assert ours.wait(20) == -9
         assert [each.poll() for each in others] == [None, None]
     finally:
         for each in (ours, *others):
