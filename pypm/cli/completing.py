@@ -60,7 +60,7 @@ def candidates(words: list[str]) -> list[tuple[str, str]]:
     """Give what may stand in the place of the last of ``words``, and what each is; the rest are before it."""
     *before, current = words
     current = current.lstrip("'\"")
-    if not before:
+    if not before or before == ["help"]:
         return _first_word(current)
     verb = ALIASES.get(before[0], before[0])
     given = before[1:]
@@ -79,7 +79,8 @@ def _first_word(current: str) -> list[tuple[str, str]]:
     if current.startswith("-"):
         return _beginning(current, {"--help": "Show the commands.", "--version": "Show the version."}.items())
     # The other names are for who types them, and would only be in the way of who looks.
-    others = ((name, VERBS[verb]) for name, verb in ALIASES.items())
+    others = [(name, VERBS[verb]) for name, verb in ALIASES.items()]
+    others.append(("help", "Show how a command is used."))
     return _beginning(current, VERBS.items()) or _beginning(current, others)
 
 

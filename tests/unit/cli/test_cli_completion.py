@@ -78,6 +78,8 @@ def names(*words: str) -> list[str]:
         (["startup", "sys"], ["systemd"]),
         (["completion", "z"], ["zsh"]),
         (["ping", ""], []),
+        (["hel"], ["help"]),
+        (["help", "rel"], ["reload", "reloadLogs"]),
         (["nonsense", ""], []),
         ([""], list(VERBS)),
     ],

@@ -10,6 +10,7 @@ import pytest
 
 from pypm.cli.main import group
 from pypm.cli.verbs import ALIASES, VERBS
+from pypm.protocol.shapes import Detail, Row
 
 TEXT = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
 
@@ -58,3 +59,9 @@ def test_every_alias_is_in_the_table(alias: str, verb: str) -> None:
 def test_every_verb_prints_json_and_lines_of_a_template(verb: str) -> None:
     options = {name for parameter in command_of(verb).params for name in parameter.opts}
     assert {"--json", "--format"} <= options
+
+
+def test_every_field_of_rows_and_details_is_named() -> None:
+    rows = set(re.findall(r"`(\w+)`", TEXT.partition("### Rows")[2]))
+    assert set(Row.__annotations__) <= rows
+    assert set(Detail.__annotations__) <= rows | set(re.findall(r"`(\w+)`", section("describe")))
