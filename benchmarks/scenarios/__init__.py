@@ -33,6 +33,7 @@ from benchmarks.scenarios import (
     spawn_limits,
     start_n,
     stop_n,
+    stuck_agents,
 )
 
 __all__ = ["SCENARIOS"]
@@ -62,6 +63,7 @@ SCENARIOS: dict[str, Callable[[Bench], Report]] = {
     "agent_calls": agent_calls.run,
     "daemon_kill9": daemon_kill9.run,
     "agent_days": agent_days.run,
+    "stuck_agents": stuck_agents.run,
     "probes": probes.run,
     "heartbeats": heartbeats.run,
 }
