@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from string import Formatter
 from typing import Any
@@ -17,6 +18,10 @@ ESCAPES = {"\\t": "\t", "\\n": "\n"}
 
 Parts = list[tuple[str, str | None, str | None, str | None]]
 """A template as ``string.Formatter`` tells it: text, and the field after it, its form and conversion."""
+
+
+OF_NUMBERS = re.compile(r"(?:.?[<>^=])?[-+ ]?z?#?0?(\d*)[_,]?(?:\.\d+)?[bcdeEfFgGnoxX%]?")
+"""A form that a number may have, with its width."""
 
 
 def filled(template: str, objects: Iterable[Mapping[str, Any]], *, sparse: bool = False) -> str:
@@ -86,12 +91,13 @@ def _line(parts: Parts, fields: Mapping[str, Any], sparse: bool) -> str:
 
 
 def _formed(value: Any, form: str) -> str:
-    """A value in its width; a number may have a number's form."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        value = _text(value)
+    """A value in its width; a number may have a number's form, of which what is not known has the width."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     try:
-        return format(value, form)
+        return format(value if is_number else _text(value), form)
     except ValueError:
+        if value is None and (number := OF_NUMBERS.fullmatch(form)):
+            return "-".rjust(int(number[1] or 0))
         raise UsageError(f"--format: {form!r} is no form for {value!r}", hint="such as {name:<20}") from None
 
 

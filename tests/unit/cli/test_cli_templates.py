@@ -28,6 +28,10 @@ ROWS = [
         ("[{name:>3}] {ready} {{}}", "[  b] yes {}"),
         ("{last_exit.reason}", "exit code 1"),
         ("{last_exit.nothing}", "-"),
+        (
+            "{last_exit.nothing:>3}|{last_exit.nothing:<3}|{held_until:5.1f}|{held_until:,}|",
+            "  -|-  |    -|-|",
+        ),
         ("{last_exit}", '{"reason": "exit code 1"}'),
     ],
 )
