@@ -28,9 +28,11 @@ def report_failures(connection: Connection, rows: list[dict[str, Any]], timeout:
     failed or was not up in time, else 0.
     """
     failed = failed_rows(connection, rows)
+    if timeout is None:  # all is decided: who is not begun yet waits for what has failed
+        failed += [row for row in rows if row["status"] == "starting" and row not in failed]
     for index, row in enumerate(failed):
         note(f"pypm: {row['name']} is {_state(row)}")
-        if index < _SHOWN:
+        if index < _SHOWN and row["status"] != "starting":
             _show_last_words(row)
     for row in rows:
         if row["status"] == "backoff" and row not in failed:
@@ -53,9 +55,7 @@ def failed_rows(connection: Connection, rows: list[dict[str, Any]]) -> list[dict
     Not those that ended as their policy has it.
     """
     down = ("backoff", "errored", "held")
-    failed = (
-        row for row in rows if row["status"] in down or _is_late(row) or _ended_badly(connection, row)
-    )
+    failed = (row for row in rows if row["status"] in down or _is_late(row) or _ended_badly(connection, row))
     return [row for row in failed if not _is_due_again(row)]
 
 
@@ -92,9 +92,11 @@ def _state(row: dict[str, Any]) -> str:
     text = str(row["status"])
     if row.get("reason"):
         text += f": {plain(row['reason'])}"
+    elif row.get("awaited"):
+        text += f": {plain(row['awaited'])}"
     elif row.get("last_exit"):
         text += f": {plain(row['last_exit']['reason'])}"
-    if row.get("retry_in_seconds") is not None:
+    if row.get("retry_in_seconds"):  # 0: it is on its way again
         text += f" (again in {format_duration(row['retry_in_seconds'])})"
     return text
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import Literal, NamedTuple
 
-from pypm.core.instance import Desired, settled_at
+from pypm.core.instance import Desired, Instance, Status, settled_at
 from pypm.master.engine import Engine
 
 __all__ = ["Goal", "Outcome", "Waiting"]
@@ -55,20 +55,28 @@ class Waiting:
         goal: Goal,
         timeout: float | None = None,
         revision: int | None = None,
+        *,
+        decided: dict[int, Instance] | None = None,
     ) -> Outcome:
         """Return when all of ``ids`` have reached the goal, or ``timeout`` seconds are over.
 
         With ``revision`` also when one of them has changed since that revision of the engine. For
         ``stopped``, one that is wanted up again after it was wanted down is not waited for any longer.
+        ``decided`` is for who tells a person how it went: it gets each as it was when it reached the goal,
+        and nobody is waited for who only waits for what has failed.
         """
         waiter = Waiter(ids)
         self._waiters.add(waiter)
         end = None if timeout is None else self._clock() + timeout
-        pending = set(ids)
+        pending, there = set(ids), self._engine.instances
         try:
             while True:
                 waiter.changed.clear()
-                pending, again = self._look(pending, goal)
+                before, (pending, again) = pending, self._look(pending, goal)
+                if decided is not None:
+                    decided.update({each: there[each] for each in before - pending if each in there})
+                    if goal == "settled" and self._wait_in_vain(pending):
+                        pending = set()
                 if goal == "stopped":
                     self._note_wishes(waiter, pending)
                     pending -= waiter.begun_again
@@ -104,6 +112,18 @@ class Waiting:
             elif instance_id in waiter.going_down:
                 waiter.begun_again.add(instance_id)
 
+    def _wait_in_vain(self, pending: Collection[int]) -> bool:
+        """Whether all of them wait for an app that has failed and is tried again, or for one that does."""
+        left = [each for each in map(self._engine.instances.get, pending) if each is not None]
+        if not left or not all(map(_is_held_back, left)):
+            return False
+        everybody = self._engine.instances.values()
+        failed = {each.app for each in everybody if each.status in (Status.BACKOFF, Status.HELD)}
+        held_back = [each for each in everybody if _is_held_back(each)]
+        while more := {each.app for each in held_back if failed & each.spec.depends_on.keys()} - failed:
+            failed |= more
+        return all(failed & each.spec.depends_on.keys() for each in left)
+
     def _changed_since(self, revision: int, ids: Collection[int]) -> bool:
         return any(self._engine.changed_at.get(instance_id, 0) > revision for instance_id in ids)
 
@@ -129,3 +149,8 @@ class Waiting:
                 if time is not None:
                     again = time if again is None else min(again, time)
         return left, again
+
+
+def _is_held_back(instance: Instance) -> bool:
+    """Whether it is not started before something else is there."""
+    return instance.status is Status.STARTING and instance.run is None and instance.waits_for != ""

@@ -6,7 +6,7 @@ import os
 import signal
 from typing import Any
 
-from real_pypm import RealPypm, python, sleeper
+from real_pypm import RealPypm, python, shell, sleeper
 
 from pypm.testing import wait_until
 
@@ -111,6 +111,35 @@ def test_a_dependency_that_is_given_up_holds_its_dependents_until_it_is_there(py
     pypm.ok("start", "model")
     pypm.wait_status("worker", "online")
     pypm.wait_status("reporter", "online")
+
+
+def test_start_ends_where_the_rest_waits_for_what_has_failed(pypm: RealPypm) -> None:
+    """It is tried again and again, for minutes; a person is told at once."""
+    delays = {"exp_backoff_restart_delay": "300s", "max_backoff": "300s"}
+    broken = shell("broken", "echo no key >&2; exit 1", wait_ready=True, **delays)
+    file = pypm.ecosystem(broken, sleeper("a", depends_on=["broken"]), sleeper("b", depends_on=["a"]))
+    result = pypm.run("start", file)
+    assert result.returncode == 1
+    assert "pypm: broken is backoff: exit code 1 (again in" in result.stderr
+    assert "  | no key" in result.stderr
+    why = "waits for broken to be ready (it is in backoff: exit code 1)"
+    assert f"pypm: a is starting: {why}" in result.stderr
+    assert "pypm: b is starting: waits for a to be ready" in result.stderr
+    assert pypm.row("a")["status"] == "starting", "it goes on waiting"
+
+
+def test_a_failure_is_told_where_it_is_on_its_way_again_by_then(pypm: RealPypm) -> None:
+    """The broken one has a short run behind it, and a long young one, when the slow one is ready."""
+    script = "test -e second || { touch second; echo no key >&2; exit 1; }; sleep 4455"
+    broken = shell("broken", script, restart_delay="3s", min_uptime="1h", autostart=False)
+    pypm.begin(broken, python("slow", READY_ON_FLAG, wait_ready=True, autostart=False))
+    with pypm.popen("start", "all", text=True) as start:
+        pypm.wait_row("broken", lambda row: row["status"] == "online" and row["restarts"] == 1)
+        pypm.write("flag", "")
+        _, errors = start.communicate()
+    assert start.returncode == 1
+    assert "pypm: broken is backoff: exit code 1" in errors
+    assert "  | no key" in errors
 
 
 def test_start_of_a_dependent_starts_what_it_needs(pypm: RealPypm) -> None:

@@ -11,6 +11,7 @@ from fakes import SPEC, FakeExecutor, new_instance
 from msgspec.structs import replace
 
 from pypm.core import events as ev
+from pypm.core.instance import Instance, Status
 from pypm.core.spec import HealthSpec, RestartPolicy, Rung
 from pypm.master.engine import Engine
 from pypm.master.waiting import Outcome, Waiting
@@ -187,6 +188,61 @@ def test_who_was_settled_once_counts() -> None:
         assert not task.done()
         engine.handle(1, ev.Ready("run2"))
         assert await task == DONE
+
+    with_waiting(test)
+
+
+def test_who_only_waits_for_what_has_failed_is_not_waited_for() -> None:
+    """Nor who waits for one that waits so. Where the goal is an end that has to come, it is."""
+
+    async def test(engine: Engine, waiting: Waiting, _: FakeExecutor) -> None:
+        broken = replace(SPEC, name="broken", restart=RestartPolicy(delay=100.0))
+        engine.add(new_instance(0, broken))
+        for number, needs in ((1, "broken"), (2, "app1"), (3, "fine")):
+            spec = replace(QUICK, name=f"app{number}", depends_on={needs: "ready"})
+            engine.add(new_instance(number, spec))
+        for number in range(4):
+            engine.handle(number, ev.StartRequested())
+        for number in range(1, 4):
+            engine.instances[number] = replace(engine.instances[number], run=None, status=Status.STARTING)
+            engine.handle(number, ev.HeldBack("something to be ready"))
+        decided: dict[int, Instance] = {}
+        both = await started(waiting.wait([0, 1, 2], "settled", decided=decided))
+        with_other = await started(waiting.wait([1, 3], "settled", decided={}))
+        plain = await started(waiting.wait([1], "settled"))
+        assert not both.done(), "it has not failed yet"
+        engine.handle(0, ev.Exited("run1", code=1))
+        assert await both == DONE
+        assert {number: each.status for number, each in decided.items()} == {0: "backoff"}
+        engine.handle(1, ev.HeldBack("something that has failed"))
+        engine.handle(3, ev.HeldBack("something else"))
+        for task in (with_other, plain):
+            await asyncio.sleep(0)
+            assert not task.done()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    with_waiting(test)
+
+
+def test_a_failure_is_known_when_the_last_one_is_there() -> None:
+    """Also where it is on its way again by then."""
+
+    async def test(engine: Engine, waiting: Waiting, _: FakeExecutor) -> None:
+        delayed = replace(SPEC, min_uptime=3600.0, restart=RestartPolicy(delay=100.0))
+        engine.add(new_instance(0, delayed))
+        engine.add(new_instance(1, replace(QUICK, wait_ready=True)))
+        for number in range(2):
+            engine.handle(number, ev.StartRequested())
+        decided: dict[int, Instance] = {}
+        task = await started(waiting.wait([0, 1], "settled", decided=decided))
+        engine.handle(0, ev.Exited("run1", code=1))
+        await asyncio.sleep(0)
+        engine.handle(0, ev.StartRequested())
+        engine.handle(1, ev.Ready("run2"))
+        assert await task == DONE
+        assert engine.instances[0].status == "online"
+        assert {number: each.status for number, each in decided.items()} == {0: "backoff", 1: "online"}
 
     with_waiting(test)
 
