@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,9 +47,15 @@ def remove_groups(folder: Path) -> None:
 
 
 def kill_processes_of(folder: Path) -> dict[int, str]:
-    """Kill whatever lives in ``folder``, also what is started meanwhile, and give pid -> title of it all."""
+    """Kill whatever lives in ``folder``, also what is started meanwhile, and give pid -> title of it all.
+
+    What is on its way out may end by itself.
+    """
     from pypm.testing import wait_until  # not at the top: unit tests need no process kit
 
+    patience = time.monotonic() + 1.0
+    while processes_of(folder) and time.monotonic() < patience:
+        time.sleep(0.02)
     killed: dict[int, str] = {}
 
     def none_is_left() -> bool:

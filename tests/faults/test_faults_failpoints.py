@@ -92,7 +92,7 @@ class Walk:
         rows = self.pypm.rows()
         running = {row["pid"] for row in rows if row["pid"]}
         assert len(running) == sum(1 for row in rows if row["status"] == "online")
-        wait_until(lambda: set(with_command("sleep", SECONDS)) == running, 5.0, f"nothing but {running}")
+        wait_until(lambda: set(with_command("sleep", SECONDS)) == running, 20.0, f"nothing but {running}")
         shown = {(row["id"], row["status"]) for row in rows}
 
         def saved() -> set[tuple[int, str]]:
@@ -100,7 +100,7 @@ class Walk:
             return {(each["id"], each.get("status", "stopped")) for each in instances}
 
         # What a row tells of may still be on its way to the disk.
-        wait_until(lambda: saved() == shown, 5.0, f"saved: {shown}")
+        wait_until(lambda: saved() == shown, 20.0, f"saved: {shown}")
 
 
 @pytest.fixture

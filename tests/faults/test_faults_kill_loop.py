@@ -31,7 +31,7 @@ record = os.open(f"records/{name}", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 told = []
 signal.signal(signal.SIGTERM, lambda *_: told.append(1))
 os.write(record, f"{run} began {time.time()}\n".encode())
-end = time.monotonic() + (random.uniform(0.5, 2.0) if sys.argv[1] == "restless" else 1e9)
+end = time.monotonic() + (random.uniform(1.5, 4.0) if sys.argv[1] == "restless" else 1e9)
 line = 0
 while not told and time.monotonic() < end:
     line += 1

@@ -67,7 +67,7 @@ def ask(serve: Serve, question: str = "http://127.0.0.1:{}/", **more: object) ->
     tls, host = question.startswith("https"), "::1" if "[" in question else "127.0.0.1"
 
     async def whole() -> Answer:
-        async with serving(serve, host, tls) as port, asyncio.timeout(10):
+        async with serving(serve, host, tls) as port, asyncio.timeout(30):
             return await ask_http(Question(question.format(port), **more), Beside(), 10.0)  # type: ignore[arg-type]
 
     return asyncio.run(whole())
@@ -152,9 +152,9 @@ def test_a_server_that_says_nothing_is_given_up_and_let_go() -> None:
     async def whole() -> None:
         async with serving(serve) as port:
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.2):
+                async with asyncio.timeout(2.0):
                     await ask_http(Question(f"http://127.0.0.1:{port}/"), Beside(), 1.0)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 while not closed:
                     await asyncio.sleep(0)
 
@@ -172,7 +172,7 @@ def test_localhost_is_not_looked_up() -> None:
 
     async def whole() -> Answer:
         async with serving(saying(b"HTTP/1.1 200 OK\r\n\r\n")) as port:
-            return await ask_http(Question(f"http://localhost:{port}/"), Beside(most=0), 1.0)
+            return await ask_http(Question(f"http://localhost:{port}/"), Beside(most=0), 20.0)
 
     assert asyncio.run(whole()).result == "success"
 
