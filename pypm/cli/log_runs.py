@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+import msgspec
 
 from pypm.core.errors import NotFoundError, UsageError
 from pypm.logs.catalog import CatalogEntry
+from pypm.logs.index import read_index
+from pypm.logs.listing import files_of
 
 __all__ = ["runs_of"]
 
@@ -24,6 +28,8 @@ def runs_of(word: str, entries: Sequence[CatalogEntry]) -> dict[int, str]:
     word = word.lower()
     if word == "last":
         word = "-0"
+    else:
+        entries = [with_written(entry) for entry in entries]
     if BACK.fullmatch(word):
         place = int(word[1:])
         found = {entry.id: entry.runs[place] for entry in entries if place < len(entry.runs)}
@@ -40,6 +46,36 @@ def runs_of(word: str, entries: Sequence[CatalogEntry]) -> dict[int, str]:
                 hint='format = "text" or "json" in [apps.logs] has the run in each line',
             )
     return found
+
+
+def with_written(entry: CatalogEntry) -> CatalogEntry:
+    """The instance with all runs whose output is in its logs, as far as their indexes tell of them.
+
+    It remembers a few runs of its own; not that which a reload has ended, nor those from before a ``delete``.
+    """
+    runs = entry.runs
+    if not entry.merged:
+        files = entry.files
+        for path in dict.fromkeys(path for path in (files.out, files.error, files.combined) if path):
+            runs = woven(runs, (run for file in files_of(path) for run in read_index(file).runs()))
+    return msgspec.structs.replace(entry, runs=runs)
+
+
+def woven(known: Sequence[str], written: Iterable[int]) -> tuple[str, ...]:
+    """Known runs, newest first, and between them others of a log, which come in their order.
+
+    The first known one, the present or latest, stays the first.
+    """
+    runs = list(known)
+    place = len(runs)
+    for number in written:
+        run = f"{number:012x}"
+        if run in runs:
+            place = runs.index(run)
+        else:
+            place = max(place, 1 if known else 0)
+            runs.insert(place, run)
+    return tuple(runs)
 
 
 def by_beginning(word: str, entries: Sequence[CatalogEntry]) -> dict[int, str]:

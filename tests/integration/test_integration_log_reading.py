@@ -134,6 +134,26 @@ def test_runs_times_and_failures_of_real_agents(pypm: RealPypm) -> None:
     assert pypm.ok("logs", "a", "--until", "1h", "--out") == ""
 
 
+def test_runs_that_the_instance_does_not_remember_are_found_in_its_logs(pypm: RealPypm) -> None:
+    """A reload ends the last run of one that has gone by then, and ``delete`` leaves nothing but the logs."""
+    app = shell("a", "while echo run of $PYPM_RUN_ID; do sleep 0.05; done")
+
+    def lines_of(run: str) -> set[str]:
+        return set(pypm.ok("logs", "a", "--run", run, "--no-follow", "--raw").splitlines())
+
+    pypm.start(app)
+    runs: list[str] = []
+    for order in ("reload", "restart", "delete", ""):
+        runs.insert(0, pypm.state()["instances"][0]["run"]["run_id"])
+        wait_until(lambda: lines_of("last") == {f"run of {runs[0]}"}, 30.0)
+        if order:
+            pypm.ok(order, "a")
+        if order == "delete":
+            pypm.start(app)
+    for place, run in enumerate(runs):
+        assert lines_of(f"-{place}") == lines_of(run) == {f"run of {run}"}
+
+
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_records_are_followed_and_found(pypm: RealPypm, form: str) -> None:
     script = "echo one; echo two >&2; while ! test -e go; do sleep 0.01; done; echo three; sleep 1000"
