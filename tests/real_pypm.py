@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +211,21 @@ class RealPypm:
         except (OSError, ValueError):
             return None
         return pid if lives(pid) and b"pypm" in command_line(pid) else None
+
+
+_ports = itertools.count(20_000 + os.getpid() * 97 % 12_000)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 at which nobody listens.
+
+    It is none of those that the kernel gives to whoever asks for any: somebody else would have it meanwhile.
+    """
+    for port in _ports:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError
 
 
 def lives(pid: int) -> bool:

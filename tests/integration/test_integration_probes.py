@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_pypm import RealPypm
+from real_pypm import RealPypm, free_port
 
 from pypm.testing import wait_until
 
@@ -29,12 +29,6 @@ http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
 SLEEP = "import time\ntime.sleep(1000)"
 QUICK = {"period": "200ms", "timeout": "20s"}
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def app(pypm: RealPypm, program: str, **health: Any) -> dict[str, Any]:
@@ -263,7 +257,6 @@ def test_an_unknown_answer_counts_as_neither(pypm: RealPypm) -> None:
 
 def test_each_instance_is_asked_at_its_own_port(pypm: RealPypm) -> None:
     """Instances 0 and 1 have ports; only the second one is there."""
-    port = free_port()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_pypm import RealPypm, lives
+from real_pypm import RealPypm, free_port, lives
 
 from pypm.testing import wait_until
 
@@ -39,12 +39,6 @@ while not ending:
         said = connection.recv(100)
         connection.sendall(said + b" " + str(os.getpid()).encode())
 """
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def server(pypm: RealPypm, *sockets: str, **keys: Any) -> dict[str, Any]:

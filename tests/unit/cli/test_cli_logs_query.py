@@ -390,7 +390,7 @@ def test_where_the_kernel_tells_nothing_that_is_said_once(
 
     monkeypatch.setattr("pypm.logs.watch.Notices", refused)
     monkeypatch.setattr("pypm.logs.watch.LOOK_EVERY", 0.01)
-    command.main(["--until", f"@{time.time() + 0.3}", "-n", "0"], standalone_mode=False)
+    command.main(["--until", f"@{time.time() + 2.0}", "-n", "0"], standalone_mode=False)
     error = capfdbinary.readouterr().err
     assert error.count(b"\n") == 1
     assert b"max_user_instances" in error
