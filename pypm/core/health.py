@@ -316,7 +316,8 @@ def evidence(instance: Instance, event: ev.Event, now: float) -> Result:
 
 def _stalled(instance: Instance, now: float) -> Result:
     timeout = describe_duration(instance.spec.health.progress_timeout or 0.0)
-    signs = " and no sign of work" if instance.spec.health.evidence else ""
+    looked_for = ", ".join(instance.spec.health.evidence)
+    signs = f" and no sign of work ({looked_for})" if looked_for else ""
     return begin_trouble(instance, "progress", f"no progress for {timeout}{signs}", now)
 
 

@@ -173,7 +173,10 @@ class HealthSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     on_stall: tuple[Rung, ...] = RESTART
     on_liveness: tuple[Rung, ...] = RESTART
     startup: ProbeSpec | None = None
-    """It is ``starting`` until this probe succeeds, and has as long as its threshold and period allow."""
+    """It is ``starting`` until this probe succeeds, and has as long as its threshold and period allow.
+
+    One that can never be asked has ``AppSpec.listen_timeout``.
+    """
     liveness: ProbeSpec | None = None
     readiness: ProbeSpec | None = None
     """Whether it can be used at present; never a reason for a restart once it was ready."""

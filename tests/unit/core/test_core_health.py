@@ -153,7 +153,7 @@ def test_progress_is_missed_only_without_any_sign_of_work() -> None:
     life.until(600.0)
     assert life.instance.status is Status.STOPPING
     assert life.instance.stop_cause == "stalled"
-    assert life.instance.stop_reason == "no progress for 1m and no sign of work"
+    assert life.instance.stop_reason == "no progress for 1m and no sign of work (output, io, cpu)"
     assert life.instance.health is Health.STALLED
 
 
