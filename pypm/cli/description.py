@@ -78,7 +78,10 @@ def _pace(policy: RestartPolicy) -> str:
 def _brake(policy: RestartPolicy) -> str:
     if policy.max_restarts is None:
         return "without a limit"
-    return f"given up after {policy.max_restarts} restarts within {format_duration(policy.window)}"
+    if policy.max_restarts == 0:
+        return "given up at the first failure"
+    restarts = "1 restart" if policy.max_restarts == 1 else f"{policy.max_restarts} restarts"
+    return f"given up after {restarts} within {format_duration(policy.window)}"
 
 
 def _state(detail: dict[str, Any]) -> list[tuple[str, str]]:

@@ -29,7 +29,9 @@ def command(signal: str, targets: tuple[str, ...], group: bool, as_json: bool) -
     number = signal_number(signal, targets)
     with needed_master() as client:
         change = client.signal(number, *expanded(targets), group=group)
-        return show_change(change, as_json=as_json)
+        show_change(change, as_json=as_json)
+    was_sent = any(entry["action"] == "signalled" for entry in change["instances"])
+    return 0 if was_sent or not change["instances"] else 1
 
 
 def signal_number(word: str, targets: tuple[str, ...] = ()) -> int:

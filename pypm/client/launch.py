@@ -102,6 +102,10 @@ def _prepare_home(home: str) -> None:
     try:
         os.makedirs(home, mode=0o700, exist_ok=True)
         owner = os.stat(home).st_uid
+    except FileExistsError:
+        raise RequestError(
+            f"cannot use the home {home}: it is not a folder", hint="PYPM_HOME names another folder"
+        ) from None
     except OSError as error:
         raise RequestError(
             f"cannot use the home {home}: {error.strerror}",

@@ -183,6 +183,15 @@ def test_signal_in_any_spelling(pypm: RealPypm, name: str) -> None:
     assert pypm.row("a")["restarts"] == 0
 
 
+def test_what_does_not_run_gets_no_signal_and_that_is_said(pypm: RealPypm) -> None:
+    pypm.start(sleeper("a"), sleeper("b"))
+    pypm.ok("stop", "b")
+    said = pypm.run("signal", "CONT", "a", "b")
+    assert (said.returncode, said.stderr) == (0, "pypm: warning: b does not run, and got no signal\n")
+    said = pypm.run("signal", "CONT", "b")
+    assert (said.returncode, said.stderr) == (1, "pypm: warning: b does not run, and got no signal\n")
+
+
 def test_signal_reaches_the_main_process_only_unless_asked(pypm: RealPypm) -> None:
     wait = "echo up; while :; do sleep 0.05; done"
     script = f"sh -c 'trap \"echo child\" USR1; {wait}' & trap 'echo main' USR1; {wait}"

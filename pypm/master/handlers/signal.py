@@ -29,7 +29,9 @@ async def order(master: Master, params: Params) -> Receipt:
     _canonical(params.signal)
     chosen = master.select(params.targets)
     changes = [change_of(each, "signalled" if each.run is not None else "unchanged") for each in chosen]
-    return Receipt(changes, carried_out=[each.id for each in chosen if each.run is None])
+    resting = [each for each in chosen if each.run is None]
+    warnings = [f"{each.name} does not run, and got no signal" for each in resting]
+    return Receipt(changes, warnings, carried_out=[each.id for each in resting])
 
 
 async def answer(master: Master, params: Params, receipt: Receipt) -> dict[str, Any]:
@@ -45,7 +47,7 @@ async def answer(master: Master, params: Params, receipt: Receipt) -> dict[str, 
     master.receipts.carried_out(receipt, *to_do)
     if to_do and receipt.key:
         await master.receipts.saved()
-    return await master.done(receipt.changes)
+    return await master.done(receipt.changes, receipt.warnings)
 
 
 def _canonical(wanted: str | int) -> str:

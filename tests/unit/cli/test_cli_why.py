@@ -90,7 +90,7 @@ def test_one_that_is_held() -> None:
 def test_one_that_was_given_up_and_one_that_was_stopped() -> None:
     facts = facts_of(lived(policy(max_restarts=1), Program(lives=0.1, code=1)))
     assert facts["status"] == "errored"
-    assert "given up after 1 restarts" in facts["rule"]
+    assert "given up after 1 restart within 15m" in facts["rule"]
     life = lived(SPEC, Program())
     life.handle(ev.StopRequested(by="me (pypm stop worker)"))
     life.run(1.0)
