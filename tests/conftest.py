@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,9 +53,8 @@ def kill_processes_of(folder: Path) -> dict[int, str]:
     """
     from pypm.testing import wait_until  # not at the top: unit tests need no process kit
 
-    patience = time.monotonic() + 1.0
-    while processes_of(folder) and time.monotonic() < patience:
-        time.sleep(0.02)
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: not processes_of(folder), 1.0)
     killed: dict[int, str] = {}
 
     def none_is_left() -> bool:
