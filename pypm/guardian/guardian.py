@@ -415,6 +415,8 @@ class Guardian:
             self._holdings.send_to(child.connection)
             self._untold = dict.fromkeys(self._exits)
             self._send_untold(child.connection)
+            others = {each.pid for each in self._children() if each is not child} | self._retired
+            send_message(child.connection, ["masters", *map(str, others)])
             send_message(child.connection, ["ready"])
         except OSError as error:
             self._journal.write(f"cannot hand over to the master {child.pid}: {error}")

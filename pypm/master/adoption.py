@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 from collections.abc import Callable, Collection, Iterable, Mapping
 
@@ -15,6 +16,7 @@ from pypm.master.engine import Engine
 from pypm.master.executor import SystemExecutor
 from pypm.master.link import GuardianLink, Reaped
 from pypm.master.output import Outputs
+from pypm.system.forked import end_forked, title_of
 from pypm.system.marked import MarkedProcess, find_marked
 from pypm.system.process import is_same, send, start_ticks
 from pypm.system.reap import Death
@@ -25,6 +27,8 @@ __all__ = ["Adoption", "ended_runs", "what_became_of"]
 log = logging.getLogger(__name__)
 
 REBOOTED = "the machine was restarted"
+PATIENCE = 5.0
+"""Seconds that a process has for executing its program."""
 CLOCK_STEP = 0.05
 """Seconds by which a start time in /proc may seem earlier than it was, and then some."""
 
@@ -51,6 +55,7 @@ class Adoption:
     def run(self, begun: list[Note], *, same_boot: bool, saved_at: float) -> None:
         """Do it for all instances; ``begun`` are the runs that were perhaps not saved, in their order."""
         self._saved_at, self._notes = saved_at, begun
+        self._wait_for_forked()
         gone = ended_runs(self._engine.instances.values())
         if same_boot:
             self._link.learn_ends(gone)
@@ -72,6 +77,14 @@ class Adoption:
         for processes in unsaved.values():
             for process in processes:
                 self._end(process)
+
+    def _wait_for_forked(self) -> None:
+        """Let what the last master was just starting have its marks, so that nothing starts twice."""
+        if self._link.other_masters is None:
+            return  # one of them stands by, perhaps, and has our title as well
+        known = {os.getpid(), *self._link.other_masters, *(note.pid for note in self._notes)}
+        for pid in end_forked(os.getppid(), title_of(os.getpid()), known, PATIENCE):
+            log.warning("killed pid %s, which the master before has forked: it executes nothing", pid)
 
     def _end_of(self, instance: Instance, gone: Collection[int], *, same_boot: bool) -> ev.Event | None:
         if instance.run is None:
@@ -101,6 +114,9 @@ class Adoption:
         self._link.learn_ends(ended)
         for note in notes:
             instance = self._engine.instances.get(note.instance_id)
+            if instance is None and note.pid not in ended and note.started >= self._saved_at - CLOCK_STEP:
+                log.warning("killing pid %s of run %s, which no instance has", note.pid, note.run_id)
+                send(note.pid, signal.SIGKILL)  # now: it has perhaps no marks to be found by
             if instance is None or instance.run is not None:
                 continue  # a living one is found by its marks, and ended
             log.info("%s: its run, pid %s, was begun and not saved", instance.name, note.pid)
@@ -113,6 +129,8 @@ class Adoption:
                 end = self._end_of(instance, ended, same_boot=True)
                 if end is not None:
                     self._engine.handle(instance.id, end)
+            else:
+                self._give_limits(note.instance_id)
 
     def _known_runs(self) -> set[str]:
         known = {end.run_id for instance in self._engine.instances.values() for end in instance.runs}
@@ -139,6 +157,10 @@ class Adoption:
         spawned = _spawned(process, pipes)
         for event in events_to_have(instance, spawned):
             self._engine.handle(instance_id, event)
+        self._give_limits(instance_id)
+
+    def _give_limits(self, instance_id: int) -> None:
+        """It was perhaps held for them when its master was killed."""
         instance = self._engine.instances.get(instance_id)
         if instance is not None and instance.run is not None:
             self._executor.give_limits(instance)

@@ -229,8 +229,6 @@ class SystemExecutor:
             return SpawnFailed(str(error))
         except OSError as error:  # no descriptors left for its pipes, for example
             return SpawnFailed(error.strerror or str(error))
-        # First of all: whoever kills us before that leaves a run that only its marks tell of, while it lives.
-        self.on_begun(Note(instance.id, run_id, token, child.pid, child.start_ticks))
         try:
             self.ends.watch(child.pid, instance.id, run_id, ours=True)
         except OSError as error:  # nobody would hear of its end
@@ -313,6 +311,8 @@ class SystemExecutor:
                     passed=passed | sockets,
                     pid_variable="LISTEN_PID" if sockets else None,
                     attributes=attributes,
+                    # Whoever kills us before that leaves a run that only its marks tell of.
+                    on_begun=lambda child: self.on_begun(Note(instance.id, run_id, token, *child)),
                 )
         finally:
             for descriptor in (out, error, *([] if given is None else [given])):

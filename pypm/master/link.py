@@ -70,6 +70,8 @@ class GuardianLink:
     def __init__(self, connection: socket.socket) -> None:
         self.ends: dict[int, Reaped] = {}
         """Ends by pid that were seen while there was no master."""
+        self.other_masters: frozenset[int] | None = None
+        """Pids of masters of this home that have not ended; None where the guardian does not tell."""
         self._connection = connection
         self._held: dict[str, int] = {}
         self._taken: dict[str, int] = {}
@@ -103,6 +105,8 @@ class GuardianLink:
                     self._held.update(zip(names, descriptors, strict=True))
                 case ["exits", *exits]:
                     self.ends.update(_ends(exits))
+                case ["masters", *pids]:
+                    self.other_masters = frozenset(map(int, pids))
                 case ["ready"]:
                     return
 

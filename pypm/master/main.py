@@ -81,6 +81,8 @@ ONLY_ASKED = frozenset(("describe", "doctor", "env", "list", "ping", "snapshot_l
 """Methods that change nothing, and are no part of the story."""
 TOLD_PARAMS = ("targets", "app", "instances", "signal", "name", "rotated", "action")
 """What of an order the story tells."""
+UNSAVED = 10.0
+"""Seconds for which a run, at most, has been going where no master has ever saved anything."""
 SAVE_TIME = 5.0
 """Seconds that saving the state may take before a master becomes the guardian all the same."""
 
@@ -198,11 +200,13 @@ class Master:
         self.loop.add_signal_handler(signal.SIGUSR2, self.reload_logs)
         self.events.record("master.started", pid=os.getpid(), guardian_pid=os.getppid(), version=__version__)
         self.store.hold()  # should we fail before we serve, the master that stands by goes on
-        if state is not None:
+        adoption = Adoption(self.engine, self.executor, self.outputs, self.link, self.home.path)
+        if state is None:  # what the first master was starting when it was killed
+            adoption.run(self.begun.notes(), same_boot=True, saved_at=boot_time() - UNSAVED)
+        else:
             self.apps.restore(state.apps, state.instances, state.next_id)
             self.receipts.restore(state.receipts)
             self.usage.keep(self.engine.instances)
-            adoption = Adoption(self.engine, self.executor, self.outputs, self.link, self.home.path)
             adoption.run(self.begun.notes(), same_boot=state.boot_id == boot_id(), saved_at=state.boot_time)
             self.executor.listeners.adopt()
             self._acknowledge(self.link.ends)

@@ -55,6 +55,7 @@ def spawn(
     passed: Mapping[int, int] | None = None,
     pid_variable: str | None = None,
     attributes: Attributes = Attributes(),  # noqa: B008 (it is immutable)
+    on_begun: Callable[[Child], None] = lambda _: None,
 ) -> Child:
     """Start ``command`` in a session of its own; the caller reaps it.
 
@@ -64,20 +65,31 @@ def spawn(
     ``pid_variable`` gets the pid of the program: while the process is held, or where that cannot be from a
     shell that executes it, which drops variables whose names it does not like. Signals that this process
     ignores or blocks are ignored or blocked in the new one too: ``restore_signals`` sees to that.
-    ``open_files`` is its soft limit, if that is not to be ours and ``attributes`` have none. Raises
-    SpawnError when the kernel refuses, which includes a missing program or cwd.
+    ``open_files`` is its soft limit, if that is not to be ours and ``attributes`` have none. ``on_begun`` is
+    told of the process as soon as there is one: of one that is held before it gets anything, so the start may
+    still fail. Raises SpawnError when the kernel refuses, which includes a missing program or cwd.
     """
-    before = boot_time()
     standard = (stdin, stdout, stderr)
     try:
-        pid = _start(
-            _Order(command, cwd, env, standard, umask, open_files, passed or {}, attributes, pid_variable)
+        return _start(
+            _Order(
+                command,
+                cwd,
+                env,
+                standard,
+                umask,
+                open_files,
+                passed or {},
+                attributes,
+                pid_variable,
+                on_begun,
+                boot_time(),
+            )
         )
     except OSError as error:
         raise SpawnError(_explain(error, command[0])) from error
     except ValueError as error:  # a NUL in an argument or in the environment
         raise SpawnError(str(error)) from error
-    return Child(pid, _start_ticks(pid, before))
 
 
 class _Order(NamedTuple):
@@ -92,12 +104,21 @@ class _Order(NamedTuple):
     passed: Mapping[int, int]
     attributes: Attributes
     pid_variable: str | None
+    on_begun: Callable[[Child], None]
+    asked: float
+    """When it was asked for, on the boot clock."""
 
     @property
     def is_to_be_held(self) -> bool:
         """Whether the new process gets something that only who holds it can give."""
         attributes = self.attributes
         return attributes.need_limits or (self.pid_variable is not None and attributes.need_no_words)
+
+    def begun(self, pid: int) -> Child:
+        """Tell of the new process."""
+        child = Child(pid, _start_ticks(pid, self.asked))
+        self.on_begun(child)
+        return child
 
     def by_shell(self) -> _Order:
         """The same by way of a shell, where the pid has to be told by somebody who has it."""
@@ -108,14 +129,14 @@ class _Order(NamedTuple):
         return self._replace(command=("/bin/sh", "-c", script, "sh", *self.command))
 
 
-def _start(order: _Order) -> int:
+def _start(order: _Order) -> Child:
     if order.is_to_be_held and held.is_possible():
         with contextlib.suppress(held.CannotHoldError):
             return _start_held(order)
     return _start_with_words(order.by_shell())
 
 
-def _start_held(order: _Order) -> int:
+def _start_held(order: _Order) -> Child:
     """Start a process that gets its limits while it is held. Raises CannotHoldError."""
     attributes = order.attributes
     start = held.Start(
@@ -127,15 +148,19 @@ def _start_held(order: _Order) -> int:
         tuple(order.passed),
         order.pid_variable,
     )
+
+    begun: list[Child] = []
+
+    def prepare(pid: int) -> None:
+        begun.append(order.begun(pid))
+        attributes.give_limits(pid, order.open_files)
+
     with _lent(order):
-        return held.spawn_held(
-            start,
-            attributes.forbid_privileges,
-            lambda pid: attributes.give_limits(pid, order.open_files),
-        )
+        held.spawn_held(start, attributes.forbid_privileges, prepare)
+    return begun[0]
 
 
-def _start_with_words(order: _Order) -> int:
+def _start_with_words(order: _Order) -> Child:
     """Start a process, by way of the programs that have to go before its own."""
     attributes = order.attributes
     prefix = attributes.prefix(order.open_files, order.command[0], order.cwd, order.env)
@@ -158,10 +183,11 @@ def _start_with_words(order: _Order) -> int:
         process = _in_thread(attributes, start) if attributes.need_thread else start()
     # The master reaps by itself; without this, Popen would complain that nobody did.
     process.returncode = 0
+    child = order.begun(process.pid)
     if order.open_files is not None and not prefix:
         # Done before it has been loaded: lowering our own limit for the fork would be felt by our threads.
         limit_open_files(process.pid, order.open_files)
-    return process.pid
+    return child
 
 
 @contextlib.contextmanager

@@ -139,7 +139,7 @@ def test_start(walk: Walk) -> None:
 
 
 @pytest.mark.skipif(not held.is_possible(), reason="no process can be held here")
-@pytest.mark.parametrize("point", ["before limits", "after limits"])
+@pytest.mark.parametrize("point", ["before note", "after note", "after limits"])
 def test_a_start_that_is_held_for_its_limits(walk: Walk, point: str) -> None:
     """Whoever is held goes on when its master dies; the next one gives it what it lacks."""
     limits = {"open_files": 321, "nice": 7}
@@ -150,6 +150,29 @@ def test_a_start_that_is_held_for_its_limits(walk: Walk, point: str) -> None:
     assert resource.prlimit(pid, resource.RLIMIT_NOFILE) == (321, 321)
     assert os.getpriority(os.PRIO_PROCESS, pid) == 7
     walk.check_processes()
+
+
+@pytest.mark.skipif(not held.is_possible(), reason="no process can be held here")
+@pytest.mark.parametrize("point", ["before note", "after note"])
+def test_a_start_that_stands_still_before_its_program(
+    walk: Walk, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    """It has no marks yet. One that is noted is kept; another one is ended, and only then a new one begun."""
+    walk.pypm.ok("kill")
+    monkeypatch.setenv("PYPM_FAILPOINTS_STOP", "yes")
+    walk.pypm.ok("list")
+    walk.arm(point)
+    asked = walk.pypm.popen("start", walk.pypm.ecosystem(app("a") | {"limits": {"open_files": 321}}))
+    wait_until(walk.fired.exists, 30.0)
+    assert walk.disarm() == point
+    pid = walk.pypm.wait_status("a", "online", timeout=40.0)["pid"]
+    assert ("it executes nothing" in walk.pypm.master_log()) is (point == "before note")
+    os.kill(pid, signal.SIGCONT)
+    asked.communicate(timeout=60)  # until then it had a copy of the connection
+    assert asked.returncode == 0
+    walk.check_processes()
+    assert walk.pypm.pid("a") == pid
+    assert resource.prlimit(pid, resource.RLIMIT_NOFILE) == (321, 321)
 
 
 def test_stop(walk: Walk) -> None:

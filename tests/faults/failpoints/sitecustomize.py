@@ -4,9 +4,10 @@
 point whose number (from 1) or name the file holds, it moves the file to ``FILE.fired``, with the name of the
 point in it, and kills itself. So a file kills one master, and a test that writes it anew kills another one.
 
-The points are before and after: each order of the core that is carried out, each spawn and, within it, the
-limits of a process that is held for them, each commit of the state, each reaping, each message to the
-guardian. In a process that is no master nothing is done at all.
+The points are before and after: each order of the core that is carried out, each spawn and, within it, its
+note and the limits of a process that is held for them, each commit of the state, each reaping, each message
+to the guardian. In a process that is no master nothing is done at all. With ``PYPM_FAILPOINTS_STOP``, the
+children of a master are stopped before it is killed.
 """
 
 from __future__ import annotations
@@ -54,7 +55,17 @@ class Failpoints:
             with open(self._path, "w") as file:
                 file.write(point)
             os.rename(self._path, f"{self._path}.fired")
+            if "PYPM_FAILPOINTS_STOP" in os.environ:
+                stop_children()
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def stop_children() -> None:
+    """Let no child of this process do anything until it is told to go on."""
+    from pypm.system.sweep import child_pids
+
+    for pid in child_pids(os.getpid()) or ():
+        os.kill(pid, signal.SIGSTOP)
 
 
 def install(path: str) -> None:
@@ -64,6 +75,7 @@ def install(path: str) -> None:
 
     files.replace_file = points.around(lambda *_: "commit", files.replace_file)
 
+    from pypm.master.begun import BegunRuns
     from pypm.master.ends import Ends
     from pypm.master.executor import SystemExecutor
     from pypm.master.link import GuardianLink
@@ -75,6 +87,7 @@ def install(path: str) -> None:
     put(SystemExecutor, "perform", lambda _, instance, action: f"{type(action).__name__} {instance.name}")
     put(SystemExecutor, "_spawn", lambda _, instance: f"spawn {instance.name}")
     put(Ends, "_reap", lambda *_: "reap")
+    put(BegunRuns, "add", lambda *_: "note")
     put(Attributes, "give_limits", lambda *_: "limits")
     for message in ("hold", "drop", "seen", "serving"):
         put(GuardianLink, message, lambda *_, message=message: f"{message} to the guardian")
