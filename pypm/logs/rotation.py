@@ -10,6 +10,7 @@ of them the next look or rotation goes on from what is there.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -283,7 +284,21 @@ def close_hole(descriptor: int, offset: int, count: int) -> int:
     data = os.pread(descriptor, count, offset).lstrip(b"\0")
     os.pwrite(descriptor, data, 0)
     os.ftruncate(descriptor, len(data))
+    if os.pread(descriptor, 1, 0) == b"\0":  # it was truncated between these two, which has made it longer
+        os.ftruncate(descriptor, 0)
+        return -count
     return len(data) - count
+
+
+def begins_with_hole(descriptor: int) -> bool:
+    """Whether the first page of a file was never written; the position of the descriptor is lost.
+
+    False where the file system does not tell (lseek(2)).
+    """
+    try:
+        return os.lseek(descriptor, 0, os.SEEK_DATA) > 0
+    except OSError as error:
+        return error.errno == errno.ENXIO  # there is nothing else in it
 
 
 def make_folder(folder: str) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pypm.logs.current import LOOK_EVERY, NEWLINE, CurrentFile
 from pypm.logs.peek import peek
-from pypm.logs.rotation import Identity, close_hole, shift
+from pypm.logs.rotation import Identity, begins_with_hole, close_hole, shift
 from pypm.logs.trouble import LogTrouble, Troubles, dropped_marker
 
 __all__ = ["Before", "LogFile", "LogTrouble", "OnFull"]
@@ -195,7 +195,7 @@ class LogFile(CurrentFile):
     def _close_hole(self, offset: int, count: int) -> int:
         """Where the bytes just spliced to ``offset`` are, without the hole that a truncation has left."""
         assert self._splice_fd is not None
-        if offset == 0:
+        if offset == 0 and not begins_with_hole(self._splice_fd):
             self._begins_with_nul = True  # that is what the agent prints
             return 0
         place = close_hole(self._splice_fd, offset, count)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -122,6 +123,51 @@ def test_the_hole_of_a_truncation_in_the_middle_of_a_splice_is_closed(
     os.close(descriptor)
     assert path.read_bytes() == rest
     assert place + before + len(rest) == len(rest)
+
+
+def test_a_truncation_while_a_hole_is_closed_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+    os.pwrite(descriptor, b"new\n", 5000)
+
+    def write_and_lose(*arguments: Any) -> int:
+        count = pwrite(*arguments)
+        os.truncate(path, 0)
+        return count
+
+    pwrite = os.pwrite
+    monkeypatch.setattr(os, "pwrite", write_and_lose)
+    assert close_hole(descriptor, 4000, 1004) == -1004
+    os.close(descriptor)
+    assert path.read_bytes() == b""
+
+
+def test_a_truncation_in_the_middle_of_the_first_splice_leaves_no_hole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.log"
+    read, write = os.pipe()
+    os.write(write, b"a\n" * 5000 + b"b\n" * 5000)
+    file = LogFile(str(path), max_size=0, retain=5)
+    splice = os.splice
+
+    def splice_in_two(source: int, target: int, count: int, *, offset_dst: int) -> int:
+        first = splice(source, target, 10000, offset_dst=offset_dst)
+        os.truncate(path, 0)
+        return first + splice(source, target, count - first, offset_dst=offset_dst + first)
+
+    monkeypatch.setattr(os, "splice", splice_in_two)
+    assert file.splice(read, 1 << 20) == 20000
+    assert path.read_bytes() == b"b\n" * 5000
+    monkeypatch.undo()
+    os.write(write, b"c\n")
+    file.splice(read, 1 << 20)
+    assert path.read_bytes() == b"b\n" * 5000 + b"c\n"
+    file.close()
+    os.close(read)
+    os.close(write)
 
 
 @pytest.mark.parametrize("content", [b"\0" * 9000, b"\0abc\n" * 3000, b"\0" * 4095 + b"abc" * 4000])
