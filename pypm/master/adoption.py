@@ -16,6 +16,7 @@ from pypm.master.engine import Engine
 from pypm.master.executor import SystemExecutor
 from pypm.master.link import GuardianLink, Reaped
 from pypm.master.output import Outputs
+from pypm.system.clock import boot_time
 from pypm.system.forked import end_forked, title_of
 from pypm.system.marked import MarkedProcess, find_marked
 from pypm.system.process import is_same, send, start_ticks
@@ -27,6 +28,8 @@ __all__ = ["Adoption", "ended_runs", "what_became_of"]
 log = logging.getLogger(__name__)
 
 REBOOTED = "the machine was restarted"
+UNSAVED = 10.0
+"""Seconds for which a run, at most, has been going where no master has ever saved anything."""
 PATIENCE = 5.0
 """Seconds that a process has for executing its program."""
 CLOCK_STEP = 0.05
@@ -51,6 +54,10 @@ class Adoption:
         self._saved_at = 0.0
         self._notes: list[Note] = []
         self._begun: set[int] | None = None
+
+    def run_without_state(self, begun: list[Note]) -> None:
+        """Do it where nothing was ever saved: end what the first master was starting when it was killed."""
+        self.run(begun, same_boot=True, saved_at=boot_time() - UNSAVED)
 
     def run(self, begun: list[Note], *, same_boot: bool, saved_at: float) -> None:
         """Do it for all instances; ``begun`` are the runs that were perhaps not saved, in their order."""

@@ -81,8 +81,6 @@ ONLY_ASKED = frozenset(("describe", "doctor", "env", "list", "ping", "snapshot_l
 """Methods that change nothing, and are no part of the story."""
 TOLD_PARAMS = ("targets", "app", "instances", "signal", "name", "rotated", "action")
 """What of an order the story tells."""
-UNSAVED = 10.0
-"""Seconds for which a run, at most, has been going where no master has ever saved anything."""
 SAVE_TIME = 5.0
 """Seconds that saving the state may take before a master becomes the guardian all the same."""
 
@@ -201,19 +199,19 @@ class Master:
         self.events.record("master.started", pid=os.getpid(), guardian_pid=os.getppid(), version=__version__)
         self.store.hold()  # should we fail before we serve, the master that stands by goes on
         adoption = Adoption(self.engine, self.executor, self.outputs, self.link, self.home.path)
-        if state is None:  # what the first master was starting when it was killed
-            adoption.run(self.begun.notes(), same_boot=True, saved_at=boot_time() - UNSAVED)
+        if state is None:
+            adoption.run_without_state(self.begun.notes())
         else:
             self.apps.restore(state.apps, state.instances, state.next_id)
             self.receipts.restore(state.receipts)
             self.usage.keep(self.engine.instances)
-            adoption.run(self.begun.notes(), same_boot=state.boot_id == boot_id(), saved_at=state.boot_time)
+            same_boot = state.boot_id == boot_id()
+            adoption.run(self.begun.notes(), same_boot=same_boot, saved_at=state.boot_time)
             self.executor.listeners.adopt()
             self._acknowledge(self.link.ends)
-            running = sum(each.run is not None for each in self.engine.instances.values())
-            found = len(self.engine.instances)
-            same_boot = state.boot_id == boot_id()
-            self.events.record("master.adopted", instances=found, running=running, rebooted=not same_boot)
+            found = self.engine.instances.values()
+            counts = {"instances": len(found), "running": sum(each.run is not None for each in found)}
+            self.events.record("master.adopted", **counts, rebooted=not same_boot)
         self.executor.oom.start()
         self.schedules.start()
         self.link.start(self.loop, self)

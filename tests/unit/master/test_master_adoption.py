@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from typing import Any, cast
 
 import pytest
@@ -55,6 +56,8 @@ class Outputs:
 
 
 class Link:
+    other_masters = None
+
     def __init__(self, ends: dict[int, Reaped]) -> None:
         self.ends = ends
 
@@ -121,6 +124,23 @@ def test_who_was_wanted_down_is_stopped() -> None:
     down = replace(new_instance(), desired=Desired.DOWN)
     instance, _ = adopted(down, [Note(0, "r1", "token", os.getpid(), ticks)], {})
     assert (instance.status, instance.desired) == (Status.STOPPING, Desired.DOWN)
+
+
+@pytest.mark.parametrize(("saved_ago", "is_ended"), [(60.0, True), (-60.0, False)])
+def test_one_of_an_app_that_was_never_saved_is_ended(saved_ago: float, is_ended: bool) -> None:
+    """It was begun after the last commit, so whoever asked for it asks again."""
+    with subprocess.Popen(["sleep", "61.5"]) as process:
+        ticks = start_ticks(process.pid)
+        assert ticks is not None
+        adoption = Adoption(
+            *cast("Any", (Engine(Executor(), boot_time), None, Outputs(), Link({}), "/nowhere"))
+        )
+        begun = [Note(7, "r1", "token", process.pid, ticks)]
+        adoption.run(begun, same_boot=True, saved_at=boot_time() - saved_ago)
+        if not is_ended:
+            assert process.poll() is None
+            process.kill()
+        assert process.wait(20) == -9
 
 
 def ev_end(run_id: str) -> Any:
