@@ -43,6 +43,9 @@ class Executor:
     def outlived(self, instance: Instance, begun: set[int]) -> bool:
         return False
 
+    def give_limits(self, instance: Instance) -> None:
+        """It has them."""
+
 
 class Outputs:
     def recover(self, instance: Instance) -> None:
