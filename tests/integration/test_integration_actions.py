@@ -72,7 +72,7 @@ def test_what_goes_wrong_is_said_and_the_status_is_1(pypm: RealPypm) -> None:
     some = pypm.run("trigger", "all", "echo", "--json")
     assert some.returncode == 1
     assert [each["ok"] for each in json.loads(some.stdout)] == [True, False]
-    assert "cancelled" in pypm.fails(1, "trigger", "a", "hang", "--timeout", "0.3")
+    assert "cancelled" in pypm.fails(1, "trigger", "a", "hang", "--timeout", "3")
     assert "ended before it answered" in pypm.fails(1, "trigger", "a", "die")
     pypm.ok("stop", "a")
     assert "a does not run" in pypm.fails(1, "trigger", "a", "echo")

@@ -197,7 +197,7 @@ FINISHES_ITS_STEP = (
 
 def test_an_agent_that_finishes_its_step_is_waited_for_and_seen(pypm: RealPypm) -> None:
     script = FINISHES_ITS_STEP.replace("EXTENSION", "100")
-    pypm.start(python("a", script, kill_timeout="5s"))
+    pypm.start(python("a", script, kill_timeout="30s"))
     wait_until(lambda: pypm.log("a") == b"up\n", 20.0)
     with pypm.popen("stop", "a") as stop:
         row = pypm.wait_row("a", lambda row: "finishing the step" in row["awaited"])

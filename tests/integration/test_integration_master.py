@@ -185,7 +185,7 @@ def test_an_app_that_was_given_up_stays_so_for_the_next_master(pypm: RealPypm) -
 
 
 def test_a_master_that_died_in_the_middle_of_a_stop_is_finished_by_the_next(pypm: RealPypm) -> None:
-    pypm.start(shell("a", "trap '' TERM; echo up; while :; do sleep 0.05; done", kill_timeout="2s"))
+    pypm.start(shell("a", "trap '' TERM; echo up; while :; do sleep 0.05; done", kill_timeout="6s"))
     wait_until(lambda: pypm.log("a"))
     pid = pypm.pid("a")
     pypm.ok("stop", "a", "--no-wait")
