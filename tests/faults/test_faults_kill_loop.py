@@ -85,7 +85,7 @@ class Exits(dict[int, dict[str, tuple[int | None, int | None]]]):
                 self.setdefault(instance["id"], {})[end["run_id"]] = (end.get("code"), end.get("signal"))
 
 
-@pytest.mark.timeout(1200 if KILLS > 100 else 120)
+@pytest.mark.timeout(1200 if KILLS > 100 else 300)
 def test_masters_are_killed_while_agents_print_exit_and_are_restarted(pypm: RealPypm) -> None:
     chance = random.Random(7)
     (pypm.folder / "records").mkdir()

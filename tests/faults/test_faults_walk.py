@@ -120,7 +120,7 @@ class Walk:
         return set(current.values()) <= set(mains) and all(each.run_id in known for each in found)
 
 
-@pytest.mark.timeout(1200 if STEPS > 100 else 120)
+@pytest.mark.timeout(1200 if STEPS > 100 else 300)
 def test_whatever_happens_what_runs_is_what_is_wanted(pypm: RealPypm) -> None:
     seed = int(os.environ.get("PYPM_SEED", "3"))
     walk, done = Walk(pypm, seed), []
