@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from pypm.cli.going import going, has_ended
 from pypm.cli.options import all_option, all_targets, json_option, targets_argument
 from pypm.cli.orders import show_change
 from pypm.cli.session import master
@@ -25,4 +26,6 @@ def command(targets: tuple[str, ...], everything: bool, as_json: bool) -> int:
     """
     names = all_targets(targets, everything)
     with master() as client:
-        return show_change(client.delete(*names), as_json=as_json)
+        with going(client, "deleted", names, has_ended):
+            change = client.delete(*names)
+        return show_change(change, as_json=as_json)

@@ -7,6 +7,7 @@ import select
 
 import click
 
+from pypm.cli.going import going, has_ended
 from pypm.cli.options import json_option
 from pypm.cli.output import print_json, say
 from pypm.cli.session import needed_master
@@ -30,7 +31,7 @@ def command(as_json: bool) -> int:
     Examples:
       pypm kill
     """
-    with needed_master() as connection:
+    with needed_master() as connection, going(connection, "stopped", None, has_ended):
         end_master(connection)
     if as_json:
         print_json({})

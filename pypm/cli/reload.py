@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from pypm.cli.attached import check_attach, follow
+from pypm.cli.going import going, is_renewed
 from pypm.cli.options import Count, all_option, all_targets, json_option, targets_argument
 from pypm.cli.orders import show_warnings
 from pypm.cli.output import FORM, names_in_words, note, plain, print_json
@@ -56,7 +57,8 @@ def command(
 
 def reload(connection: Connection, targets: list[str], *, as_json: bool, **params: Any) -> int:
     """Reload ``targets`` and tell what became of it; ``params`` as the method has them. Gives the status."""
-    change = connection.call_patiently("reload", targets=targets, **params)
+    with going(connection, "reloaded", targets, is_renewed):
+        change = connection.call_patiently("reload", targets=targets, **params)
     return tell_reload(connection, change, as_json=as_json)
 
 
