@@ -32,6 +32,7 @@ UNSAVED = 10.0
 """Seconds for which a run, at most, has been going where no master has ever saved anything."""
 PATIENCE = 5.0
 """Seconds that a process has for executing its program."""
+LOST = "nothing supervises it; end it before it is started again"
 CLOCK_STEP = 0.05
 """Seconds by which a start time in /proc may seem earlier than it was, and then some."""
 
@@ -55,9 +56,20 @@ class Adoption:
         self._notes: list[Note] = []
         self._begun: set[int] | None = None
 
-    def run_without_state(self, begun: list[Note]) -> None:
-        """Do it where nothing was ever saved: end what the first master was starting when it was killed."""
+    def run_without_state(self, begun: list[Note]) -> list[MarkedProcess]:
+        """Do it where nothing was ever saved: end what the first master was starting when it was killed.
+
+        Gives what runs for longer than that: the state that told of it was lost, and it is left alone.
+        """
         self.run(begun, same_boot=True, saved_at=boot_time() - UNSAVED)
+        lost = [
+            process
+            for process in find_marked(self._home)
+            if process.pid == process.session and not process.is_hook and process.started < self._saved_at
+        ]
+        for process in lost:
+            log.error("%s, pid %s, still runs, and the state is lost: %s", process.app, process.pid, LOST)
+        return lost
 
     def run(self, begun: list[Note], *, same_boot: bool, saved_at: float) -> None:
         """Do it for all instances; ``begun`` are the runs that were perhaps not saved, in their order."""

@@ -200,7 +200,8 @@ class Master:
         self.store.hold()  # should we fail before we serve, the master that stands by goes on
         adoption = Adoption(self.engine, self.executor, self.outputs, self.link, self.home.path)
         if state is None:
-            adoption.run_without_state(self.begun.notes())
+            for lost in adoption.run_without_state(self.begun.notes()):
+                self.events.record("run.unsupervised", app=lost.app, run_id=lost.run_id, pid=lost.pid)
         else:
             self.apps.restore(state.apps, state.instances, state.next_id)
             self.receipts.restore(state.receipts)

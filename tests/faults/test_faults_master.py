@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ import pytest
 from real_pypm import RealPypm, lives, shell, sleeper
 
 import pypm as package
+from pypm.master.adoption import UNSAVED
 from pypm.system.home import Home
 from pypm.system.lock import HomeLock
 from pypm.testing import wait_until
@@ -85,6 +87,22 @@ def test_guardian_and_master_die_together(pypm: RealPypm) -> None:
     assert found == sorted(set(found)), "what it printed meanwhile is lost; nothing is there twice"
     pypm.ok("stop", "all")
     assert not any(map(lives, old.values()))
+
+
+def test_what_runs_while_the_state_was_lost_is_told(pypm: RealPypm) -> None:
+    pypm.start(sleeper("a"))
+    agent = pypm.pid("a")
+    pypm.wait_row("a", lambda row: row["uptime_seconds"] > UNSAVED + 1)
+    pypm.kill_both()
+    for name in ("state.json", "state.json.bak"):
+        (pypm.home / "state" / name).unlink(missing_ok=True)
+    assert pypm.json("list") == []
+    lines = map(json.loads, pypm.ok("events", "--json").splitlines())
+    told = [(each["app"], each["pid"]) for each in lines if each["event"] == "run.unsupervised"]
+    assert told == [("a", agent)]
+    assert f"a, pid {agent}, still runs, and the state is lost" in pypm.master_log()
+    assert lives(agent)
+    os.kill(agent, signal.SIGKILL)
 
 
 def is_connected(pid: int) -> bool:
