@@ -14,7 +14,13 @@ import hypothesis
 import pytest
 
 # How long an example takes is the machine's affair, and these machines are noisy: timings are never asserted.
-hypothesis.settings.register_profile("pypm", deadline=None)
+# Examples that nobody has tried before are for a soak: two runs of the same tests say the same.
+hypothesis.settings.register_profile(
+    "pypm",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize="PYPM_SOAK" not in os.environ,
+)
 hypothesis.settings.load_profile("pypm")
 
 

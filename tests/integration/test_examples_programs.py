@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from example_programs import DEADLINE, EXAMPLES, ROOT, Run
+from real_pypm import command_line
 
 from pypm.testing import wait_until
 
@@ -82,13 +83,11 @@ class TestToolWorker:
         program = run("tool_worker", "--work", tmp_path, "--parallel", 4, env={"TOOL_SLEEP": "600"})
 
         def sleepers() -> list[int]:
-            titles = {pid: Path(f"/proc/{pid}/cmdline") for pid in program.children()}
-            return [pid for pid, path in titles.items() if path.exists() and b"600" in path.read_bytes()]
+            return [pid for pid in program.children() if b"600" in command_line(pid)]
 
-        wait_until(lambda: bool(sleepers()), DEADLINE, "a tool that runs")
-        (tool,) = sleepers()
+        tools = wait_until(sleepers, DEADLINE, "a tool that runs")
         assert program.end() == 0
-        assert not Path(f"/proc/{tool}").exists()
+        assert not any(Path(f"/proc/{tool}").exists() for tool in tools)
         program.expect("patience of .* ended by SIGTERM")
 
     def test_a_tool_that_ignores_sigterm_is_killed(self, run: Run, tmp_path: Path) -> None:
