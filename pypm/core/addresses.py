@@ -1,11 +1,21 @@
-"""Addresses of sockets that pypm opens for an app: ``tcp://HOST:PORT`` and ``unix:///PATH``."""
+"""Addresses of sockets that pypm opens for an app: ``tcp://HOST:PORT`` and ``unix:///PATH``.
+
+``tcp://HOST:PORT?reuseport`` is one at which each run listens by itself, with ``SO_REUSEPORT``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-__all__ = ["MOST_SOCKETS", "Address", "common_address", "fault_of_sockets", "parse_address"]
+__all__ = [
+    "MOST_SOCKETS",
+    "Address",
+    "common_address",
+    "fault_of_sockets",
+    "inherited_sockets",
+    "parse_address",
+]
 
 LOCALHOST = "localhost"
 _LOOPBACK = "127.0.0.1"
@@ -14,6 +24,7 @@ FIRST = 3
 """The number of the first one in a run (sd_listen_fds(3))."""
 LAST = 9
 MOST_SOCKETS = LAST - FIRST + 1
+REUSE_PORT = "?reuseport"
 LONGEST_PATH = 107
 """Bytes of the path of a Unix socket."""
 
@@ -24,6 +35,14 @@ class Address(NamedTuple):
     host: str = ""
     port: int = 0
     path: str = ""
+    reuse_port: bool = False
+    """Runs listen there by themselves; pypm keeps the place for them (socket(7), SO_REUSEPORT)."""
+
+
+def inherited_sockets(sockets: Sequence[str]) -> dict[int, str]:
+    """Those of an app's addresses that its runs inherit, by the number of the descriptor."""
+    inherited = [each for each in sockets if not parse_address(each).reuse_port]
+    return dict(enumerate(inherited, FIRST))
 
 
 def parse_address(text: str) -> Address:
@@ -33,7 +52,8 @@ def parse_address(text: str) -> Address:
         raise ValueError(f'{text!r} is no address: expected "tcp://HOST:PORT" or "unix:///PATH"')
     if kind == "unix":
         return Address(path=_path(text, rest))
-    host, colon, port = rest.rpartition(":")
+    reuse_port = rest.endswith(REUSE_PORT)
+    host, colon, port = rest.removesuffix(REUSE_PORT).rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
@@ -45,7 +65,7 @@ def parse_address(text: str) -> Address:
         raise ValueError(f'{text!r}: the host is an IP address, or "localhost"; names are not looked up')
     if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
         raise ValueError(f"{text!r}: a port is a number from 1 to 65535")
-    return Address(host, int(port))
+    return Address(host, int(port), reuse_port=reuse_port)
 
 
 def _is_number(host: str) -> bool:
@@ -78,8 +98,10 @@ def common_address(sockets: Iterable[str], others: Iterable[str]) -> str:
 
 def _meet(one: Address, other: Address) -> bool:
     """Whether two addresses are the same, or one is that of a host and the other of all hosts."""
-    if one.path or other.path or one.port != other.port:
-        return one == other
+    if one.path or other.path:
+        return one.path == other.path
+    if one.port != other.port:
+        return False
     hosts = {_LOOPBACK if each.host == LOCALHOST else each.host for each in (one, other)}
     return len(hosts) == 1 or (_ALL in hosts and all(":" not in host for host in hosts))
 
@@ -92,9 +114,9 @@ def fault_of_sockets(sockets: tuple[str, ...], ready_fd: int | None) -> str:
         return str(error)
     if len(addresses) > MOST_SOCKETS:
         return f"{len(addresses)} sockets; at most {MOST_SOCKETS} are possible"
-    if len(set(addresses)) < len(addresses):
+    if len({each._replace(reuse_port=False) for each in addresses}) < len(addresses):
         return "it has the same socket twice"
-    if ready_fd is not None and ready_fd < FIRST + len(addresses):
-        last = FIRST + len(addresses) - 1
+    if ready_fd is not None and ready_fd in (inherited := inherited_sockets(sockets)):
+        last = max(inherited)
         return f"ready_fd is {ready_fd}, and its sockets are the descriptors {FIRST} to {last}"
     return ""

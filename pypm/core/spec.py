@@ -349,7 +349,10 @@ class AppSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     ready_fd: int | None = None
     """A descriptor of the agent on which a newline means that it is ready."""
     sockets: tuple[str, ...] = ()
-    """Addresses (``core/addresses.py``) at which pypm listens for it; its runs inherit them, from 3 on."""
+    """Addresses (``core/addresses.py``) at which pypm listens for it; its runs inherit them, from 3 on.
+
+    Or, with ``?reuseport``, which pypm keeps for runs that listen by themselves.
+    """
     node_channel: bool | None = None
     """It gets Node's channel to its parent; ``None``: where its program is node."""
     shutdown_with_message: bool = False

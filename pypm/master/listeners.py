@@ -14,7 +14,7 @@ import stat
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from pypm.core.addresses import FIRST, LOCALHOST, Address, parse_address
+from pypm.core.addresses import LOCALHOST, Address, inherited_sockets, parse_address
 from pypm.core.instance import Desired, Instance
 from pypm.core.spec import AppSpec
 from pypm.master.run_channels import Keeper
@@ -55,11 +55,12 @@ class Listeners:
         """By address."""
 
     def of(self, spec: AppSpec, umask: int) -> dict[int, int]:
-        """The sockets of an app by their numbers in a run; opens those that are not yet.
+        """The sockets that a run of an app inherits, by their numbers in it; opens all that are not yet.
 
         Raises SpawnError where one cannot be opened.
         """
-        return {FIRST + place: self._open(spec, address, umask) for place, address in enumerate(spec.sockets)}
+        opened = {address: self._open(spec, address, umask) for address in spec.sockets}
+        return {number: opened[address] for number, address in inherited_sockets(spec.sockets).items()}
 
     def adopt(self) -> None:
         """Take what the last master has had open for the apps that need it still.
@@ -67,17 +68,23 @@ class Listeners:
         Where its guardian has died too, the runs still have it.
         """
         for instance in self._instances.values():
-            for place, address in enumerate(instance.spec.sockets if needs_sockets(instance) else ()):
-                if address in self._opened:
-                    continue
-                wanted = parse_address(address)
-                descriptor = self._keeper.take(f"listen:{address}")
-                if descriptor is None:
-                    descriptor = socket_of_run(instance, FIRST + place, wanted)
-                    if descriptor is None:
-                        continue
-                    self._keeper.hold({f"listen:{address}": descriptor})
-                self._opened[address] = Opened(instance.app, address, descriptor, place_of(wanted.path))
+            if needs_sockets(instance):
+                numbers = {each: number for number, each in inherited_sockets(instance.spec.sockets).items()}
+                for address in instance.spec.sockets:
+                    self._adopt(instance, address, numbers.get(address))
+
+    def _adopt(self, instance: Instance, address: str, number: int | None) -> None:
+        """``number``: of the descriptor in its runs, if they have it."""
+        if address in self._opened:
+            return
+        wanted = parse_address(address)
+        descriptor = self._keeper.take(f"listen:{address}")
+        if descriptor is None:
+            descriptor = None if number is None else socket_of_run(instance, number, wanted)
+            if descriptor is None:
+                return
+            self._keeper.hold({f"listen:{address}": descriptor})
+        self._opened[address] = Opened(instance.app, address, descriptor, place_of(wanted.path))
 
     def changed(self, instance_id: int) -> None:
         """Close what nobody needs any more; to be called after each change of an instance."""
@@ -156,7 +163,7 @@ def owner_of(spec: AppSpec) -> tuple[int, int]:
 
 
 def listen(address: Address, umask: int, owner: tuple[int, int]) -> int:
-    """A descriptor that listens at an address. Raises OSError."""
+    """A descriptor that listens at an address, or only keeps it for others. Raises OSError."""
     if address.path:
         return listen_at_path(address.path, umask, owner)
     host = "127.0.0.1" if address.host == LOCALHOST else address.host
@@ -168,8 +175,13 @@ def listen(address: Address, umask: int, owner: tuple[int, int]) -> int:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if address.reuse_port:
+            # Whoever may bind there beside it is told by its owner; nobody reaches one that does not listen.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            os.fchown(listener.fileno(), *owner)
         listener.bind(place)
-        listener.listen(WAITING)
+        if not address.reuse_port:
+            listener.listen(WAITING)
         return listener.detach()
 
 

@@ -140,6 +140,56 @@ def test_instances_share_it_and_a_reload_refuses_nobody(pypm: RealPypm) -> None:
     assert not before & after
 
 
+BINDS_BY_ITSELF = """
+import os, signal, socket, sys
+assert "LISTEN_FDS" not in os.environ
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # of what it leaves behind, too
+listener.bind(("127.0.0.1", int(sys.argv[1])))
+listener.listen()
+told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+told.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+while True:
+    connection, _ = listener.accept()
+    with connection:
+        connection.sendall(connection.recv(100) + b" " + str(os.getpid()).encode())
+"""
+
+
+def test_who_listens_by_himself_has_his_place_kept(pypm: RealPypm) -> None:
+    port = free_port()
+    script = pypm.write("own.py", BINDS_BY_ITSELF)
+    address = f"tcp://127.0.0.1:{port}?reuseport"
+    app = {"name": "web", "command": [sys.executable, str(script), str(port)], "sockets": [address]}
+    pypm.start(app | {"instances": 2, "wait_ready": True, "restart_delay": "10m"})
+    pids, answered = {row["pid"] for row in pypm.rows()}, set[int]()
+    wait_until(lambda: answered.add(asked(port)[1]) or answered == pids, 30.0)
+    pypm.ok("reload", "web")
+    after = {row["pid"] for row in pypm.rows()}
+    assert not after & pids
+    assert asked(port)[1] in after
+    pypm.kill_master()
+    for pid in after:
+        killed(pid)
+    assert not is_open(port)
+    wait_until(lambda: {row["status"] for row in pypm.rows()} == {"backoff"}, 30.0)
+    with contextlib.closing(socket.socket()) as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", port))
+    pypm.ok("stop", "web")
+
+    def is_free() -> bool:
+        with contextlib.closing(socket.socket()) as other:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                other.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+            return True
+
+    wait_until(is_free, 20.0, "the port is anybody's")
+
+
 def test_what_cannot_be_had_is_a_failed_start(pypm: RealPypm) -> None:
     with contextlib.closing(socket.socket()) as other:
         other.bind(("127.0.0.1", 0))

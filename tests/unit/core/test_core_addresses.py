@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pypm.core.addresses import Address, common_address, fault_of_sockets, parse_address
+from pypm.core.addresses import Address, common_address, fault_of_sockets, inherited_sockets, parse_address
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,7 @@ from pypm.core.addresses import Address, common_address, fault_of_sockets, parse
         ("tcp://127.0.0.1:8080", Address("127.0.0.1", 8080)),
         ("tcp://localhost:1", Address("localhost", 1)),
         ("tcp://[::1]:65535", Address("::1", 65535)),
+        ("tcp://[::1]:80?reuseport", Address("::1", 80, reuse_port=True)),
         ("unix:///run/a.sock", Address(path="/run/a.sock")),
     ],
 )
@@ -35,6 +36,7 @@ def test_addresses(text: str, address: Address) -> None:
         ("tcp://localhost:http", "a port is a number"),
         ("tcp://::1:80", "brackets"),
         ("tcp://db.example.com:80", "names are not looked up"),
+        ("tcp://localhost:80?reuse", "a port is a number"),
         ("tcp://*:80", "names are not looked up"),
         ("unix://a.sock", "absolute"),
         ("unix:///run/", "absolute"),
@@ -53,6 +55,13 @@ def test_faults_of_several() -> None:
     assert "twice" in fault_of_sockets((*eight[:2], eight[0]), None)
     assert fault_of_sockets(eight[:2], 5) == ""
     assert "descriptors 3 to 4" in fault_of_sockets(eight[:2], 4)
+    assert fault_of_sockets((eight[0], f"{eight[1]}?reuseport"), 4) == "", "that is not inherited"
+    assert "twice" in fault_of_sockets((eight[0], f"{eight[0]}?reuseport"), None)
+
+
+def test_what_listens_by_itself_takes_no_number() -> None:
+    sockets = ("tcp://localhost:1?reuseport", "tcp://localhost:2", "unix:///a")
+    assert inherited_sockets(sockets) == {3: "tcp://localhost:2", 4: "unix:///a"}
 
 
 @pytest.mark.parametrize(
@@ -63,6 +72,7 @@ def test_faults_of_several() -> None:
         ("tcp://10.0.0.1:80", "tcp://10.0.0.2:80", False),
         ("tcp://0.0.0.0:80", "tcp://0.0.0.0:81", False),
         ("tcp://0.0.0.0:80", "tcp://[::1]:80", False),
+        ("tcp://10.0.0.1:80?reuseport", "tcp://10.0.0.1:80", True),
         ("unix:///run/a", "unix:///run/a", True),
         ("unix:///run/a", "unix:///run/b", False),
     ],
