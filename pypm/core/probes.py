@@ -137,10 +137,17 @@ def _lives(instance: Instance, state: ProbeState, now: float) -> Result:
     run = instance.run
     assert run is not None
     if state.result == "success":
+        if _is_about_a_line(instance) and run.vitals.rung_at is not None:
+            return instance, []  # that no second one has come takes no line back
         return relieved(instance, "probe", now)
     if state.passing is not False or state.result != "failure" or not may_begin(instance, "probe"):
         return instance, []
     return begin_trouble(instance, "probe", _why("liveness", state), now)
+
+
+def _is_about_a_line(instance: Instance) -> bool:
+    spec = instance.spec.health.liveness
+    return spec is not None and spec.log_sick is not None
 
 
 def _usable(instance: Instance, state: ProbeState) -> Result:

@@ -133,6 +133,24 @@ def test_a_success_ends_the_ladder() -> None:
     assert (it.instance.status, it.instance.restarts) == (Status.ONLINE, 0)
 
 
+def test_a_bad_line_is_not_taken_back_by_there_being_no_other() -> None:
+    """What is written down about it before the restart takes longer than the time between two looks."""
+    it = life(liveness=ProbeSpec(log_sick="CUDA", failure_threshold=1))
+    it.answer("liveness", NO, YES, output="CUDA error: 3")
+    it.handle(ev.Captured(it.run_now.run_id, "/report"))
+    assert it.instance.status is Status.STOPPING
+    assert it.instance.reason == "the liveness probe failed once: CUDA error: 3"
+
+
+def test_a_bad_line_that_is_only_told_is_over_with_the_next_look() -> None:
+    spec = ProbeSpec(log_sick="CUDA", failure_threshold=1)
+    it = life(liveness=spec, on_liveness=(Rung("alert"),))
+    it.answer("liveness", NO)
+    assert it.instance.health is Health.UNHEALTHY
+    it.answer("liveness", YES)
+    assert it.instance.health is Health.HEALTHY
+
+
 def test_an_unknown_answer_never_leads_to_anything() -> None:
     one = replace(PROBE, failure_threshold=1)
     it = life(startup=one, liveness=one, readiness=one)
