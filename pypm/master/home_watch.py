@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 
 from pypm.core.errors import PypmError
 from pypm.master.link import GuardianLink
+from pypm.master.store import Store
 from pypm.system.home import Home
 from pypm.system.lock import HomeLock
 from pypm.system.sockets import bind_private, bind_private_datagrams
@@ -35,21 +36,22 @@ class HomeWatch:
         link: GuardianLink,
         *,
         renew: dict[str, Callable[[socket.socket], Awaitable[None]]],
-        renewed: Callable[[], None],
+        store: Store,
         lost: Callable[[], None],
     ) -> None:
         """``renew`` takes the new sockets, ``socket``, ``agents`` and ``notify``, into use.
 
-        ``renewed`` is called when the home was removed and has been made anew, empty but for a lock;
-        ``lost`` when another guardian has made it its own.
+        ``store`` writes the state again when the home was removed and has been made anew, empty but for a
+        lock, and writes nothing more when another guardian has made it its own; then ``lost`` is called.
         """
         self._home = home
         self._link = link
         self._renew = renew
-        self._renewed = renewed
+        self._store = store
         self._lost = lost
         self._paths = {"socket": home.socket, "agents": home.agents_socket, "notify": home.notify_socket}
         self._trouble = ""
+        store.is_lost = self.is_anothers
 
     async def run(self) -> None:
         """Look again and again, until the home is lost."""
@@ -83,6 +85,15 @@ class HomeWatch:
             return False
         return os.path.samestat(found, os.fstat(self._link.taken("lock")))
 
+    def is_anothers(self) -> bool:
+        """Whether another guardian has locked what has the name of this home."""
+        try:
+            if self.is_ours():
+                return False
+        except OSError:
+            return False
+        return HomeLock(self._home.lock_file).holder() not in ("", str(os.getppid()))
+
     def _take_anew(self) -> bool:
         """Make the home and lock it; False if another guardian was faster."""
         self._home.prepare()
@@ -94,7 +105,7 @@ class HomeWatch:
         lock.sign(guardian)
         self._link.replace("lock", descriptor)
         log.warning("%s had been removed: it is made anew", self._home.lock_file)
-        self._renewed()
+        self._store.write_anew()
         return True
 
     async def _bind_anew(self, name: str, path: str) -> None:

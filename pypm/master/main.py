@@ -227,7 +227,7 @@ class Master:
             self.home,
             self.link,
             renew={"socket": self.server.listen, "agents": channel.listen_anew, "notify": notify.listen_anew},
-            renewed=self.store.write_anew,
+            store=self.store,
             lost=self._home_lost,
         )
         watching = self.loop.create_task(watch.run())

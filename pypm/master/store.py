@@ -45,6 +45,8 @@ class Store:
         """Told that number when the commit is on the disk."""
         self.receipts: Callable[[], Iterable[bytes]] = tuple
         """Receipts of requests as they are to be saved; asked when a commit begins."""
+        self.is_lost: Callable[[], bool] = lambda: False
+        """Whether the file is another master's by now; asked when a commit begins."""
         self.trouble: str | None = None
         """Why the last commit failed; None if it did not."""
         self._path = path
@@ -179,6 +181,8 @@ class Store:
         self._handle = begin_later
 
     def _begin(self) -> None:
+        if self.is_lost():
+            self.abandon()
         self._handle = None
         self._writing = True
         if self._patient is not None:

@@ -88,6 +88,18 @@ def test_a_master_that_is_not_in_charge_yet_writes_nothing() -> None:
     with_store(test)
 
 
+def test_a_file_that_is_anothers_by_now_is_left_as_it_is() -> None:
+    async def test(store: Store, disk: Disk) -> None:
+        store.put_app(APP)
+        await store.committed()
+        store.is_lost = lambda: True
+        store.put_instance(new_instance(0))
+        await store.committed()
+        assert len(disk.written) == 1
+
+    with_store(test)
+
+
 def test_changes_during_a_write_are_one_more() -> None:
     async def test(store: Store, disk: Disk) -> None:
         disk.gate.clear()
