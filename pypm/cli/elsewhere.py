@@ -40,7 +40,8 @@ OPTIONS_ELSEWHERE = {
     ("startup", "--hp"): "PYPM_HOME says which home: `PYPM_HOME=FOLDER pypm startup`",
     ("startup", "--service-name"): "`pypm startup --name NAME`",
     ("startup", "--wait-ip"): "the unit waits for the network by itself",
-    **dict.fromkeys((("startup", "-u"), ("unstartup", "-u")), "`sudo pypm startup --run-as NAME`"),
+    **{(verb, "-u"): f"`sudo pypm {verb} --run-as NAME`" for verb in ("startup", "unstartup")},
+    **{(verb, "--foreground"): f"`pypm {verb} NAME --attach`" for verb in ("restart", "reload")},
     **dict.fromkeys(
         (("", "-s"), ("", "--silent")), "`> /dev/null`; results go to stdout, all else to stderr"
     ),

@@ -54,8 +54,9 @@ def has_ended(_: Row, now: Row | None) -> bool:
 
 
 def is_renewed(before: Row, now: Row | None) -> bool:
-    """Whether an instance has another run than before, and that is up."""
-    return now is not None and now["pid"] != before["pid"] and now["status"] == "online"
+    """Whether an instance has another run than before, and that is up; a job is left alone."""
+    is_job = before.get("next_run") is not None
+    return now is not None and (is_job or (now["pid"] != before["pid"] and now["status"] == "online"))
 
 
 def _rows(connection: Connection, targets: list[str] | None) -> list[Row] | None:

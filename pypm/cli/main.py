@@ -53,7 +53,7 @@ class LazyGroup(click.Group):
 
             if word in ELSEWHERE:
                 raise UsageError(f"no such command {word!r}", hint=ELSEWHERE[word])
-            close = get_close_matches(word, [*VERBS, *ALIASES], n=3, cutoff=0.5)
+            close = get_close_matches(word, [*VERBS, *ALIASES, "help"], n=3, cutoff=0.5)
             verbs = dict.fromkeys(ALIASES.get(name, name) for name in close)
             hint = f"did you mean {' or '.join(verbs)}?" if verbs else "`pypm --help` lists the commands"
             raise UsageError(f"no such command {word!r}", hint=hint)
@@ -87,7 +87,7 @@ def run(arguments: list[str]) -> int:
     Raises :class:`PypmError` for what a person is to be told.
     """
     if arguments[:1] == ["help"]:
-        arguments = [*arguments[1:], "--help"]
+        arguments = [*(word for word in arguments if word != "help"), "--help"]
     # Not by `group.main`, which has its own ways with a closed pipe and an interrupt.
     try:
         with group.make_context("pypm", list(arguments)) as context:

@@ -101,7 +101,9 @@ def test_an_option_is_taken_or_refused(names: str, kind: str, text: str) -> None
         (["startup", "--hp", "/srv"], "PYPM_HOME"),
         (["startup", "--service-name", "x"], "--name"),
         (["startup", "--wait-ip"], "the network"),
-        (["unstartup", "-u", "me"], "--run-as"),
+        (["unstartup", "-u", "me"], "pypm unstartup --run-as"),
+        (["restart", "web", "--foreground"], "--attach"),
+        (["hlp", "start"], "help"),
     ],
 )
 def test_an_option_that_another_verb_has_is_answered_with_what_to_do(words: list[str], hint: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from scripted_master import ScriptedMaster, make_row
 
+from pypm.cli.going import is_renewed
 from pypm.cli.main import run
 from pypm.testing import wait_until
 
@@ -39,3 +40,13 @@ def test_a_deletion_that_takes_its_time_is_told_on_a_terminal_only(
         assert written[-1] == "\r\x1b[K", "the line is taken away"
     else:
         assert written == []
+
+
+def test_a_reload_waits_for_new_runs_and_for_no_job() -> None:
+    before = make_row(0, pid=7)
+    assert not is_renewed(before, before)
+    assert not is_renewed(before, make_row(0, pid=8, status="starting"))
+    assert is_renewed(before, make_row(0, pid=8))
+    job = make_row(0, pid=None, status="exited", next_run=1.0)
+    assert is_renewed(job, job)
+    assert not is_renewed(before, None)

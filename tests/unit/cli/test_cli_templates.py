@@ -112,6 +112,7 @@ def test_an_order_has_a_line_for_each_instance(
         (["events", "--format", "{event} {cause}"], {}, "run.ended exit\nmaster.ended -\n"),
         (["help", "stop"], {}, "Usage: pypm stop [OPTIONS]"),
         (["help"], {}, "Usage: pypm [OPTIONS] COMMAND"),
+        (["help", "help"], {}, "Usage: pypm [OPTIONS] COMMAND"),
     ],
 )
 def test_every_kind_of_answer_has_lines(

@@ -172,7 +172,10 @@ def test_settled_is_also_failed_or_waiting_for_its_restart() -> None:
 
 
 def test_who_was_settled_once_counts() -> None:
-    """A crash loop that is seen between two restarts is decided: waiting does not go on with it."""
+    """A crash loop that is seen between two restarts is decided: waiting does not go on with it.
+
+    Its failure is known when the last one is there, also where it is on its way again by then.
+    """
 
     async def test(engine: Engine, waiting: Waiting, _: FakeExecutor) -> None:
         delayed = replace(SPEC, min_uptime=3600.0, restart=RestartPolicy(delay=100.0))
@@ -180,14 +183,19 @@ def test_who_was_settled_once_counts() -> None:
         engine.add(new_instance(1, replace(QUICK, wait_ready=True)))
         for number in range(2):
             engine.handle(number, ev.StartRequested())
-        task = await started(waiting.wait([0, 1], "settled"))
+        decided: dict[int, Instance] = {}
+        plain = await started(waiting.wait([0, 1], "settled"))
+        told = await started(waiting.wait([0, 1], "settled", decided=decided))
         engine.handle(0, ev.Exited("run1", code=1))
         await asyncio.sleep(0)
         engine.handle(0, ev.StartRequested())
         await asyncio.sleep(0)
-        assert not task.done()
+        assert not plain.done()
+        assert not told.done()
         engine.handle(1, ev.Ready("run2"))
-        assert await task == DONE
+        assert await plain == await told == DONE
+        assert engine.instances[0].status == "online"
+        assert {number: each.status for number, each in decided.items()} == {0: "backoff", 1: "online"}
 
     with_waiting(test)
 
@@ -221,28 +229,6 @@ def test_who_only_waits_for_what_has_failed_is_not_waited_for() -> None:
             assert not task.done()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-
-    with_waiting(test)
-
-
-def test_a_failure_is_known_when_the_last_one_is_there() -> None:
-    """Also where it is on its way again by then."""
-
-    async def test(engine: Engine, waiting: Waiting, _: FakeExecutor) -> None:
-        delayed = replace(SPEC, min_uptime=3600.0, restart=RestartPolicy(delay=100.0))
-        engine.add(new_instance(0, delayed))
-        engine.add(new_instance(1, replace(QUICK, wait_ready=True)))
-        for number in range(2):
-            engine.handle(number, ev.StartRequested())
-        decided: dict[int, Instance] = {}
-        task = await started(waiting.wait([0, 1], "settled", decided=decided))
-        engine.handle(0, ev.Exited("run1", code=1))
-        await asyncio.sleep(0)
-        engine.handle(0, ev.StartRequested())
-        engine.handle(1, ev.Ready("run2"))
-        assert await task == DONE
-        assert engine.instances[0].status == "online"
-        assert {number: each.status for number, each in decided.items()} == {0: "backoff", 1: "online"}
 
     with_waiting(test)
 
