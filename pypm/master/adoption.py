@@ -134,8 +134,7 @@ class Adoption:
         for note in notes:
             instance = self._engine.instances.get(note.instance_id)
             if instance is None and note.pid not in ended and note.started >= self._saved_at - CLOCK_STEP:
-                log.warning("killing pid %s of run %s, which no instance has", note.pid, note.run_id)
-                send(note.pid, signal.SIGKILL)  # now: it has perhaps no marks to be found by
+                self._end(note)  # now: it has perhaps no marks to be found by
             if instance is None or instance.run is not None:
                 continue  # a living one is found by its marks, and ended
             log.info("%s: its run, pid %s, was begun and not saved", instance.name, note.pid)
@@ -191,10 +190,12 @@ class Adoption:
                 log.info("killing pid %s, a hook that the master before has begun", each.pid)
                 send(each.pid, signal.SIGKILL)
 
-    def _end(self, process: MarkedProcess) -> None:
-        log.warning("killing pid %s of run %s, which no instance has", process.pid, process.run_id)
-        for each in find_marked(self._home):
-            if each.run_id == process.run_id and is_same(each.pid, each.start_ticks):
+    def _end(self, found: Note | MarkedProcess) -> None:
+        """Kill the main process of a run, and what has its mark."""
+        log.warning("killing pid %s of run %s, which no instance has", found.pid, found.run_id)
+        marked = [each for each in find_marked(self._home) if each.run_id == found.run_id]
+        for each in (found, *marked):
+            if is_same(each.pid, each.start_ticks):
                 send(each.pid, signal.SIGKILL)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -144,6 +145,21 @@ def test_one_of_an_app_that_was_never_saved_is_ended(saved_ago: float, is_ended:
             assert process.poll() is None
             process.kill()
         assert process.wait(20) == -9
+
+
+def test_what_it_has_begun_meanwhile_is_ended_with_it(tmp_path: Path) -> None:
+    marks = {"PYPM_HOME": str(tmp_path), "PYPM_RUN_ID": "r1", "PATH": os.environ["PATH"]}
+    command = ["sh", "-c", "sh -c 'echo; exec sleep 61.6' & wait"]
+    with subprocess.Popen(command, env=marks, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"\n", "its own child is there"
+        ticks = start_ticks(process.pid)
+        assert ticks is not None
+        adoption = Adoption(
+            *cast("Any", (Engine(Executor(), boot_time), None, Outputs(), Link({}), str(tmp_path)))
+        )
+        adoption.run([Note(7, "r1", "token", process.pid, ticks)], same_boot=True, saved_at=boot_time() - 60)
+        assert process.stdout.read() == b"", "nobody has its output any more"
 
 
 def ev_end(run_id: str) -> Any:
