@@ -158,7 +158,7 @@ class Store:
 
     def abandon(self) -> None:
         """The file is another's now: nothing is written any more."""
-        self._write = lambda _path, _data: None
+        self._write = write_nothing
 
     async def close(self) -> None:
         """Commit what is left and end the thread."""
@@ -181,8 +181,8 @@ class Store:
         self._handle = begin_later
 
     def _begin(self) -> None:
-        if self.is_lost():
-            self.abandon()
+        # Not for good: of a home that was put back from elsewhere the lock is another one, and nobody's.
+        write = write_nothing if self.is_lost() else self._write
         self._handle = None
         self._writing = True
         if self._patient is not None:
@@ -205,7 +205,7 @@ class Store:
             self.receipts(),
         )
         changes, noted = self._changes, self.noted()
-        future = self._loop.run_in_executor(self._thread, self._write, self._path, data)
+        future = self._loop.run_in_executor(self._thread, write, self._path, data)
         future.add_done_callback(lambda done: self._end(changes, noted, done.exception()))
 
     def _end(self, changes: int, noted: int, error: BaseException | None) -> None:
@@ -232,3 +232,7 @@ class Store:
         if self.trouble is None:
             log.error("%s; it is tried again each second", trouble)
         self.trouble = trouble
+
+
+def write_nothing(_path: str, _data: bytes) -> None:
+    """What is done with a state whose file is another master's."""

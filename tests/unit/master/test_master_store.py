@@ -96,6 +96,10 @@ def test_a_file_that_is_anothers_by_now_is_left_as_it_is() -> None:
         store.put_instance(new_instance(0))
         await store.committed()
         assert len(disk.written) == 1
+        store.is_lost = lambda: False
+        store.write_anew()
+        await store.committed()
+        assert len(disk.written) == 2, "it is ours again: its lock was nobody's"
 
     with_store(test)
 
