@@ -66,12 +66,14 @@ def probed(instance: Instance, event: ev.Event, now: float) -> Result:
         return instance, []
     before = run.probes.of(event.probe)
     after = counted(before, spec, event.result, event.output, now)
-    if after is before and event.result != "unknown":
-        return instance, []
-    instance = _with_state(instance, run, event.probe, after)
+    is_same = after is before
+    if is_same and not (event.probe == "startup" and event.result == "unknown"):
+        return instance, []  # of what cannot be asked, time alone makes more
+    if not is_same:
+        instance = _with_state(instance, run, event.probe, after)
     instance, actions = _followed(instance, event.probe, before, after, now)
     is_news = (after.result, after.passing) != (before.result, before.passing)
-    if is_news or (after is not before and after.failures <= spec.failure_threshold) or actions:
+    if is_news or (not is_same and after.failures <= spec.failure_threshold) or actions:
         actions = [Persist(), *actions]
     return instance, actions
 

@@ -161,6 +161,9 @@ def test_an_unknown_answer_never_leads_to_anything() -> None:
     it.answer("readiness", *[DUNNO] * 20)
     assert (it.instance.status, it.run_now.is_ready) == (Status.ONLINE, True)
     assert it.run_now.probes.liveness.result == DUNNO
+    before = it.instance
+    it.answer("liveness", DUNNO)
+    assert it.instance is before, "the same answer again is no step in its history"
 
 
 def test_an_announced_wait_holds_the_startup_probe() -> None:
