@@ -143,7 +143,10 @@ class Attributes(NamedTuple):
         return words
 
     def refusal(self, program: str, cwd: str) -> str:
-        """Why no process can be given these here, for people; empty if one can. Changes nothing."""
+        """Why no process can be given these here, for people; empty if one can, or if that cannot be tried.
+
+        Changes nothing.
+        """
         faults: list[str] = []
         if self == Attributes():
             return ""
@@ -153,9 +156,14 @@ class Attributes(NamedTuple):
                 self._attempt(program, cwd)
             except SpawnError as error:
                 faults.append(str(error))
+            except OSError:  # no descriptor is left, for example: the start itself will tell
+                pass
 
         thread = threading.Thread(target=attempt, name="pypm-attempt")
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # there are as many threads as there may be, at present
+            return ""
         thread.join()
         return "".join(faults)
 

@@ -220,7 +220,10 @@ def _in_thread(attributes: Attributes, start: Callable[[], subprocess.Popen[Any]
             outcome.append(error)
 
     thread = threading.Thread(target=work, name="pypm-spawn")
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as error:  # there are as many threads as there may be
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from error
     thread.join()
     if isinstance(outcome[0], Exception):
         raise outcome[0]

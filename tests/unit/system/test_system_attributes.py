@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import threading
 
 import pytest
 
@@ -140,6 +141,17 @@ def test_what_the_kernel_refuses_is_told(monkeypatch):
     monkeypatch.setattr(os, "setpriority", refuse)
     with pytest.raises(SpawnError, match=r"limits\.nice = -5: Operation not permitted"):
         said_by("true", limits=LimitSpec(nice=-5))
+
+
+def test_that_there_are_as_many_threads_as_there_may_be_is_told(monkeypatch):
+    def refuse(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(SpawnError, match="the limit of processes is reached"):
+        said_by("true", limits=LimitSpec(nice=5))
+    spec = AppSpec("a", ("/bin/true",), "/", limits=LimitSpec(nice=5))
+    assert attributes_of(spec).refusal("/bin/true", "/") == "", "it may be over when it is started"
 
 
 def test_a_cpu_that_has_gone_is_told():
