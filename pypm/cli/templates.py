@@ -58,17 +58,26 @@ def objects_of(value: Any) -> Iterator[Mapping[str, Any]]:
     """Give what ``value``, as ``--json`` prints it, has a line for each of.
 
     These are the elements of an array, the instances of a change (each with its row, where there is one, and
-    its failure), and of any other object that object. A row has the words of the table beside its fields.
+    its failure), and of any other object that object. A row has the words of the table beside its fields;
+    what is gone by then has none of what the rows of others have.
     """
     if isinstance(value, Mapping) and "instances" in value and "warnings" in value:
-        rows = {row["id"]: row for row in value.get("rows", ())}
+        rows = {row["id"]: _with_words(row) for row in value.get("rows", ())}
+        gone = _unknown_row() if "rows" in value else {}
         reasons = {failure["id"]: failure["reason"] for failure in value.get("failures", ())}
         for entry in value["instances"]:
             failed = {"reason": reasons.get(entry["id"])} if "failures" in value else {}
-            yield {**_with_words(rows.get(entry["id"], {})), **entry, **failed}
+            yield {**rows.get(entry["id"], gone), **entry, **failed}
         return
     for each in value if isinstance(value, list) else [value]:
         yield _with_words(each) if isinstance(each, Mapping) else {"value": each}
+
+
+def _unknown_row() -> Mapping[str, None]:
+    from pypm.cli.listing import COLUMNS
+    from pypm.protocol.shapes import Row
+
+    return dict.fromkeys((*COLUMNS, "memory", *Row.__annotations__))
 
 
 def _with_words(fields: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -99,6 +99,17 @@ def test_an_order_has_a_line_for_each_instance(
         assert capfd.readouterr().out.startswith('{"instances"'), "a template is that of one command"
 
 
+def test_what_a_scale_has_taken_away_is_a_line_too(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    taken = {"id": 7, "name": "b:1", "action": "deleted"}
+    change = {"instances": [*CHANGE["instances"], taken], "warnings": []}
+    waited = {"rows": ROWS[:1], "done": True, "timed_out": False}
+    with ScriptedMaster(home, scale=change, wait=waited, list=ROWS[:1]):
+        form = ["--format", "{name} {action} {status} {memory}"]
+        assert guarded(run, ["scale", "b", "1", *form]) == 0
+        assert guarded(run, ["scale", "b", "1", *form, "--no-wait"]) == 2, "nobody looks at the rows then"
+    assert capfd.readouterr().out == "b restarted online 3M\nb:1 deleted - -\n"
+
+
 @pytest.mark.parametrize(
     ("words", "answers", "lines"),
     [
