@@ -86,7 +86,7 @@ class HomeWatch:
         return os.path.samestat(found, os.fstat(self._link.taken("lock")))
 
     def is_anothers(self) -> bool:
-        """Whether another guardian has locked what has the name of this home."""
+        """Whether what has the name of this home now was signed by another guardian, which may be gone."""
         try:
             if self.is_ours():
                 return False
