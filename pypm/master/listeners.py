@@ -180,7 +180,10 @@ def listen(address: Address, umask: int, owner: tuple[int, int]) -> int:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             os.fchown(listener.fileno(), *owner)
         listener.bind(place)
-        if not address.reuse_port:
+        if address.reuse_port:
+            # With it, whoever has it too, as most servers do, could listen here while no run does.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+        else:
             listener.listen(WAITING)
         return listener.detach()
 

@@ -157,6 +157,11 @@ while True:
 """
 
 
+def listen_at(listener: socket.socket, port: int) -> None:
+    listener.bind(("127.0.0.1", port))
+    listener.listen()
+
+
 def test_who_listens_by_himself_has_his_place_kept(pypm: RealPypm) -> None:
     port = free_port()
     script = pypm.write("own.py", BINDS_BY_ITSELF)
@@ -174,15 +179,18 @@ def test_who_listens_by_himself_has_his_place_kept(pypm: RealPypm) -> None:
         killed(pid)
     assert not is_open(port)
     wait_until(lambda: {row["status"] for row in pypm.rows()} == {"backoff"}, 30.0)
-    with contextlib.closing(socket.socket()) as other, pytest.raises(OSError, match="in use"):
-        other.bind(("127.0.0.1", port))
+    with contextlib.closing(socket.socket()) as other:
+        # Without this, what the killed ones have left behind would be in its way as well.
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError, match="in use"):
+            listen_at(other, port)
     pypm.ok("stop", "web")
 
     def is_free() -> bool:
         with contextlib.closing(socket.socket()) as other:
             other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                other.bind(("127.0.0.1", port))
+                listen_at(other, port)
             except OSError:
                 return False
             return True

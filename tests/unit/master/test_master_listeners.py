@@ -13,6 +13,7 @@ import pytest
 from fakes import new_instance
 from msgspec.structs import replace
 
+from pypm.core.addresses import Address
 from pypm.core.instance import Desired, Instance
 from pypm.core.spec import AppSpec
 from pypm.master import listeners
@@ -134,3 +135,25 @@ def test_a_path_that_somebody_has_removed_is_made_anew_at_the_next_start(world: 
         other.listen()
         with pytest.raises(SpawnError, match="in use"):
             world.open()
+
+
+@pytest.mark.parametrize("options", [(), (socket.SO_REUSEADDR,)])
+def test_a_port_that_is_kept_is_for_runs_and_for_no_stranger(options: tuple[int, ...]) -> None:
+    """Most servers set SO_REUSEADDR, and would get the place of one that does not listen and has it too."""
+    address = Address("127.0.0.1", 0, reuse_port=True)
+    with socket.socket(fileno=listeners.listen(address, 0, (-1, -1))) as kept:
+        place = kept.getsockname()
+        with contextlib.closing(socket.socket()) as other:
+            for option in options:
+                other.setsockopt(socket.SOL_SOCKET, option, 1)
+            with pytest.raises(OSError, match="in use"):
+                listen_at(other, place)
+        with contextlib.closing(socket.socket()) as run:
+            for option in (*options, socket.SO_REUSEPORT):
+                run.setsockopt(socket.SOL_SOCKET, option, 1)
+            listen_at(run, place)
+
+
+def listen_at(listener: socket.socket, place: tuple[str, int]) -> None:
+    listener.bind(place)
+    listener.listen()
