@@ -165,7 +165,9 @@ def test_a_start_that_stands_still_before_its_program(
     asked = walk.pypm.popen("start", walk.pypm.ecosystem(app("a") | {"limits": {"open_files": 321}}))
     wait_until(walk.fired.exists, 30.0)
     assert walk.disarm() == point
-    pid = walk.pypm.wait_status("a", "online", timeout=40.0)["pid"]
+    # Nothing was saved yet: until it is asked for again there is no such app.
+    wait_until(lambda: [row["status"] for row in walk.pypm.rows()] == ["online"], 60.0)
+    pid = walk.pypm.pid("a")
     assert ("it executes nothing" in walk.pypm.master_log()) is (point == "before note")
     os.kill(pid, signal.SIGCONT)
     asked.communicate(timeout=60)  # until then it had a copy of the connection
