@@ -229,7 +229,7 @@ def test_the_named_process_is_adopted_with_its_end(pypm: RealPypm) -> None:
 def test_a_named_process_that_ended_without_a_master(pypm: RealPypm) -> None:
     pypm.start(speaker("a", DAEMON, wait_ready=True, autorestart=False))
     pid = daemon_pid(pypm)
-    pypm.wait_row("a", lambda row: row["pid"] == pid)
+    wait_until(lambda: is_saved_as_main(pypm, pid), 20.0, "what it has named is on the disk")
     with pypm.without_master():
         pypm.write("end", "")
         wait_until(lambda: not lives(pid), 20.0)

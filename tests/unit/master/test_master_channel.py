@@ -239,10 +239,13 @@ def test_an_action_goes_to_who_offers_it_and_its_result_comes_back(speak: Callab
         ]
         connection = said.actions["other"].connection
         other.close()
-        async with asyncio.timeout(20.0):
-            # Here and in no other thread: a socket of ZeroMQ is for one at a time.
-            while agents.channel._send(connection, b"x"):
-                await asyncio.sleep(0.01)
+        loop = asyncio.get_running_loop()
+
+        async def is_gone() -> bool:  # asked in the loop: a socket of ZeroMQ is for one thread at a time
+            return not agents.channel._send(connection, b"x")
+
+        asked = lambda: asyncio.run_coroutine_threadsafe(is_gone(), loop).result(20.0)  # noqa: E731
+        await asyncio.to_thread(wait_until, asked, 20.0)
         for malformed in ({"names": [""]}, {"names": ["x" * 101]}, {"names": "x"}):
             agent.send(frame("actions", **malformed))
         agent.send(frame("action_result", id="x"))
