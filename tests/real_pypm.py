@@ -156,8 +156,17 @@ class RealPypm:
     def guardian_pid(self) -> int:
         return int(self.call("ping")["guardian_pid"])
 
-    def kill_master(self) -> int:
-        """End the master with SIGKILL; give its pid. Whoever calls next waits for its successor."""
+    def all_is_saved(self) -> None:
+        """Wait until what rows tell of is on the disk: an order is answered when all is, even an empty one."""
+        self.call("reset", targets=[])
+
+    def kill_master(self, *, at_once: bool = False) -> int:
+        """End the master with SIGKILL; give its pid. Whoever calls next waits for its successor.
+
+        ``at_once``: though something that it has told may not be saved yet.
+        """
+        if not at_once:
+            self.all_is_saved()
         pid = self.master_pid()
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not lives(pid), what="the end of the master")
@@ -167,15 +176,17 @@ class RealPypm:
     def without_master(self) -> Iterator[None]:
         """Let what follows happen while there is no master, and the guardian has not begun to replace it."""
         guardian = self.guardian_pid()
+        self.all_is_saved()
         os.kill(guardian, signal.SIGSTOP)
         try:
-            self.kill_master()
+            self.kill_master(at_once=True)
             yield
         finally:
             os.kill(guardian, signal.SIGCONT)
 
     def kill_both(self) -> tuple[int, int]:
         """End guardian and master with SIGKILL, so that neither sees the other's end; give their pids."""
+        self.all_is_saved()
         answer = self.call("ping")
         pids = (int(answer["guardian_pid"]), int(answer["master_pid"]))
         for number in (signal.SIGSTOP, signal.SIGKILL):

@@ -83,7 +83,7 @@ def test_nothing_is_lost_of_what_a_slow_disk_has_not_taken_yet(
     with pypm.popen("stop", "b") as command:
         pypm.wait_row("b", lambda row: row["status"] == "stopped")
         assert pypm.state() == saved
-        pypm.kill_master()
+        pypm.kill_master(at_once=True)
         conditions.are()
         assert command.wait(60.0) == 0
     after = pypm.row("a")

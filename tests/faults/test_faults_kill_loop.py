@@ -95,7 +95,7 @@ def test_masters_are_killed_while_agents_print_exit_and_are_restarted(pypm: Real
     for _ in range(KILLS):
         name = chance.choice(["steady", "restless"]) + f":{chance.randrange(6)}"
         with pypm.popen("restart", name, "--no-wait") as command:
-            pypm.kill_master()
+            pypm.kill_master(at_once=True)
             _, stderr = command.communicate(timeout=30)
         assert command.returncode == 0, stderr
         exits.collect(pypm)

@@ -70,7 +70,7 @@ class Walk:
 
     def restart_under_a_dying_master(self, name: str) -> str:
         with self.pypm.popen("restart", name, "--no-wait") as command:
-            self.pypm.kill_master()
+            self.pypm.kill_master(at_once=True)
             _, complaint = command.communicate(timeout=60)
         assert command.returncode == 0, complaint
         self.up[name] = True
@@ -93,7 +93,7 @@ class Walk:
             os.kill(pid, signal.SIGKILL)
             wait_until(lambda: not lives(pid), what="the end of the guardian")
         elif what == "master":
-            self.pypm.kill_master()
+            self.pypm.kill_master(at_once=True)
         else:
             self.pypm.kill_both()
         wait_until(self.is_served, 30.0, "another master")

@@ -189,7 +189,7 @@ def test_a_master_that_died_in_the_middle_of_a_stop_is_finished_by_the_next(pypm
     wait_until(lambda: pypm.log("a"))
     pid = pypm.pid("a")
     pypm.ok("stop", "a", "--no-wait")
-    pypm.kill_master()
+    pypm.kill_master(at_once=True)
     assert lives(pid)
     pypm.ok("list")
     row = pypm.wait_status("a", "stopped")
@@ -209,7 +209,7 @@ def test_a_client_that_waits_goes_on_waiting_with_the_next_master(pypm: RealPypm
     file = pypm.ecosystem(python("a", script, wait_ready=True))
     with pypm.popen("start", file, "--json") as waiting:
         first = wait_until(lambda: pypm.rows() and pypm.row("a")["pid"])
-        pypm.kill_master()
+        pypm.kill_master(at_once=True)
         assert pypm.pid("a") == first
         assert waiting.poll() is None
         pypm.write("flag", "")
@@ -231,7 +231,7 @@ def test_every_answered_change_is_on_the_disk(pypm: RealPypm) -> None:
     """A verb answers after the commit: a master that dies right then has lost nothing."""
     for number in range(5):
         pypm.ok("start", "--name", f"a{number}", "--no-wait", "--", "sleep", f"1007.{number}5")
-        pypm.kill_master()
+        pypm.kill_master(at_once=True)
         assert [app["spec"]["name"] for app in pypm.state()["apps"]] == [
             f"a{each}" for each in range(number + 1)
         ]

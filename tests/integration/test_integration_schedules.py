@@ -194,7 +194,7 @@ def test_jobs_go_on_when_their_master_is_killed(pypm: RealPypm) -> None:
     seen = 0
     for _ in range(2):
         seen = len(wait_runs(pypm, "tick", seen + 1))
-        pypm.kill_master()  # at once: what it has begun is not on the disk
+        pypm.kill_master(at_once=True)  # at once: what it has begun is not on the disk
     wait_runs(pypm, "tick", seen + 1)
     assert pypm.pid("long") == pid, "its run is adopted"
     next_run = pypm.row("tick")["next_run"]
