@@ -157,7 +157,7 @@ class RealPypm:
         return int(self.call("ping")["guardian_pid"])
 
     def all_is_saved(self) -> None:
-        """Wait until what rows tell of is on the disk: an order is answered when all is, even an empty one."""
+        """Wait until what rows tell of is on the disk: then an order is answered, also an empty one."""
         self.call("reset", targets=[])
 
     def kill_master(self, *, at_once: bool = False) -> int:
