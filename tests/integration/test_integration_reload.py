@@ -131,10 +131,7 @@ def test_a_surge_goes_on_under_the_next_master_also_without_who_asked(pypm: Real
 
 
 def test_a_command_learns_of_a_surge_that_outlived_a_master(pypm: RealPypm) -> None:
-    pypm.write("go", "")
-    pypm.start(shell("a", WAITS, wait_ready=True, ready_fd=3))
-    (pypm.folder / "go").unlink()
-    command = pypm.popen("reload", "a", "--json")
+    command = begin_to_wait(pypm)
     wait_until(lambda: [row["status"] for row in pypm.rows()] == ["online", "starting"], 20.0)
     wait_until(lambda: surged(pypm) == [0], 20.0, "it is on the disk")
     pypm.kill_master()
@@ -146,10 +143,7 @@ def test_a_command_learns_of_a_surge_that_outlived_a_master(pypm: RealPypm) -> N
 
 
 def test_a_stop_meanwhile_ends_both(pypm: RealPypm) -> None:
-    pypm.write("go", "")
-    pypm.start(shell("a", WAITS, wait_ready=True, ready_fd=3))
-    (pypm.folder / "go").unlink()
-    command = pypm.popen("reload", "a", "--json")
+    command = begin_to_wait(pypm)
     wait_until(lambda: len(pypm.rows()) == 2, 20.0)
     pypm.ok("stop", "a")
     wait_until(lambda: [row["status"] for row in pypm.rows()] == ["stopped"], 20.0)
@@ -191,6 +185,14 @@ SLOW = """echo up $$ >> order; trap 'until test -e gone; do sleep 0.05; done; ex
 while :; do sleep 0.05; done"""
 
 
+def begin_to_wait(pypm: RealPypm) -> Any:
+    """A reload of ``a`` whose new one is not ready before there is a file ``go``."""
+    pypm.write("go", "")
+    pypm.start(shell("a", WAITS, wait_ready=True, ready_fd=3))
+    (pypm.folder / "go").unlink()
+    return pypm.popen("reload", "a", "--json")
+
+
 def begin_to_go(pypm: RealPypm) -> Any:
     """A reload of ``a`` whose new one is up and whose old one is still on its way out."""
     command = pypm.popen("reload", "a", "--json")
@@ -228,10 +230,7 @@ def test_a_second_reload_renews_who_has_the_place_by_then(pypm: RealPypm) -> Non
 
 
 def test_a_stop_of_the_old_one_by_its_id_is_kept(pypm: RealPypm) -> None:
-    pypm.write("go", "")
-    pypm.start(shell("a", WAITS, wait_ready=True, ready_fd=3))
-    (pypm.folder / "go").unlink()
-    command = pypm.popen("reload", "a", "--json")
+    command = begin_to_wait(pypm)
     wait_until(lambda: len(pypm.rows()) == 2, 20.0)
     pypm.ok("stop", "0")
     out, _ = command.communicate(timeout=60)
@@ -264,10 +263,7 @@ def test_what_was_reloaded_under_one_master_is_not_reloaded_again_under_the_next
 
 
 def test_one_that_is_being_renewed_is_one_for_who_waits_and_who_scales(pypm: RealPypm) -> None:
-    pypm.write("go", "")
-    pypm.start(shell("a", WAITS, wait_ready=True, ready_fd=3))
-    (pypm.folder / "go").unlink()
-    command = pypm.popen("reload", "a", "--json")
+    command = begin_to_wait(pypm)
     wait_until(lambda: len(pypm.rows()) == 2, 20.0)
     assert [row["id"] for row in pypm.json("wait", "a", "--for", "ready", "--timeout", "20")] == [0]
     assert [each["spec"]["name"] for each in pypm.call("declared") if each["down"] == 0] == ["a"]
