@@ -65,7 +65,7 @@ class Adoption:
         lost = [
             process
             for process in find_marked(self._home)
-            if process.pid == process.session and not process.is_hook and process.started < self._saved_at
+            if process.is_main and process.started < self._saved_at
         ]
         for process in lost:
             log.error("%s, pid %s, still runs, and the state is lost: %s", process.app, process.pid, LOST)
@@ -159,8 +159,8 @@ class Adoption:
         known = self._known_runs()
         found: dict[str, list[MarkedProcess]] = {}
         for process in find_marked(self._home):
-            is_main = process.pid == process.session and not process.is_hook and process.run_id not in known
-            if is_main and process.started >= self._saved_at - CLOCK_STEP:
+            is_new = process.run_id not in known and process.started >= self._saved_at - CLOCK_STEP
+            if process.is_main and is_new:
                 found.setdefault(process.instance_id, []).append(process)
         return found
 

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from pypm.core.masking import masked_words
+from pypm.system.process import command_line
 
 __all__ = ["Asker", "Peer", "asked_by", "asker_of", "set_asker"]
 
@@ -70,11 +71,7 @@ def without_secrets(words: list[str]) -> list[str]:
 
 def command_of(pid: int) -> str:
     """What a process runs, without its interpreter and the folders of its program."""
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            words = [os.fsdecode(word) for word in file.read(4096).split(b"\0")[:-1]]
-    except OSError:
-        return ""
+    words = [os.fsdecode(word) for word in command_line(pid).split(b"\0")[:-1]]
     command = " ".join(without_secrets(shortened(words)))
     command = "".join(sign if sign.isprintable() else "?" for sign in command)
     return command if len(command) <= LONGEST_COMMAND else command[: LONGEST_COMMAND - 1] + "…"

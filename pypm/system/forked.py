@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Collection
 
-from pypm.system.process import is_same, send, start_ticks
+from pypm.system.process import command_line, is_same, send, start_ticks
 from pypm.system.sweep import child_pids
 
 __all__ = ["end_forked", "forked_pids", "title_of"]
@@ -57,8 +57,4 @@ def _has_memory_of(pid: int, title: bytes) -> bool:
 
 def title_of(pid: int) -> bytes:
     """The command line of a process, or the title that it has set; empty if it is gone."""
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read().rstrip(b"\0")
-    except OSError:
-        return b""
+    return command_line(pid).rstrip(b"\0")

@@ -26,6 +26,11 @@ class MarkedProcess(NamedTuple):
     token: str
 
     @property
+    def is_main(self) -> bool:
+        """Whether it is what a run was started as, which leads a session of its own."""
+        return self.pid == self.session and not self.is_hook
+
+    @property
     def is_hook(self) -> bool:
         """Whether it is no process of a run but of a hook that is about one."""
         return HOOK_SIGN in self.run_id

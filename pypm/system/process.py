@@ -7,6 +7,7 @@ import signal
 
 __all__ = [
     "TICKS_PER_SECOND",
+    "command_line",
     "group_exists",
     "identify",
     "is_same",
@@ -38,6 +39,18 @@ def read_stat(pid: int) -> bytes | None:
     finally:
         os.close(descriptor)
     return data
+
+
+def command_line(pid: int) -> bytes:
+    """The words of a process, each with a NUL after it, or the title that it has set (proc(5)).
+
+    4 KiB of it at most; empty if it is gone, or somebody else's.
+    """
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read(4096)
+    except OSError:
+        return b""
 
 
 def _stat_fields(pid: int) -> list[bytes] | None:
